@@ -1,0 +1,242 @@
+"""The feature network: building it, its named taps, and maps read at the taps.
+
+A backbone is a sequence of layers; a *tap* names the layer after which a map is read, so a forward pass
+stops at the deepest tap asked for. For a VGG the taps are ``conv1_1`` to ``conv5_3``, after the ReLU.
+"""
+
+import copy
+import difflib
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision import models
+
+
+class Backbone(nn.Module):
+    """A sequence of layers with named taps.
+
+    Parameters
+    ----------
+    layers : torch.nn.Sequential
+    taps : dict of str to int
+        Name of each tap -> place in `layers` of the layer after which it is read, shallow to deep.
+    """
+
+    def __init__(self, layers, taps):
+        super().__init__()
+        self.layers = layers
+        self.taps = taps
+
+    def forward(self, batch, wanted):
+        """Return the maps at the wanted taps, running no layer beyond the deepest.
+
+        Parameters
+        ----------
+        batch : tensor of shape (n, 3, height, width), normalised
+        wanted : collection of str
+
+        Returns
+        -------
+        maps : dict of str to tensor of shape (n, n_filters, h, w)
+        """
+        places = {self.taps[name]: name for name in wanted}
+        found = {}
+        for place, layer in enumerate(self.layers[: max(places) + 1]):
+            batch = layer(batch)
+            if place in places:
+                found[places[place]] = batch
+        return {name: found[name] for name in wanted}
+
+    def weights(self):
+        """Return a copy of all weights and buffers: name -> ndarray, with torchvision's names."""
+        return {name: np.array(tensor.numpy(force=True)) for name, tensor in self.layers.state_dict().items()}
+
+    def load_weights(self, weights):
+        """Take over weights that `weights` gave, and return the backbone."""
+        self.layers.load_state_dict({name: torch.from_numpy(np.array(w)) for name, w in weights.items()})
+        return self
+
+    def fused(self):
+        """Return the same function made for reading maps: evaluation mode, batch norm folded away."""
+        layers = list(copy.deepcopy(self.layers).eval())
+        for place in range(len(layers) - 1):
+            if isinstance(layers[place], nn.Conv2d) and isinstance(layers[place + 1], nn.BatchNorm2d):
+                layers[place] = fuse_conv_bn_eval(layers[place], layers[place + 1])
+                layers[place + 1] = nn.Identity()
+        return Backbone(nn.Sequential(*layers), self.taps).requires_grad_(False)
+
+
+class ChosenMaps(nn.Module):
+    """A fused backbone cut down to the chosen filters of each tap.
+
+    It ends at the deepest tap, and a convolution that feeds only that tap computes its chosen filters alone.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        As given by `Backbone.fused`; left as it is.
+    filters : dict of str to ndarray of int
+        Tap -> filters to keep, in the order wanted.
+    """
+
+    def __init__(self, backbone, filters):
+        super().__init__()
+        deepest = max(filters, key=backbone.taps.get)
+        layers = list(backbone.layers[: backbone.taps[deepest] + 1])
+        cut = _keep_filters(layers, filters[deepest])
+        self.backbone = Backbone(nn.Sequential(*layers), backbone.taps)
+        self.names = tuple(filters)
+        for name, chosen in filters.items():
+            whole = cut and name == deepest
+            self.register_buffer(f"chosen_{name}", None if whole else torch.from_numpy(np.array(chosen)))
+
+    def forward(self, batch):
+        """Return tap -> maps of its chosen filters, (n, n_chosen, h, w)."""
+        maps = self.backbone(batch, self.names)
+        for name in self.names:
+            chosen = getattr(self, f"chosen_{name}")
+            if chosen is not None:
+                maps[name] = maps[name].index_select(1, chosen)
+        return maps
+
+
+def _keep_filters(layers, chosen):
+    """Cut the last convolution of a list of layers to the chosen filters; False if it ends otherwise."""
+    place = len(layers) - 1
+    while place >= 0 and isinstance(layers[place], (nn.ReLU, nn.Identity)):
+        place -= 1
+    conv = layers[place]
+    if place < 0 or not isinstance(conv, nn.Conv2d) or conv.groups != 1:
+        return False
+    chosen = torch.from_numpy(np.array(chosen))
+    narrow = copy.copy(conv)
+    narrow._parameters = dict(conv._parameters)
+    narrow.weight = nn.Parameter(conv.weight[chosen].contiguous(), requires_grad=False)
+    if conv.bias is not None:
+        narrow.bias = nn.Parameter(conv.bias[chosen], requires_grad=False)
+    narrow.out_channels = len(chosen)
+    layers[place] = narrow
+    return True
+
+
+def build_backbone(backbone, random_state):
+    """Build an untrained backbone.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        A torchvision model name, or a callable without arguments returning a `torch.nn.Sequential`.
+    random_state : int
+        Seed of the initial weights; torch's global state is left as it was.
+
+    Returns
+    -------
+    backbone : Backbone
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such model, or the network has no sequence of layers to tap.
+    """
+    if isinstance(backbone, str) and backbone.startswith("vgg") and backbone in models.list_models(models):
+        with torch.device("meta"):  # the 4096-wide classifier is never allocated
+            layers = models.get_model(backbone, weights=None).features[:-1]  # nothing reads the last pooling
+        layers.to_empty(device="cpu")
+        _initialise(layers, torch.Generator().manual_seed(random_state))
+        return Backbone(layers, _vgg_taps(layers))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_state)
+        layers = _torchvision_layers(backbone) if isinstance(backbone, str) else _called_layers(backbone)
+    for module in layers.modules():
+        if getattr(module, "inplace", False):  # it would overwrite the map of the tap before it
+            module.inplace = False
+    return Backbone(layers, {name: place for place, name in enumerate(dict(layers.named_children()))})
+
+
+def tap_names(backbone):
+    """Return the taps of a backbone, shallow to deep; built without memory for torchvision's names."""
+    if not isinstance(backbone, str):
+        return tuple(build_backbone(backbone, 0).taps)
+    with torch.device("meta"):
+        if backbone.startswith("vgg") and backbone in models.list_models(models):
+            return tuple(_vgg_taps(models.get_model(backbone, weights=None).features[:-1]))
+        return tuple(dict(_torchvision_layers(backbone).named_children()))
+
+
+def default_layers(names):
+    """Return the deepest tap of each of the three deepest blocks."""
+    blocks = {name.split("_")[0]: name for name in names}
+    return tuple(blocks.values())[-3:]
+
+
+def check_layers(layers, names, backbone):
+    """Raise ValueError naming the first layer that is not a tap, with the nearest one that is."""
+    for name in layers:
+        if name not in names:
+            raise ValueError(
+                f"layers={tuple(layers)!r} names {name!r}, which backbone {backbone!r} does not have."
+                f"{suggest(name, names)} Its layers are {', '.join(names)}."
+            )
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"layers={tuple(layers)!r} names a layer twice.")
+
+
+def suggest(name, known):
+    """Return ' Did you mean ...?' for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _vgg_taps(layers):
+    """Name the ReLU after each convolution ``conv<block>_<place in block>``."""
+    taps, block, place = {}, 1, 0
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.ReLU):
+            place += 1
+            taps[f"conv{block}_{place}"] = index
+        elif isinstance(layer, nn.MaxPool2d):
+            block, place = block + 1, 0
+    return taps
+
+
+def _torchvision_layers(name):
+    """Return the layers before pooling of any torchvision classifier made of a sequence of them."""
+    known = models.list_models(models)
+    if name not in known:
+        raise ValueError(
+            f"backbone={name!r} is not a torchvision classification model.{suggest(name, known)} "
+            "Give such a name ('vgg16_bn', 'vgg16', 'resnet50', ...) or a callable returning a Sequential."
+        )
+    model = models.get_model(name, weights=None)
+    if isinstance(getattr(model, "features", None), nn.Sequential):
+        return model.features
+    children = dict(model.named_children())
+    if "avgpool" not in children:
+        raise ValueError(f"backbone={name!r} is not a plain sequence of layers; wrap it in a callable.")
+    before = list(children)[: list(children).index("avgpool")]
+    return nn.Sequential(OrderedDict((child, children[child]) for child in before))
+
+
+def _called_layers(backbone):
+    """Return the layers of a user's own network, or say what it must be."""
+    layers = backbone()
+    if not isinstance(layers, nn.Sequential) or len(layers) == 0:
+        raise ValueError(
+            f"backbone={backbone!r} returned {type(layers).__name__}; expected a torch.nn.Sequential of at "
+            "least one layer, whose children's names are the layers to choose from."
+        )
+    return layers
+
+
+def _initialise(layers, generator):
+    """Draw torchvision's initial VGG weights from a generator of their own."""
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+            layer.reset_running_stats()

@@ -1,0 +1,194 @@
+"""Eqs. 2-4: how far each filter's smoothed maps are for the same person and for different ones, and the choice.
+
+Statistics stream over blocks of whole identities: within a block every pair counts and one matrix product
+a filter gives all distances, so memory is one block and time is linear in the number of images.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skreid.smoothing import compact_maps
+
+BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
+BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
+PRODUCT_BYTES = 2**26  # distances of a few filters held at once
+
+
+class PairStatistics(NamedTuple):
+    """Distances of one layer's smoothed maps over pairs of images, one value a filter.
+
+    Attributes
+    ----------
+    d_same, d_different : ndarray of shape (n_filters,), float64
+        Mean Euclidean distance over pairs of one identity and of two (Eqs. 2-3), in units of the maps.
+    std_same, std_different : ndarray of shape (n_filters,), float64
+        Standard deviation of the same distances.
+    n_same, n_different : int
+        Number of pairs behind them.
+    """
+
+    d_same: np.ndarray
+    d_different: np.ndarray
+    std_same: np.ndarray
+    std_different: np.ndarray
+    n_same: int
+    n_different: int
+
+
+def identity_blocks(labels, random_state, max_images=BLOCK_IMAGES):
+    """Group images in blocks of whole identities, at random.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int
+    random_state : int
+    max_images : int
+        Images a block may hold; an identity with more than half of that is cut in parts.
+
+    Returns
+    -------
+    blocks : list of ndarray of int
+        Indices of the images of each block; the first holds two identities or more.
+    """
+    order = np.argsort(labels, kind="stable")
+    rng = np.random.default_rng(random_state)
+    parts = []
+    for images in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        cut = np.array_split(images, -(-len(images) // (max_images // 2)))
+        parts.extend((turn, rng.random(), part) for turn, part in enumerate(cut))
+    blocks, size = [], max_images
+    for _, _, part in sorted(parts, key=lambda entry: entry[:2]):  # the first parts of all come first
+        if size + len(part) > max_images:
+            blocks.append([])
+            size = 0
+        blocks[-1].append(part)
+        size += len(part)
+    return [np.concatenate(block) for block in blocks]
+
+
+def pair_statistics(
+    network, source, labels, *, layers, blur_size, cams=None, batch_size, device, random_state, progress
+):
+    """Compare the smoothed maps of every filter over pairs of images (Eqs. 2-3).
+
+    Parameters
+    ----------
+    network : callable
+        ``network(batch, layers)`` -> dict of maps, for a batch as `source` reads it.
+    source : ImageSource
+    labels : ndarray of shape (n,), int
+        Identity of each image.
+    layers : tuple of str
+    blur_size : int
+        Side of the box filter, in frame pixels.
+    cams : ndarray of shape (n,), optional
+        Camera of each image: only pairs across cameras count then.
+    batch_size : int
+        Images a forward pass.
+    device : torch.device
+    random_state : int
+        Decides which identities share a block, when there is more than one.
+    progress : callable
+        Called with the number of images done.
+
+    Returns
+    -------
+    statistics : dict of str to PairStatistics
+    """
+    sums = {layer: 0.0 for layer in layers}
+    counts = np.zeros(2, dtype=np.int64)
+    blocks = identity_blocks(labels, random_state)
+    groups = _layer_groups(network, source, layers, max(len(block) for block in blocks))
+    for block in blocks:
+        pairs = _pair_masks(labels[block], None if cams is None else cams[block]).to(device)
+        counts += pairs.sum(dim=0).long().numpy(force=True)
+        for group in groups:
+            maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
+            for layer in group:
+                sums[layer] = sums[layer] + _distance_sums(maps.pop(layer), pairs)
+    return {layer: _finish(total, counts) for layer, total in sums.items()}
+
+
+def choose_filters(statistics, criterion, n_filters):
+    """Return the filters that keep persons furthest apart, best first (Eq. 4).
+
+    Parameters
+    ----------
+    statistics : PairStatistics
+    criterion : {"margin", "dprime"}
+        ``d_different - d_same``, or the same over the root mean square of the two standard deviations.
+    n_filters : int
+
+    Returns
+    -------
+    filters : ndarray of shape (n_filters,), int64
+        Ties go to the lower index.
+    """
+    score = statistics.d_different - statistics.d_same
+    if criterion == "dprime":
+        spread = np.sqrt((statistics.std_same**2 + statistics.std_different**2) / 2)
+        score = np.divide(score, spread, out=np.zeros_like(score), where=spread > 0)
+    return np.argsort(-score, kind="stable")[:n_filters]
+
+
+def _layer_groups(network, source, layers, n_images):
+    """Split the layers so that the maps of one block fit BLOCK_BYTES for each group (one layer at least)."""
+    maps = network(source.read([0]), layers)
+    groups, held = [[]], 0
+    for layer in layers:
+        size = maps[layer].numel() * maps[layer].element_size() * n_images
+        if groups[-1] and held + size > BLOCK_BYTES:
+            groups.append([])
+            held = 0
+        groups[-1].append(layer)
+        held += size
+    return groups
+
+
+def _block_maps(network, source, block, layers, blur_size, batch_size, progress):
+    """Return layer -> compact maps of a block, (n_filters, n_images, h * w)."""
+    held, done = {}, 0
+    for batch in source.batches(batch_size, block):
+        for layer, maps in network(batch, layers).items():
+            compact = compact_maps(maps, source.size, blur_size).flatten(2).transpose(0, 1)  # (C, n, h*w)
+            if layer not in held:
+                held[layer] = compact.new_empty(len(compact), len(block), compact.shape[2])
+            held[layer][:, done : done + len(batch)] = compact
+        done += len(batch)
+        progress(len(batch))
+    return held
+
+
+def _pair_masks(labels, cams):
+    """Return which ordered pairs i < j are of one identity and of two, (n * n, 2), float64 zeros and ones."""
+    same = labels[:, None] == labels
+    counted = np.triu(np.ones_like(same), 1)
+    if cams is not None:
+        counted &= cams[:, None] != cams
+    return torch.from_numpy(np.stack([same & counted, ~same & counted], axis=-1).reshape(-1, 2).astype(float))
+
+
+def _distance_sums(maps, pairs):
+    """Return the sums of distances and of their squares over the two kinds of pairs, (2, n_filters, 2)."""
+    n_images = maps.shape[1]
+    step = max(1, PRODUCT_BYTES // (8 * n_images**2))
+    sums = []
+    for few in maps.split(step):
+        few = few.double()
+        few = few - few.mean(dim=1, keepdim=True)  # distances stay, cancellation shrinks
+        squares = (few * few).sum(dim=2)  # (c, n)
+        distances = torch.baddbmm(squares[:, :, None] + squares[:, None], few, few.mT, alpha=-2)
+        distances = distances.clamp_(min=0).flatten(1)  # (c, n * n), squared
+        second = distances @ pairs
+        sums.append(torch.stack([distances.sqrt_() @ pairs, second]))
+    return torch.cat(sums, dim=1).numpy(force=True)
+
+
+def _finish(sums, counts):
+    """Turn sums over pairs into means and standard deviations."""
+    with np.errstate(invalid="ignore"):  # no pair of a kind: NaN says so
+        mean, second = sums / counts
+    std = np.sqrt(np.maximum(second - mean**2, 0))
+    return PairStatistics(mean[:, 0], mean[:, 1], std[:, 0], std[:, 1], int(counts[0]), int(counts[1]))

@@ -1,0 +1,90 @@
+"""Eq. 1: feature maps shown at frame size and box-blurred, and the compact form with the same distances.
+
+Upsampling and blurring are linear and separable, so a whole map is ``B = A_h F A_w^T``; the polar factors
+of ``A_h`` and ``A_w`` carry every Euclidean distance between such maps in ``h x w`` numbers.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.linalg import polar
+from scipy.ndimage import uniform_filter1d
+
+
+@lru_cache(maxsize=256)
+def smoothing_operator(map_size, frame_size, blur_size):
+    """Return the matrix that upsamples and box-blurs along one axis.
+
+    Bilinear upsampling with half-pixel centres, then a running mean of `blur_size` frame pixels whose
+    border is mirrored about the edge pixel, also when the filter is larger than the frame (Eq. 1).
+
+    Parameters
+    ----------
+    map_size, frame_size : int
+        Cells of the feature map and pixels of the frame along this axis.
+    blur_size : int
+        Side of the box filter, in frame pixels.
+
+    Returns
+    -------
+    operator : ndarray of shape (frame_size, map_size), float64
+        Read-only; each row sums to 1.
+    """
+    cells = torch.eye(map_size, dtype=torch.float64)[None]
+    upsample = F.interpolate(cells, size=frame_size, mode="linear", align_corners=False)[0].numpy().T
+    operator = uniform_filter1d(upsample, blur_size, axis=0, mode="mirror")
+    operator.flags.writeable = False
+    return operator
+
+
+@lru_cache(maxsize=256)
+def compact_operator(map_size, frame_size, blur_size):
+    """Return the symmetric positive factor that keeps the smoothing operator's distances.
+
+    ``P = (A^T A)^(1/2)``, the polar factor of `smoothing_operator`: ``||A x|| = ||P x||`` for every ``x``.
+
+    Returns
+    -------
+    operator : ndarray of shape (map_size, map_size), float64
+        Read-only.
+    """
+    factor = polar(smoothing_operator(map_size, frame_size, blur_size))[1]
+    factor.flags.writeable = False
+    return factor
+
+
+def smooth_maps(maps, frame_shape, blur_size):
+    """Blur maps at the size of the frame: Eq. 1.
+
+    Parameters
+    ----------
+    maps : tensor of shape (n_images, n_filters, h, w)
+    frame_shape : tuple of int
+        Height and width of the frame, in pixels.
+    blur_size : int
+        Side of the box filter, in frame pixels.
+
+    Returns
+    -------
+    smoothed : tensor of shape (n_images, n_filters, frame height, frame width)
+    """
+    return _apply(smoothing_operator, maps, frame_shape, blur_size)
+
+
+def compact_maps(maps, frame_shape, blur_size):
+    """Return maps of the size of `maps` with the Euclidean distances of the smoothed ones.
+
+    Takes the arguments of `smooth_maps`; gives a tensor of shape (n_images, n_filters, h, w).
+    """
+    return _apply(compact_operator, maps, frame_shape, blur_size)
+
+
+def _apply(build, maps, frame_shape, blur_size):
+    """Multiply both axes of every map by the operator that `build` gives for that axis."""
+    rows, columns = (
+        torch.from_numpy(np.array(build(size, frame, blur_size))).to(maps)
+        for size, frame in zip(maps.shape[-2:], frame_shape, strict=True)
+    )
+    return rows @ maps @ columns.T  # (n, C, h, w)

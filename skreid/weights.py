@@ -1,0 +1,131 @@
+"""Initial weights by torchvision name or from a file, and the normalisation that belongs to them.
+
+No file is ever unpickled freely: state dicts are read with ``weights_only=True``, or as safetensors.
+"""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision import models
+
+from skreid.backbone import suggest
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def initial_weights(weights, backbone):
+    """Find the weights a network starts from.
+
+    Parameters
+    ----------
+    weights : str, path-like or None
+        A torchvision weights name ('DEFAULT', 'IMAGENET1K_V1', 'VGG16_Weights.IMAGENET1K_FEATURES', ...),
+        which torchvision downloads once; or the path of a state dict (.pth) or safetensors file.
+    backbone : str or callable
+        The network they are for.
+
+    Returns
+    -------
+    state : dict of str to ndarray, or None
+    mean, std : tuple of three floats
+        Per-channel normalisation of RGB in [0, 1]: the weights' own transforms, ImageNet's for a file.
+
+    Raises
+    ------
+    ValueError
+        If the name or file is unknown, or the file is no plain state dict.
+    """
+    if weights is None:
+        return None, IMAGENET_MEAN, IMAGENET_STD
+    if isinstance(weights, str) and isinstance(backbone, str):
+        known = models.get_model_weights(backbone).__members__ | {"DEFAULT": None}
+        name = weights.rpartition(".")[2]
+        if name in known and not os.path.exists(weights):
+            chosen = getattr(models.get_model_weights(backbone), name)
+            preset = chosen.transforms()
+            state = chosen.get_state_dict(progress=False, check_hash=True)
+            return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
+    else:
+        known = ()
+    path = Path(weights)
+    if not path.is_file():
+        named = f" Neither is it one of its torchvision weights: {', '.join(known)}." if known else ""
+        raise ValueError(f"weights={str(weights)!r} is not a file.{named}{suggest(weights, list(known))}")
+    return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
+
+
+def fit_weights(backbone, state, source):
+    """Load into a backbone the part of a state dict that is its own.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Filled in place and returned.
+    state : dict of str to ndarray
+        A whole model or its features only, with any prefix before the names (``features.``, ``module.``).
+    source : object
+        What the weights came from, for the errors.
+
+    Raises
+    ------
+    ValueError
+        Naming the first weights that are missing or of another shape.
+    """
+    own = backbone.layers.state_dict()
+    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    first = needed[0]
+    prefixes = [key[: -len(first)] for key in state if key == first or key.endswith(f".{first}")]
+    missing = {prefix: [name for name in needed if prefix + name not in state] for prefix in prefixes}
+    prefix = min(missing, key=lambda p: len(missing[p]), default=None)
+    if prefix is None or missing[prefix]:
+        absent = needed if prefix is None else missing[prefix]
+        raise ValueError(
+            f"weights={str(source)!r} do not belong to this backbone: {len(absent)} of {len(needed)} tensors "
+            f"are missing, the first being {absent[0]!r}; the file holds {', '.join(list(state)[:3])}, ... "
+            "(vgg16 and vgg16_bn differ: choose the backbone the weights were made for)."
+        )
+    found = {}
+    for name, tensor in own.items():
+        found[name] = state.get(prefix + name, np.asarray(tensor))
+        if found[name].shape != tuple(tensor.shape):
+            raise ValueError(
+                f"weights={str(source)!r}: {prefix + name!r} has shape {found[name].shape}, the backbone "
+                f"needs {tuple(tensor.shape)}."
+            )
+        if not np.isfinite(found[name]).all():
+            raise ValueError(f"weights={str(source)!r}: {prefix + name!r} holds NaN or infinite numbers.")
+    return backbone.load_weights(found)
+
+
+def _read_state(path):
+    """Read a state dict from a file without running anything it holds."""
+    if path.suffix == ".safetensors":
+        try:
+            from safetensors.numpy import load_file
+        except ImportError as error:
+            raise ImportError(f"Reading {path} needs safetensors: pip install safetensors.") from error
+        try:
+            return dict(load_file(path))
+        except Exception as error:  # the reader has an exception type of its own
+            raise ValueError(f"weights='{path}' is not a safetensors file: {error}") from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): "
+            f"{reason}"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    return _arrays(state, path)
+
+
+def _arrays(state, source):
+    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
+        raise ValueError(f"weights='{source}' hold {type(state).__name__}, not a state dict of named tensors.")
+    return {key: value.numpy(force=True) for key, value in state.items() if isinstance(value, torch.Tensor)}
