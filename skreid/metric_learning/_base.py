@@ -1,0 +1,68 @@
+"""What every learned metric here shares: checked input, tags, and some linear algebra.
+
+Private: the estimators' own files tell what each metric is.
+"""
+
+import numpy as np
+from scipy.linalg import qr
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import validate_data
+
+from skreid.metric_learning._labels import encode_cams, encode_identities
+
+
+class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the learned metrics: validation of ``X, y, cams`` and scikit-learn's tags."""
+
+    def _check_fit(self, X, y, cams):
+        """Validate fit's arguments: float X, integer identities, integer views, the cameras' names."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        # A kernel has as many dimensions as training images, whatever the number of features.
+        kernel = hasattr(self, "kernel")
+        bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))
+        if self.n_components is not None and self.n_components > limit:
+            raise ValueError(f"n_components={self.n_components} must be between 1 and {bound}={limit}.")
+        ids = encode_identities(y, len(X))
+        return X, ids, *encode_cams(cams, ids)
+
+    def _check_rows(self, X):
+        """Validate descriptors met after fit."""
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def span_coordinates(X):
+    """Express the rows of float64 ``X`` in an orthonormal basis of their span.
+
+    A metric with an isotropic regulariser only ever acts within the span of its training rows, so nothing
+    is lost. Returns ``(coordinates (n, m), basis (d, m) or None)``, m = min(n, d); None stands for the
+    identity. ``X`` is overwritten.
+    """
+    n, d = X.shape
+    if d <= n:
+        return X, None
+    basis, triangle = qr(X.T, mode="economic", overwrite_a=True, check_finite=False)
+    return np.ascontiguousarray(triangle.T), basis
+
+
+def fix_signs(rows):
+    """Find the sign (n_rows, 1) that makes each row's largest entry positive, so that refits agree."""
+    largest = np.abs(rows).argmax(axis=1)
+    return np.where(rows[np.arange(len(rows)), largest] < 0, -1.0, 1.0)[:, None]
+
+
+def quadratic_distances(probe, gallery, metric):
+    """Compute (p - g)^T M (p - g) for all rows p (n_probe, r), g (n_gallery, r); M symmetric (r, r)."""
+    through = probe @ metric
+    own_probe = np.einsum("ij,ij->i", through, probe)
+    own_gallery = np.einsum("ij,ij->i", gallery @ metric, gallery)
+    distances = through @ gallery.T
+    distances *= -2
+    distances += own_probe[:, None]
+    distances += own_gallery
+    return distances

@@ -1,0 +1,61 @@
+"""The kernel of a kernel metric: its parameters, its width where none is given, and its matrix.
+
+One mixin for KernelXQDA and KCVDCA, so that both read a kernel alike.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils._param_validation import Interval, StrOptions
+
+KERNELS = {"linear", "rbf", "poly", "cosine", "laplacian", "chi2"}
+
+KERNEL_CONSTRAINTS = {
+    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "kernel": [StrOptions(KERNELS), callable],
+    "gamma": [Interval(Real, 0, None, closed="neither"), None],
+    "degree": [Interval(Real, 0, None, closed="left")],
+    "coef0": [Interval(Real, None, None, closed="neither")],
+    "reg": [Interval(Real, 0, None, closed="left")],
+}
+
+
+def mean_squared_distance(X):
+    """Mean squared Euclidean distance over all n^2 ordered pairs of rows: twice the total variance."""
+    return 2 * float(X.var(axis=0, dtype=np.float64).sum())
+
+
+def default_gamma(X, kernel):
+    """Choose gamma where none is given; the RBF is exp(-d^2 / (2 sigma^2)) with sigma^2 = mean d^2 / 2."""
+    if kernel == "chi2":
+        return 1.0
+    spread = mean_squared_distance(X) if kernel == "rbf" else X.shape[1]
+    return 1.0 / spread if spread > 0 else 1.0
+
+
+class KernelMixin:
+    """Adds ``_fit_kernel`` and ``_kernel`` to estimators with kernel, gamma, degree and coef0."""
+
+    def _fit_kernel(self, X):
+        """Keep the training rows, settle ``gamma_``, return their kernel (n, n), float64 and symmetric."""
+        self.X_fit_ = X
+        self.gamma_ = self.gamma
+        if self.gamma is None:
+            self.gamma_ = default_gamma(X, self.kernel)
+        kernel = self._kernel(X)
+        return (kernel + kernel.T) / 2
+
+    def _kernel(self, X):
+        """Compute the kernel of every row with every training row: (n, n_train), float64."""
+        X, X_fit = X.astype(np.float64, copy=False), self.X_fit_.astype(np.float64, copy=False)
+        if not callable(self.kernel):
+            parameters = {"gamma": self.gamma_, "degree": self.degree, "coef0": self.coef0}
+            return pairwise_kernels(X, X_fit, metric=self.kernel, filter_params=True, **parameters)
+        kernel = np.asarray(self.kernel(X, X_fit), dtype=np.float64)
+        if kernel.shape != (len(X), len(X_fit)):
+            raise ValueError(
+                f"The kernel callable returned shape {kernel.shape} for {len(X)} and {len(X_fit)} rows: "
+                f"it must take two matrices and return one value a pair, shape {(len(X), len(X_fit))}."
+            )
+        return kernel

@@ -1,0 +1,87 @@
+"""Scatter matrices over all pairs of images, from class sums: O(n d^2) where the pairs would cost O(n^2 d^2).
+
+A pair (i, j) adds (x_i - x_j)(x_i - x_j)^T; summed over pairs only weighted squares and sums of groups
+remain.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+
+from skreid.metric_learning._labels import encode_cams, encode_identities
+
+
+def group_sums(X, groups, n_groups):
+    """Sum the rows of ``X`` (n, d) that share a group number: (n_groups, d)."""
+    n = len(groups)
+    return sparse.csr_array((np.ones(n), (groups, np.arange(n))), shape=(n_groups, n)) @ X
+
+
+def _cells(ids, views):
+    """Give every combination of identity and view that occurs a number: one a sample."""
+    return np.unique(ids * (int(views.max()) + 1) + views, return_inverse=True)[1]
+
+
+def _cross_sum(X, groups, cells):
+    """Sum of (x_i - x_j)(x_i - x_j)^T / 2 over ordered pairs of one group but of different cells.
+
+    Cells split groups. Each x_i x_i^T counts once a partner; the mixed terms are all of the group's less
+    the cell's. Returns the sum (d, d) and the number of ordered pairs.
+    """
+    group_sizes, cell_sizes = np.bincount(groups), np.bincount(cells)
+    partners = group_sizes[groups] - cell_sizes[cells]
+    weighted = X * np.sqrt(partners)[:, None]
+    by_group, by_cell = group_sums(X, groups, len(group_sizes)), group_sums(X, cells, len(cell_sizes))
+    return weighted.T @ weighted - by_group.T @ by_group + by_cell.T @ by_cell, int(partners.sum())
+
+
+def scatter_from_codes(X, ids, views):
+    """Compute both scatter matrices of centred float64 ``X`` from integer identities and views."""
+    cells = _cells(ids, views)
+    same, n_same = _cross_sum(X, ids, cells)
+    every, n_every = _cross_sum(X, np.zeros_like(ids), views)
+    return 2 * same / n_same, 2 * (every - same) / (n_every - n_same)
+
+
+def cross_view_scatter(X, y, cams=None):
+    """Compute the mean outer products of cross-view differences, of same and of different persons.
+
+    With ``P`` the set of pairs of images of different cameras, ::
+
+        S_I = mean of (x_i - x_j)(x_i - x_j)^T over (i, j) in P with y_i == y_j
+        S_E = mean of (x_i - x_j)(x_i - x_j)^T over (i, j) in P with y_i != y_j
+
+    All ordered pairs of cameras count, each pair of images alike: with two cameras these are the
+    probe-gallery pairs.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        One descriptor a row.
+    y : array-like of shape (n_samples,)
+        Identities.
+    cams : array-like of shape (n_samples,), default=None
+        Cameras. Without them every image is its own view: all pairs of different images count.
+
+    Returns
+    -------
+    intra, inter : ndarray of shape (n_features, n_features)
+        ``S_I`` and ``S_E``, float64, without any regularisation.
+
+    Raises
+    ------
+    ValueError
+        With a single identity or camera, with no cross-view pair of one person, or of differing lengths.
+
+    Examples
+    --------
+    >>> from skreid.metric_learning import cross_view_scatter
+    >>> intra, inter = cross_view_scatter([[0.0], [1.0], [4.5], [4.5]], [0, 0, 1, 1], [0, 1, 0, 1])
+    >>> intra.round(6), inter.round(6)      # (1 + 0) / 2, (20.25 + 12.25) / 2
+    (array([[0.5]]), array([[16.25]]))
+    """
+    X = check_array(X, dtype=np.float64, ensure_min_samples=2)
+    ids = encode_identities(y, len(X))
+    views, _ = encode_cams(cams, ids)
+    # Differences do not see the mean; without it the squares do not cancel.
+    return scatter_from_codes(X - X.mean(axis=0), ids, np.arange(len(X)) if views is None else views)

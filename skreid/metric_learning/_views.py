@@ -1,0 +1,95 @@
+"""CVDCA's objective as two symmetric matrices, one block a view, and its smallest eigenvectors.
+
+The objective is tr(U^T A U) for the stacked projections U, under U^T B U = I with B block-diagonal.
+"""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+
+from skreid.metric_learning._scatter import group_sums
+
+
+def pair_weights(n_same, n_different, negative_weight):
+    """Weigh a pair of the same and one of different persons: each kind a mean, the latter negative."""
+    return (1 / n_same if n_same else 0.0), (-negative_weight / n_different if n_different else 0.0)
+
+
+def objective_blocks(X, ids, views, *, negative_weight, within_weight):
+    """Sum the objective's pair terms into blocks (C, C, d, d), C views; also M (C, d, d) without ridge."""
+    n_ids, n_views = int(ids.max()) + 1, int(views.max()) + 1
+    d = X.shape[1]
+    blocks, moments = np.zeros((n_views, n_views, d, d)), np.empty((n_views, d, d))
+    counts = np.bincount(views * n_ids + ids, minlength=n_views * n_ids).reshape(n_views, n_ids)
+    sums = group_sums(X, views * n_ids + ids, n_views * n_ids).reshape(n_views, n_ids, d)
+    totals, sizes = sums.sum(axis=1), counts.sum(axis=1)
+    degrees = np.zeros(len(X))  # sum of the weights of an image's pairs
+    for p in range(n_views):
+        members = views == p
+        present = counts[p, ids[members]]
+        for q in range(p, n_views):
+            n_same = int(counts[p] @ counts[q]) - (sizes[p] if p == q else 0)
+            n_different = int(sizes[p] * sizes[q] - counts[p] @ counts[q])
+            same, different = pair_weights(n_same, n_different, negative_weight)
+            mixed = (same - different) * sums[p].T @ sums[q] + different * np.outer(totals[p], totals[q])
+            if p == q:
+                # Both ends of a pair carry the same projection; an image paired with itself cancels.
+                blocks[p, p] -= 2 * within_weight * mixed
+                degrees[members] += 2 * within_weight * (same * present + different * (sizes[p] - present))
+                continue
+            blocks[p, q] -= mixed
+            blocks[q, p] -= mixed.T
+            others = views == q
+            partners = counts[q, ids[members]]
+            degrees[members] += same * partners + different * (sizes[q] - partners)
+            partners = counts[p, ids[others]]
+            degrees[others] += same * partners + different * (sizes[p] - partners)
+        rows = X[members]
+        blocks[p, p] += (rows * degrees[members, None]).T @ rows
+        moments[p] = rows.T @ rows / sizes[p]
+    return blocks, moments
+
+
+def add_ridge(moments, reg, n_features):
+    """Add reg times the mean diagonal entry to each M; ``n_features`` is that before any reduction."""
+    ridges = reg * np.trace(moments, axis1=1, axis2=2) / n_features
+    return moments + ridges[:, None, None] * np.eye(moments.shape[1])
+
+
+def solve_views(blocks, constraints, view_reg, n_components):
+    """Smallest eigenvectors of the objective: projections (C, d, r) and eigenvalues (r,), ascending.
+
+    ``n_components`` None keeps the negative eigenvalues, at least one. An infinite ``view_reg`` gives all
+    views one projection.
+    """
+    n_views, d = len(constraints), constraints.shape[-1]
+    shared = np.isinf(view_reg)
+    if shared:
+        blocks, constraints = blocks.sum(axis=(0, 1))[None, None], constraints.sum(axis=0)[None]
+    m = len(constraints)
+    try:
+        factors = [cholesky(constraint, lower=True) for constraint in constraints]
+    except LinAlgError as error:
+        raise ValueError("A constraint matrix M is singular: use a larger reg.") from error
+    # B is block-diagonal, so whitening by its blocks turns the generalised problem into an ordinary one.
+    whitened = np.empty((m * d, m * d))
+    for p in range(m):
+        for q in range(p + 1):
+            block = blocks[p, q]
+            if not shared:
+                block = block + (view_reg * (m - 1) if p == q else -view_reg) * np.eye(d)
+            half = solve_triangular(factors[p], block, lower=True, check_finite=False)
+            whitened[p * d : (p + 1) * d, q * d : (q + 1) * d] = solve_triangular(
+                factors[q], half.T, lower=True, check_finite=False
+            ).T
+    chosen = {} if n_components is None else {"subset_by_index": [0, n_components - 1]}
+    values, vectors = eigh(whitened, lower=True, overwrite_a=True, check_finite=False, **chosen)
+    if n_components is None:
+        r = max(1, int((values < 0).sum()))
+        values, vectors = values[:r], vectors[:, :r]
+    projections = np.stack(
+        [
+            solve_triangular(L, vectors[p * d : (p + 1) * d], lower=True, trans="T")
+            for p, L in enumerate(factors)
+        ]
+    )
+    return (np.repeat(projections, n_views, axis=0) if shared else projections), values
