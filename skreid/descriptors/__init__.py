@@ -1,0 +1,11 @@
+"""Hand-crafted person descriptors as stateless transformers of images: the field's rivals to learned ones.
+
+`LOMO` counts, `GOG` and `MLGD` fit Gaussians; none needs training data, or torch.
+"""
+
+from skreid.descriptors.gog import GOG
+from skreid.descriptors.lomo import LOMO
+from skreid.descriptors.mlgd import MLGD
+from skreid.descriptors.normalizer import CenteredNormalizer
+
+__all__ = ["GOG", "LOMO", "MLGD", "CenteredNormalizer"]

@@ -1,0 +1,120 @@
+"""What every hand-crafted descriptor shares: stateless, parallel over images, named features.
+
+A descriptor only says how one uint8 RGB image becomes a vector; the rest is scikit-learn's manners.
+"""
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import gen_batches
+from sklearn.utils.parallel import Parallel, delayed
+
+from skreid.descriptors._read import as_image_list, read_image
+
+_CHUNK = 32  # images a task: long enough to hide joblib's overhead, short enough to balance the workers
+
+
+class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base of the stateless image descriptors (not for direct use)."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the parameters and note the size of the first image; nothing is learned.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, H, W, 3) or (n, H, W), or sequence of images
+            uint8 or float in [0, 1] arrays, PIL images or file paths.
+        y : ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The descriptor itself.
+        """
+        self._check_settings()
+        image = self._prepare(read_image(as_image_list(X)[0], 0), 0)
+        self.image_shape_ = image.shape[:2]
+        return self
+
+    def transform(self, X):
+        """Describe each image.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, H, W, 3) or (n, H, W), or sequence of images
+            uint8 or float in [0, 1] arrays, PIL images or file paths. Files are read by the worker that
+            describes them.
+
+        Returns
+        -------
+        ndarray of shape (n_images, n_features_out), float32
+            One row an image.
+
+        Raises
+        ------
+        ValueError, TypeError, FileNotFoundError
+            If an image cannot be read or has a wrong size; its index or path is named.
+        """
+        self._validate_params()
+        self._check_settings()
+        images = as_image_list(X)
+        first = self._prepare(read_image(images[0], 0), 0)
+        shape = first.shape[:2]
+        expected = getattr(self, "image_shape_", shape)
+        if shape != expected:
+            raise ValueError(
+                f"Image 0 is {_size(shape)}, but {type(self).__name__} was fitted on images of "
+                f"{_size(expected)}; set input_size to resize them all."
+            )
+        n = len(images)
+        chunk = max(1, min(_CHUNK, -(-n // effective_n_jobs(self.n_jobs))))
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(_describe_chunk)(self, images[part], part.start, shape) for part in gen_batches(n, chunk)
+        )
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _known_shape(self):
+        """Height and width of the images described, or None before it can be known."""
+        return getattr(self, "image_shape_", None)
+
+    @abstractmethod
+    def _check_settings(self):
+        """Raise on parameters that `_parameter_constraints` cannot judge."""
+
+    @abstractmethod
+    def _prepare(self, image, index):
+        """Resize one uint8 image, or raise if it cannot be described."""
+
+    @abstractmethod
+    def _describe(self, image):
+        """One prepared uint8 image (H, W, 3) -> one float vector."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _describe_chunk(descriptor, images, start, shape):
+    """Read and describe a few images, in a worker process or here."""
+    rows = []
+    for index, x in enumerate(images, start):
+        image = descriptor._prepare(read_image(x, index), index)
+        if image.shape[:2] != shape:
+            raise ValueError(
+                f"Image {index} is {_size(image.shape)}, but image 0 is {_size(shape)}; all images of one "
+                "call must have one size: set input_size to resize them."
+            )
+        rows.append(descriptor._describe(image).astype(np.float32))
+    return np.stack(rows)
+
+
+def _size(shape):
+    return f"{shape[0]}x{shape[1]} (height x width)"

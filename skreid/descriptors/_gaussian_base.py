@@ -1,0 +1,106 @@
+"""The descriptor around the Gaussian engine: sizes, names and blocks that GOG and MLGD share.
+
+A subclass only says which pixel features make each block.
+"""
+
+from abc import abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from PIL.Image import Resampling
+from sklearn.utils._param_validation import Interval
+
+from skreid.descriptors._base import ImageDescriptor
+from skreid.descriptors._gaussian import gaussian_of_gaussians
+from skreid.descriptors._pixels import pixel_features
+from skreid.descriptors._read import check_input_size, resize_image
+
+
+class GaussianDescriptor(ImageDescriptor):
+    """Base of the descriptors on the Gaussian engine (not for direct use)."""
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
+        "input_size": [tuple, list],
+        "patch_size": [Interval(Integral, 3, None, closed="left")],
+        "patch_step": [Interval(Integral, 1, None, closed="left")],
+        "n_strips": [Interval(Integral, 1, None, closed="left")],
+        "regularization": [Interval(Real, 0, None, closed="neither")],
+        "n_jobs": [Integral, None],
+    }
+
+    @abstractmethod
+    def _blocks(self):
+        """Blocks in order: name -> plan of pixel features; raises on parameters that name no feature."""
+
+    @property
+    def block_sizes(self):
+        """Length of each block of the output, a tuple of int: what `CenteredNormalizer` takes."""
+        sizes = []
+        for plan in self._blocks().values():
+            d = sum(len(names) for _, names in plan)
+            p = (d + 1) * (d + 2) // 2
+            sizes.append(self.n_strips * (p + 1) * (p + 2) // 2)
+        return tuple(sizes)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the numbers: block, strip, and the two patch entries an element of the logarithm relates.
+
+        ``rgb_strip0:y.red|g0.1`` relates the patch entries (row, red) and (gradient at 0 degrees, 1); 1
+        stands for the row and column that hold the mean.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        ndarray of shape (n_features_out,), object
+            One name a column of `transform`.
+        """
+        names = []
+        for block, plan in self._blocks().items():
+            pixel = [name for _, group in plan for name in group]
+            patch = [f"{a}.{b}" for a, b in _upper_pairs(pixel)]
+            region = [f"{a}|{b}" for a, b in _upper_pairs(patch)]
+            names += [f"{block}_strip{strip}:{pair}" for strip in range(self.n_strips) for pair in region]
+        return np.array(names, dtype=object)
+
+    def _check_settings(self):
+        owner = type(self).__name__
+        height, _ = check_input_size(self.input_size, owner)
+        if self.patch_size % 2 == 0:
+            raise ValueError(
+                f"The 'patch_size' parameter of {owner} must be odd, to have a centre. "
+                f"Got {self.patch_size} instead."
+            )
+        rows = -(-height // self.patch_step)
+        if rows < self.n_strips + 1:
+            raise ValueError(
+                f"{owner} has {rows} rows of patches (height {height}, patch_step {self.patch_step}), too few for "
+                f"{self.n_strips} overlapping strips; at least {self.n_strips + 1} are needed."
+            )
+        self._blocks()
+
+    def _prepare(self, image, index):
+        return resize_image(image, check_input_size(self.input_size, type(self).__name__), Resampling.BICUBIC)
+
+    def _describe(self, image):
+        settings = {
+            "patch_size": self.patch_size,
+            "patch_step": self.patch_step,
+            "n_strips": self.n_strips,
+            "regularization": self.regularization,
+        }
+        return np.concatenate(
+            [
+                gaussian_of_gaussians(pixel_features(image, plan), **settings).ravel()
+                for plan in self._blocks().values()
+            ]
+        )
+
+
+def _upper_pairs(names):
+    """Pairs of the upper triangle, row by row, of a matrix over the names and a last row for the mean."""
+    names = [*names, "1"]
+    return [(a, b) for i, a in enumerate(names) for b in names[i:]]

@@ -1,0 +1,115 @@
+"""Centre on the training mean and scale to unit length, block by block: what GOG wants before a metric.
+
+scikit-learn's `StandardScaler(with_std=False)` and `Normalizer` would give all blocks one common length.
+"""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+
+
+class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Subtract the training mean, then scale each block of each row to unit Euclidean length.
+
+    Parameters
+    ----------
+    block_sizes : sequence of int or None, default=None
+        Lengths of consecutive blocks, adding up to the number of features; ``GOG.block_sizes`` gives them.
+        None makes all features one block.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+        Mean of the training rows.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where `X` had string ones.
+
+    See Also
+    --------
+    GOG : The descriptor it belongs to.
+
+    Notes
+    -----
+    A block that equals the training mean has no direction and stays zero.
+
+    Examples
+    --------
+    >>> from skreid.descriptors import CenteredNormalizer
+    >>> CenteredNormalizer(block_sizes=[2, 1]).fit_transform([[0, 0, 1], [6, 8, 5]])
+    array([[-0.6, -0.8, -1. ],
+           [ 0.6,  0.8,  1. ]])
+    """
+
+    _parameter_constraints = {"block_sizes": ["array-like", None]}  # noqa: RUF012 - scikit-learn's convention
+
+    def __init__(self, block_sizes=None):
+        self.block_sizes = block_sizes
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training descriptors.
+        y : ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted normalizer.
+
+        Raises
+        ------
+        ValueError
+            If `block_sizes` does not add up to the number of features.
+        """
+        X = validate_data(self, X, dtype=FLOAT_DTYPES)
+        self._block_starts(X.shape[1])
+        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        return self
+
+    def transform(self, X):
+        """Centre, and scale each block to unit length.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Descriptors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Of the floating type of `X`.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        centred = X - self.mean_.astype(X.dtype)
+        starts = self._block_starts(X.shape[1])
+        for start, stop in zip(starts, [*starts[1:], X.shape[1]], strict=True):
+            block = centred[:, start:stop]
+            norm = np.linalg.norm(block, axis=1, keepdims=True)
+            block /= np.where(norm > 0, norm, 1)
+        return centred
+
+    def _block_starts(self, n_features):
+        if self.block_sizes is None:
+            return [0]
+        sizes = list(self.block_sizes)
+        if not all(isinstance(s, Integral) and s >= 1 for s in sizes) or sum(sizes) != n_features:
+            raise ValueError(
+                "The 'block_sizes' parameter of CenteredNormalizer must hold positive ints that add up to "
+                f"{n_features}, the number of features. Got {self.block_sizes!r} instead, sum {sum(sizes)}."
+            )
+        return np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
