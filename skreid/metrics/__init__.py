@@ -1,0 +1,30 @@
+"""Figures of a ranking: from identities and distances to CMC, mAP, mINP and error rates, in numpy only.
+
+All are called as ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
+"""
+
+from skreid.metrics._cmc import cmc_curve, rank_k
+from skreid.metrics._distances import DistanceBlocks, distance_blocks
+from skreid.metrics._precision import mean_average_precision, mean_inverse_negative_penalty
+from skreid.metrics._ranking import RankingMetrics, ranking_metrics
+from skreid.metrics._rerank import k_reciprocal_rerank
+from skreid.metrics._summary import Summary, summary, wilson_interval
+from skreid.metrics._verification import VerificationCurve, threshold_at_fmr, verification_curve
+
+__all__ = [
+    "DistanceBlocks",
+    "RankingMetrics",
+    "Summary",
+    "VerificationCurve",
+    "cmc_curve",
+    "distance_blocks",
+    "k_reciprocal_rerank",
+    "mean_average_precision",
+    "mean_inverse_negative_penalty",
+    "rank_k",
+    "ranking_metrics",
+    "summary",
+    "threshold_at_fmr",
+    "verification_curve",
+    "wilson_interval",
+]

@@ -1,0 +1,153 @@
+"""The cumulative match characteristic and its value at one rank.
+
+Only the nearest true match of a probe matters here, so one count a probe is enough.
+"""
+
+from skreid.metrics._counting import match_ranks
+from skreid.metrics._figures import check_on_missing, check_rank, count_probes, cumulative, first_ranks
+from skreid.metrics._problem import Problem
+
+
+def _curve(y_probe, y_gallery, distances, max_rank, on_missing, owner, options):
+    check_on_missing(on_missing, owner)
+    problem = Problem(y_probe, y_gallery, distances, **options)
+    first = first_ranks(problem, *match_ranks(problem, "first"))
+    n_counted = count_probes(problem, first > 0, on_missing, owner, stacklevel=4)
+    return cumulative(first, max_rank or problem.n_kept, n_counted)
+
+
+def cmc_curve(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    max_rank=None,
+    junk_ids=None,
+    on_missing="warn",
+    block_size=None,
+):
+    """Cumulative match characteristic: the share of probes recognised within the first k ranks.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
+        probe. No camera is filtered if neither is given.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out for every probe.
+    max_rank : int, default=None
+        Length of the curve; by default the number of gallery images that are not junk. Beyond the gallery's
+        end the curve stays at its last value.
+    on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
+        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+    block_size : int, default=None
+        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+
+    Returns
+    -------
+    ndarray of shape (max_rank,)
+        Never decreasing, in [0, 1]; the first entry is rank 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
+        probe is left to average over.
+
+    See Also
+    --------
+    ranking_metrics : All figures and counts in one pass.
+
+    Notes
+    -----
+    A true match tied with wrong gallery images is ranked behind all of them. The figure depends neither on
+    the order of the files nor on a random state, and a descriptor that is the same for all images scores
+    nothing until the whole gallery is admitted.
+
+    Examples
+    --------
+    >>> from skreid.metrics import cmc_curve
+    >>> cmc_curve(["ann", "bo"], ["bo", "ann", "cy"], [[0.3, 0.1, 0.2], [0.5, 0.4, 0.9]])
+    array([0.5, 1. , 1. ])
+    """
+    max_rank = check_rank(max_rank, "max_rank", "cmc_curve", none=True)
+    options = {
+        "cams_probe": cams_probe,
+        "cams_gallery": cams_gallery,
+        "junk_ids": junk_ids,
+        "block_size": block_size,
+    }
+    return _curve(y_probe, y_gallery, distances, max_rank, on_missing, "cmc_curve", options)
+
+
+def rank_k(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    k=1,
+    junk_ids=None,
+    on_missing="warn",
+    block_size=None,
+):
+    """Share of probes with a true match among the k nearest gallery images.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
+        probe. No camera is filtered if neither is given.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out for every probe.
+    k : int, default=1
+        The rank.
+    on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
+        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+    block_size : int, default=None
+        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+
+    Returns
+    -------
+    float
+        In [0, 1]; ties as in :func:`cmc_curve`.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
+        probe is left to average over.
+
+    Examples
+    --------
+    >>> from skreid.metrics import rank_k
+    >>> rank_k(["ann", "bo"], ["bo", "ann", "cy"], [[0.3, 0.1, 0.2], [0.5, 0.4, 0.9]], k=1)
+    0.5
+    """
+    k = check_rank(k, "k", "rank_k")
+    options = {
+        "cams_probe": cams_probe,
+        "cams_gallery": cams_gallery,
+        "junk_ids": junk_ids,
+        "block_size": block_size,
+    }
+    return float(_curve(y_probe, y_gallery, distances, k, on_missing, "rank_k", options)[-1])

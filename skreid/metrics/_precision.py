@@ -1,0 +1,154 @@
+"""Mean average precision and mean inverse negative penalty: of all true matches, not the nearest only.
+
+They tell apart two systems that find one image of everyone, where only one of them finds all.
+"""
+
+import numpy as np
+
+from skreid.metrics._counting import match_ranks
+from skreid.metrics._figures import average_precision, check_on_missing, count_probes
+from skreid.metrics._problem import Problem
+
+
+def mean_average_precision(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    junk_ids=None,
+    on_missing="warn",
+    block_size=None,
+):
+    """Mean over the probes of the average precision of their rankings (mAP).
+
+    A probe with true matches at ranks r_1 < ... < r_m has average precision (1 / m) sum_j j / r_j.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
+        probe. No camera is filtered if neither is given.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out for every probe.
+    on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
+        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+    block_size : int, default=None
+        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+
+    Returns
+    -------
+    float
+        In [0, 1]; ties as in :func:`cmc_curve`.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
+        probe is left to average over.
+
+    References
+    ----------
+    L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
+
+    Examples
+    --------
+    >>> from skreid.metrics import mean_average_precision
+    >>> mean_average_precision([7], [7, 8, 7, 9], [[0.1, 0.2, 0.3, 0.4]])  # (1/1 + 2/3) / 2
+    0.8333333333333333
+    """
+    check_on_missing(on_missing, "mean_average_precision")
+    problem = Problem(
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    precision = average_precision(problem, *match_ranks(problem, "all"))
+    n_counted = count_probes(problem, ~np.isnan(precision), on_missing, "mean_average_precision")
+    return float(np.nansum(precision) / n_counted)
+
+
+def mean_inverse_negative_penalty(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    junk_ids=None,
+    on_missing="warn",
+    block_size=None,
+):
+    """Mean over the probes of m / r_m: how much of the ranking must be read to find every true match (mINP).
+
+    m is the number of a probe's true matches, r_m the rank of the farthest.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
+        probe. No camera is filtered if neither is given.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out for every probe.
+    on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
+        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+    block_size : int, default=None
+        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 if all true matches of all probes come first. Ties as in :func:`cmc_curve`.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
+        probe is left to average over.
+
+    References
+    ----------
+    M. Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2021.
+
+    Examples
+    --------
+    >>> from skreid.metrics import mean_inverse_negative_penalty
+    >>> round(mean_inverse_negative_penalty([7], [7, 8, 7, 9], [[0.1, 0.2, 0.3, 0.4]]), 3)  # 2 / 3
+    0.667
+    """
+    check_on_missing(on_missing, "mean_inverse_negative_penalty")
+    problem = Problem(
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    probe, order, rank = match_ranks(problem, "last")
+    found = np.zeros(problem.n_probes, dtype=bool)
+    found[probe] = True
+    n_counted = count_probes(problem, found, on_missing, "mean_inverse_negative_penalty")
+    return float(np.sum(order / rank) / n_counted)

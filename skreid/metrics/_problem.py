@@ -1,0 +1,167 @@
+"""One ranking problem: who is who, which gallery images count, and the distances of a few probes at a time.
+
+Every figure walks these blocks: cameras, junk, shapes and NaN are dealt with once, and memory is bounded.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+
+from skreid.metrics._ids import codes_of, factorize
+
+_ARRAY_BLOCK_BYTES = 2**22  # stays in the cache while it is read more than once
+_CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Distances of some probes to the kept gallery, and the pairs of one identity among them.
+
+    Attributes
+    ----------
+    start : int
+        The first probe's index.
+    values : ndarray of shape (n_block, n_kept)
+        Finite floating-point distances.
+    probe, column : ndarray of shape (n_pairs,)
+        The pairs of the same identity, as indices into `values`, probe by probe.
+    counts : ndarray of bool, shape (n_pairs,)
+        Whether a pair is a true match; False where the camera filter takes it away.
+    """
+
+    start: int
+    values: np.ndarray
+    probe: np.ndarray
+    column: np.ndarray
+    counts: np.ndarray
+
+
+class Problem:
+    """Validated inputs of the functions called as ``f(y_probe, y_gallery, distances, ...)``."""
+
+    def __init__(
+        self,
+        y_probe,
+        y_gallery,
+        distances,
+        *,
+        cams_probe=None,
+        cams_gallery=None,
+        junk_ids=None,
+        block_size=None,
+    ):
+        (self.probe_ids, gallery_ids), self.uniques = factorize(y_probe=y_probe, y_gallery=y_gallery)
+        self.n_probes, self.n_gallery = len(self.probe_ids), len(gallery_ids)
+        if not self.n_probes or not self.n_gallery:
+            raise ValueError(f"Nothing to rank: {self.n_probes} probes and {self.n_gallery} gallery images.")
+        self._set_distances(distances, block_size)
+        self._set_cams(cams_probe, cams_gallery)
+
+        self.kept = None  # None spares a copy when the whole gallery counts
+        if junk_ids is not None:
+            junk = np.isin(gallery_ids, codes_of(junk_ids, self.uniques))
+            if junk.all():
+                raise ValueError("Every gallery image has one of the junk_ids: nothing is left to rank.")
+            if junk.any():
+                self.kept = np.flatnonzero(~junk)
+                gallery_ids = gallery_ids[self.kept]
+                if self.cams is not None:
+                    self.cams = (self.cams[0], self.cams[1][self.kept])
+        self.n_kept = len(gallery_ids)
+
+        # the gallery grouped by identity: one probe's pairs are a slice of it
+        self._by_identity = np.argsort(gallery_ids, kind="stable")
+        grouped = gallery_ids[self._by_identity]
+        self._low = np.searchsorted(grouped, self.probe_ids, side="left")
+        self._high = np.searchsorted(grouped, self.probe_ids, side="right")
+
+    @property
+    def n_impostor_pairs(self):
+        """Number of probe-gallery pairs of different identities."""
+        return self.n_probes * self.n_kept - int((self._high - self._low).sum())
+
+    def _set_distances(self, distances, block_size):
+        self._function = distances if callable(distances) else None
+        itemsize = 8
+        if self._function is None:
+            self._matrix = np.asarray(distances)
+            expected = (self.n_probes, self.n_gallery)
+            if self._matrix.shape != expected:
+                raise ValueError(
+                    f"distances must have shape (n_probe, n_gallery) = {expected}. "
+                    f"Got {self._matrix.shape} instead."
+                )
+            itemsize = self._matrix.dtype.itemsize
+        if block_size is None:
+            budget = _ARRAY_BLOCK_BYTES if self._function is None else _CALLABLE_BLOCK_BYTES
+            block_size = min(max(1, budget // (itemsize * self.n_gallery)), 4096)
+        elif isinstance(block_size, bool) or not isinstance(block_size, Integral) or block_size < 1:
+            raise ValueError(
+                f"The 'block_size' parameter must be an int in the range [1, inf) or None. "
+                f"Got {block_size!r} instead."
+            )
+        self._block_size = int(block_size)
+
+    def _set_cams(self, cams_probe, cams_gallery):
+        if (cams_probe is None) != (cams_gallery is None):
+            missing, given = ("cams_probe", "cams_gallery")[:: 1 if cams_probe is None else -1]
+            raise ValueError(
+                f"{given} was given without {missing}: pass both to filter by camera, or neither."
+            )
+        if cams_probe is None:
+            self.cams = None
+            return
+        self.cams, _ = factorize(cams_probe=cams_probe, cams_gallery=cams_gallery)
+        for name, cams, n in zip(
+            ("probe", "gallery"), self.cams, (self.n_probes, self.n_gallery), strict=True
+        ):
+            if len(cams) != n:
+                raise ValueError(f"cams_{name} has {len(cams)} entries, but y_{name} has {n}.")
+
+    def _read(self, start, stop):
+        """Return the checked distances of some probes to the kept gallery, in C order."""
+        if self._function is None:
+            values = self._matrix[start:stop]
+        else:
+            values = np.asarray(self._function(start, stop))
+            if values.shape != (stop - start, self.n_gallery):
+                raise ValueError(
+                    f"distances({start}, {stop}) must have shape {(stop - start, self.n_gallery)}. "
+                    f"Got {values.shape} instead."
+                )
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"distances must be real numbers. Got dtype {values.dtype} instead.")
+        if self.kept is not None:
+            values = values.take(self.kept, axis=1)
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
+        elif values.dtype.itemsize < 4:
+            values = values.astype(np.float32)
+        values = np.ascontiguousarray(values)
+        with np.errstate(all="ignore"):
+            suspects = np.flatnonzero(~np.isfinite(values @ np.ones(values.shape[1], dtype=values.dtype)))
+        for row in suspects:  # a sum may also overflow: only the elements can tell
+            bad = np.flatnonzero(~np.isfinite(values[row]))
+            if len(bad):
+                column = bad[0] if self.kept is None else self.kept[bad[0]]
+                raise ValueError(
+                    f"distances contains {values[row, bad[0]]} for probe {start + row} and gallery image "
+                    f"{column}: all distances must be finite. Check the descriptors of these two images."
+                )
+        return values
+
+    def blocks(self):
+        """Yield the `Block` of every few probes, in order."""
+        for start in range(0, self.n_probes, self._block_size):
+            stop = min(start + self._block_size, self.n_probes)
+            values = self._read(start, stop)
+            low, n_pairs = self._low[start:stop], (self._high - self._low)[start:stop]
+            probe = np.repeat(np.arange(stop - start), n_pairs)
+            first = np.cumsum(n_pairs) - n_pairs
+            column = self._by_identity[np.arange(len(probe)) + np.repeat(low - first, n_pairs)]
+            if self.cams is None:
+                counts = np.ones(len(probe), dtype=bool)
+            else:
+                counts = self.cams[0][start:stop][probe] != self.cams[1][column]
+            yield Block(start, values, probe, column, counts)

@@ -1,0 +1,145 @@
+"""All figures of one ranking in a single pass, with the counts that say what they rest on.
+
+Evaluation needs them together, and the distances may be too large, or too dear, to walk through twice.
+"""
+
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+
+from skreid.metrics._counting import match_ranks
+from skreid.metrics._figures import (
+    average_precision,
+    check_on_missing,
+    check_rank,
+    count_probes,
+    cumulative,
+    first_ranks,
+)
+from skreid.metrics._problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class RankingMetrics:
+    """All figures of one ranking, and the counts they rest on.
+
+    Attributes
+    ----------
+    cmc : ndarray of shape (max_rank,)
+        Share of probes whose nearest true match is among the first k, for k = 1, 2, ...
+    ranks : dict of int to float
+        The curve at the ranks asked for.
+    mean_average_precision, mean_inverse_negative_penalty : float
+        mAP and mINP, in [0, 1].
+    n_probes, n_valid, n_dropped : int
+        Probes given, those with a true match in their gallery, and those left out of the means.
+    first_rank : ndarray of intp, shape (n_probes,)
+        Rank of each probe's nearest true match, from 1; 0 if it has none.
+    average_precision : ndarray of shape (n_probes,)
+        Of each probe; NaN if it has no match.
+    """
+
+    cmc: np.ndarray = field(repr=False)
+    ranks: dict
+    mean_average_precision: float
+    mean_inverse_negative_penalty: float
+    n_probes: int
+    n_valid: int
+    n_dropped: int
+    first_rank: np.ndarray = field(repr=False)
+    average_precision: np.ndarray = field(repr=False)
+
+
+def ranking_metrics(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    ranks=(1, 5, 10, 20),
+    max_rank=None,
+    junk_ids=None,
+    on_missing="drop",
+    block_size=None,
+):
+    """CMC, rank-k, mAP and mINP in one pass over the distances, with the count of the probes behind them.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
+        probe. No camera is filtered if neither is given.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out for every probe.
+    ranks : int or sequence of int, default=(1, 5, 10, 20)
+        The ranks to report.
+    max_rank : int, default=None
+        Length of the curve; by default the number of gallery images that are not junk.
+    on_missing : {"warn", "drop", "zero", "raise"}, default="drop"
+        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+    block_size : int, default=None
+        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+
+    Returns
+    -------
+    RankingMetrics
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
+        probe is left to average over.
+
+    See Also
+    --------
+    cmc_curve : What is done about ties.
+
+    Examples
+    --------
+    >>> from skreid.metrics import ranking_metrics
+    >>> result = ranking_metrics([7, 8, 5], [7, 8, 7], [[1, 2, 3], [1, 2, 3], [1, 2, 3]], ranks=(1, 2))
+    >>> result.ranks, result.n_valid, result.n_dropped
+    ({1: 0.5, 2: 1.0}, 2, 1)
+    """
+    ranks = [ranks] if isinstance(ranks, Integral) else ranks
+    ranks = [check_rank(k, "ranks", "ranking_metrics") for k in ranks]
+    max_rank = check_rank(max_rank, "max_rank", "ranking_metrics", none=True)
+    check_on_missing(on_missing, "ranking_metrics")
+    problem = Problem(
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    probe, order, rank = match_ranks(problem, "all")
+    precision = average_precision(problem, probe, order, rank)
+    first = first_ranks(problem, probe, order, rank)
+    n_counted = count_probes(problem, first > 0, on_missing, "ranking_metrics")
+
+    max_rank = max_rank or problem.n_kept
+    curve = cumulative(first, max([max_rank, *ranks]), n_counted)
+    last = np.append(probe[1:] != probe[:-1], True)[: len(probe)]  # a probe's farthest match: order = m
+    return RankingMetrics(
+        cmc=curve[:max_rank],
+        ranks={k: float(curve[k - 1]) for k in ranks},
+        mean_average_precision=float(np.nansum(precision) / n_counted),
+        mean_inverse_negative_penalty=float(np.sum(order[last] / rank[last]) / n_counted),
+        n_probes=problem.n_probes,
+        n_valid=int((first > 0).sum()),
+        n_dropped=problem.n_probes - n_counted,
+        first_rank=first,
+        average_precision=precision,
+    )

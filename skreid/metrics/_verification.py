@@ -1,0 +1,232 @@
+"""Is it the same person? Error rates of accepting every pair at or below a threshold.
+
+A ranking answers "who is nearest"; a user with two pictures asks this instead.
+"""
+
+from dataclasses import dataclass, field
+from numbers import Real
+
+import numpy as np
+
+from skreid.metrics._problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationCurve:
+    """Error rates over all thresholds, and where they are equal.
+
+    Attributes
+    ----------
+    fmr : ndarray of shape (n_points,)
+        False-match rate: share of the pairs of different people with distance <= threshold. Never decreasing.
+    fnmr : ndarray of shape (n_points,)
+        False-non-match rate: share of the pairs of one person with distance > threshold. Never increasing.
+    thresholds : ndarray of shape (n_points,)
+        Ascending; the first, -inf, accepts nobody, the last, inf, everybody.
+    equal_error_rate : float
+        Where both rates are equal, interpolating linearly along the curve.
+    equal_error_threshold : float
+        The threshold that comes closest to it.
+    n_genuine, n_impostor : int
+        Pairs of one person, and of different people.
+    """
+
+    fmr: np.ndarray = field(repr=False)
+    fnmr: np.ndarray = field(repr=False)
+    thresholds: np.ndarray = field(repr=False)
+    equal_error_rate: float
+    equal_error_threshold: float
+    n_genuine: int
+    n_impostor: int
+
+    def fnmr_at_fmr(self, fmr):
+        """Return the smallest false-non-match rate whose false-match rate is at most `fmr`, a float."""
+        _check_rate(fmr, "fnmr_at_fmr")
+        return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
+
+
+def verification_curve(
+    y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, junk_ids=None, block_size=None
+):
+    """False-match and false-non-match rates of "the same person if the distance is at most a threshold".
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes; it is called twice for each of them.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. If both are given, pairs of the same identity *and* camera are left out.
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out.
+    block_size : int, default=None
+        Probes held at a time.
+
+    Returns
+    -------
+    VerificationCurve
+        Exact: it has every corner that a curve through all pairs has. Memory is O(block + pairs of one
+        person).
+
+    Raises
+    ------
+    ValueError
+        If there is no pair of one person or none of different people, or as in :func:`cmc_curve`.
+
+    References
+    ----------
+    ISO/IEC 19795-1, Biometric performance testing and reporting.
+
+    Examples
+    --------
+    >>> from skreid.metrics import verification_curve
+    >>> curve = verification_curve(["a", "b"], ["a", "b"], [[0.1, 0.8], [0.9, 0.3]])
+    >>> curve.equal_error_rate, curve.n_genuine, curve.n_impostor
+    (0.0, 2, 2)
+    """
+    options = {
+        "cams_probe": cams_probe,
+        "cams_gallery": cams_gallery,
+        "junk_ids": junk_ids,
+        "block_size": block_size,
+    }
+    problem = Problem(y_probe, y_gallery, distances, **options)
+    genuine = np.concatenate([b.values[b.probe, b.column][b.counts] for b in problem.blocks()])
+    n_impostor = problem.n_impostor_pairs
+    if not len(genuine) or not n_impostor:
+        raise ValueError(
+            f"There are {len(genuine)} pairs of one person and {n_impostor} of different people: both are "
+            "needed. Check y_probe, y_gallery and the cameras."
+        )
+    corners, repeats = np.unique(genuine, return_counts=True)
+
+    # The rates just below and at each genuine distance are all the corners of the curve.
+    below, within = np.zeros((2, len(corners)), dtype=np.int64)
+    for block in problem.blocks():
+        distance = np.sort(_impostors(block))
+        below += np.searchsorted(distance, corners, side="left")
+        within += np.searchsorted(distance, corners, side="right")
+    accepted = repeats.cumsum()
+    fmr = np.concatenate([[0], np.stack([below, within], axis=1).ravel(), [n_impostor]]) / n_impostor
+    misses = len(genuine) - np.stack([accepted - repeats, accepted], axis=1).ravel()
+    fnmr = np.concatenate([[len(genuine)], misses, [0]]) / len(genuine)
+    just_below = np.nextafter(corners, corners.dtype.type(-np.inf))
+    thresholds = np.concatenate([[-np.inf], np.stack([just_below, corners], axis=1).ravel(), [np.inf]])
+
+    keep = np.ones(len(fmr), dtype=bool)  # a point between two others on one straight step says nothing new
+    keep[1:-1] = ((fmr[1:-1] != fmr[:-2]) | (fmr[1:-1] != fmr[2:])) & (
+        (fnmr[1:-1] != fnmr[:-2]) | (fnmr[1:-1] != fnmr[2:])
+    )
+    fmr, fnmr, thresholds = fmr[keep], fnmr[keep], thresholds[keep].astype(np.float64)
+    rate, threshold = _equal_error(fmr, fnmr, thresholds)
+    return VerificationCurve(fmr, fnmr, thresholds, rate, threshold, len(genuine), n_impostor)
+
+
+def threshold_at_fmr(
+    y_probe,
+    y_gallery,
+    distances,
+    *,
+    cams_probe=None,
+    cams_gallery=None,
+    fmr=1e-3,
+    junk_ids=None,
+    block_size=None,
+):
+    """Largest threshold that takes at most a share `fmr` of the pairs of different people for one person.
+
+    Parameters
+    ----------
+    y_probe : array-like of shape (n_probe,)
+        Identities of the probes: strings, integers or any other hashable values.
+    y_gallery : array-like of shape (n_gallery,)
+        Identities of the gallery images.
+    distances : array-like of shape (n_probe, n_gallery), or callable
+        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
+        probes.
+    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
+        Cameras. They change nothing for pairs of different people, and are taken so that all calls look
+        alike.
+    fmr : float, default=0.001
+        The false-match rate allowed, in [0, 1].
+    junk_ids : sequence or single id, default=None
+        Gallery images of these identities are left out.
+    block_size : int, default=None
+        Probes held at a time.
+
+    Returns
+    -------
+    float
+        Accept a pair if its distance is <= this. inf if the rate allows every pair.
+
+    Raises
+    ------
+    ValueError
+        If there is no pair of different people, or as in :func:`cmc_curve`.
+
+    Notes
+    -----
+    The smallest ``fmr * n_pairs`` distances are held, so memory grows with the rate. A rate below 1 / n_pairs
+    is beyond what the data can show: the threshold is then just below the smallest distance.
+
+    Examples
+    --------
+    >>> from skreid.metrics import threshold_at_fmr
+    >>> t = threshold_at_fmr(["a", "b"], ["a", "b"], [[0.1, 0.8], [0.9, 0.3]], fmr=0.5)
+    >>> 0.8 <= t < 0.9
+    True
+    """
+    _check_rate(fmr, "threshold_at_fmr")
+    options = {
+        "cams_probe": cams_probe,
+        "cams_gallery": cams_gallery,
+        "junk_ids": junk_ids,
+        "block_size": block_size,
+    }
+    problem = Problem(y_probe, y_gallery, distances, **options)
+    n_pairs = problem.n_impostor_pairs
+    if not n_pairs:
+        raise ValueError("There is no pair of different people: a false-match rate has nothing to count.")
+    allowed = int(np.floor(fmr * n_pairs))
+    allowed += (allowed + 1) / n_pairs <= fmr  # the product may have been rounded down
+    if allowed >= n_pairs:
+        return float("inf")
+    smallest = None
+    for block in problem.blocks():
+        distance = _impostors(block)
+        if smallest is not None:
+            if len(smallest) > allowed:
+                distance = distance[distance < smallest[allowed]]
+            distance = np.concatenate([smallest, distance])
+        smallest = np.partition(distance, allowed)[: allowed + 1] if len(distance) > allowed else distance
+    refused = smallest[allowed]
+    return float(np.nextafter(refused, refused.dtype.type(-np.inf)))
+
+
+def _check_rate(fmr, owner):
+    if isinstance(fmr, bool) or not isinstance(fmr, Real) or not 0 <= fmr <= 1:
+        raise ValueError(
+            f"The 'fmr' parameter of {owner} must be a float in the range [0.0, 1.0]. Got {fmr!r} instead."
+        )
+
+
+def _impostors(block):
+    """Return the distances of the pairs of different people in a block."""
+    different = np.ones(block.values.shape, dtype=bool)
+    different[block.probe, block.column] = False
+    return block.values[different]
+
+
+def _equal_error(fmr, fnmr, thresholds):
+    """Return the rate at which the curve crosses fmr = fnmr, and the threshold of the point nearest to it."""
+    gap = fmr - fnmr  # never decreasing, from -1 to 1
+    after = int(np.argmax(gap >= 0))
+    before = after - 1
+    share = gap[before] / (gap[before] - gap[after])
+    rate = fmr[before] + share * (fmr[after] - fmr[before])
+    nearest = before if -gap[before] < gap[after] else after
+    return float(rate), float(thresholds[nearest])
