@@ -77,8 +77,8 @@ class GaussianDescriptor(ImageDescriptor):
         rows = -(-height // self.patch_step)
         if rows < self.n_strips + 1:
             raise ValueError(
-                f"{owner} has {rows} rows of patches (height {height}, patch_step {self.patch_step}), too few for "
-                f"{self.n_strips} overlapping strips; at least {self.n_strips + 1} are needed."
+                f"{owner} has {rows} rows of patches (height {height}, patch_step {self.patch_step}), too "
+                f"few for {self.n_strips} overlapping strips; at least {self.n_strips + 1} are needed."
             )
         self._blocks()
 

@@ -11,13 +11,14 @@ from scipy.ndimage import gaussian_filter1d
 SIGMAS = (5, 20)
 
 
-def multiscale_retinex(image, sigmas=SIGMAS):
+def multiscale_retinex(image, sigmas=SIGMAS, spread=2.0):
     r"""Multi-scale Retinex of one image, stretched linearly to [0, 255].
 
     .. math:: r = \frac{1}{K} \sum_{k=1}^{K} \log(1 + I) - \log(1 + G_{\sigma_k} * I)
 
-    for each colour channel, with equal weights of the scales and replicated borders. One gain and one offset
-    for the three channels (their common minimum and maximum) bring it to [0, 255], so that hues survive.
+    for each colour channel, with equal weights of the scales and replicated borders. The mean of
+    all three channels less and plus `spread` standard deviations become 0 and 255; what is beyond is clipped.
+    The gain and the offset are common to the channels, so their differences, which make the hue, survive.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ def multiscale_retinex(image, sigmas=SIGMAS):
         Red, green, blue in [0, 255].
     sigmas : sequence of float, default=(5, 20)
         Standard deviations of the Gaussians, in pixels.
+    spread : float, default=2.0
+        Half the range that fills [0, 255], in standard deviations.
 
     Returns
     -------
@@ -43,10 +46,10 @@ def multiscale_retinex(image, sigmas=SIGMAS):
         np.log1p(_blur_matrix(height, sigma) @ planes @ _blur_matrix(width, sigma).T) for sigma in sigmas
     )
     reflectance = np.moveaxis(np.log1p(planes) - surround / len(sigmas), 0, -1)
-    low, high = reflectance.min(), reflectance.max()
-    if high - low < 1e-9:
+    reach = spread * reflectance.std()
+    if reach < 1e-9:
         return image
-    return (reflectance - low) * (255 / (high - low))
+    return np.clip((reflectance - reflectance.mean() + reach) * (255 / (2 * reach)), 0, 255)
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,244 @@
+"""Every way images may arrive at the descriptors, errors that name them, and scikit-learn's own checks."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from PIL import Image
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.validation import validate_data
+
+from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
+
+SMALL_LOMO = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
+SMALL_GOG = GOG("nrng", input_size=(12, 8), n_strips=1)
+SMALL_MLGD = MLGD(("y", "red"), input_size=(12, 8), n_strips=2)
+SMALL = pytest.mark.parametrize(
+    "descriptor", [SMALL_LOMO, SMALL_GOG, SMALL_MLGD], ids=lambda d: type(d).__name__
+)
+
+
+def random_images(n=3, height=12, width=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+
+
+# ---- scikit-learn's checks, on tables whose rows become tiny pictures ----
+
+
+class TableMixin:
+    """Turn each row of a table into a 12x8 picture, so that every common check runs the real code."""
+
+    def fit(self, X, y=None):
+        return super().fit(self._pictures(X, reset=True))
+
+    def transform(self, X):
+        return super().transform(self._pictures(X, reset=False))
+
+    def _pictures(self, X, reset):
+        X = validate_data(self, X, reset=reset, dtype=np.float64)
+        values = 0.5 + np.arctan(X) / np.pi  # any number -> (0, 1)
+        return np.stack([np.resize(row, (12, 8, 3)) for row in values])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = False
+        return tags
+
+
+class TableLOMO(TableMixin, LOMO):
+    def __init__(self, *, n_scales=1, window_size=6, step=3, n_bins=3, tau=0.3, radii=(3, 5), n_jobs=None):
+        super().__init__(
+            n_scales=n_scales,
+            window_size=window_size,
+            step=step,
+            n_bins=n_bins,
+            tau=tau,
+            radii=radii,
+            n_jobs=n_jobs,
+        )
+
+
+class TableGOG(TableMixin, GOG):
+    def __init__(self, color="nrng", *, input_size=(12, 8), n_strips=1, n_jobs=None):
+        super().__init__(color, input_size=input_size, n_strips=n_strips, n_jobs=n_jobs)
+
+
+class TableMLGD(TableMixin, MLGD):
+    def __init__(self, features=("y", "red"), *, input_size=(12, 8), n_strips=2, n_jobs=None):
+        super().__init__(features, input_size=input_size, n_strips=n_strips, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize(
+    "estimator", [TableLOMO(), TableGOG(), TableMLGD(), CenteredNormalizer()], ids=lambda e: type(e).__name__
+)
+def test_common_checks(estimator):
+    """All of scikit-learn's checks for a transformer of tables run, and none fails."""
+    results = check_estimator(estimator, on_skip=None)
+    passed = [r["check_name"] for r in results if r["status"] == "passed"]
+    others = {r["check_name"] for r in results if r["status"] != "passed"}
+    assert len(passed) >= 44
+    assert others <= {"check_array_api_input"}  # wants SCIPY_ARRAY_API set
+
+
+# ---- manners ----
+
+
+@SMALL
+def test_stateless(descriptor):
+    """Transform needs no fit, fit changes nothing of it, and the tags say so."""
+    images = random_images()
+    unfitted = clone(descriptor).transform(images)
+    np.testing.assert_array_equal(clone(descriptor).fit(images[:1]).transform(images), unfitted)
+    assert not descriptor.__sklearn_tags__().requires_fit
+
+
+@SMALL
+def test_rows_do_not_depend_on_their_company(descriptor):
+    """An image has one descriptor, alone or among others."""
+    images = random_images(5)
+    together = descriptor.transform(images)
+    np.testing.assert_array_equal(together, np.vstack([descriptor.transform(x[None]) for x in images]))
+
+
+@SMALL
+def test_jobs_agree(descriptor):
+    """Workers give the numbers of one process, in order, and a joblib context is heard."""
+    images = random_images(70)
+    one = descriptor.transform(images)
+    np.testing.assert_array_equal(clone(descriptor).set_params(n_jobs=2).transform(images), one)
+    with parallel_config("threading", n_jobs=3):
+        np.testing.assert_array_equal(descriptor.transform(images), one)
+
+
+@SMALL
+def test_clone_and_pickle(descriptor):
+    """A clone and a pickle describe alike."""
+    images = random_images()
+    fitted = clone(descriptor).fit(images)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.transform(images), descriptor.transform(images))
+
+
+@SMALL
+def test_pandas_output(descriptor):
+    """set_output names the columns."""
+    images = random_images()
+    frame = clone(descriptor).set_output(transform="pandas").fit_transform(images)
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == list(clone(descriptor).fit(images).get_feature_names_out())
+
+
+def test_composes():
+    """Descriptors join in unions and run before a normalizer."""
+    images = random_images()
+    union = make_union(SMALL_LOMO, make_pipeline(SMALL_GOG, CenteredNormalizer()))
+    features = union.fit_transform(images)
+    names = union.get_feature_names_out()
+    assert features.shape == (3, len(names))
+
+
+def test_no_torch():
+    """The package of descriptors never imports torch."""
+    code = "import sys, skreid.descriptors; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- what X may be ----
+
+
+def test_every_way_in_gives_the_same_numbers(tmp_path):
+    """Arrays, floats, lists, PIL images, paths and mixtures of them are the same pictures."""
+    images = random_images()
+    expected = SMALL_LOMO.transform(images)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    pictures = [Image.fromarray(x) for x in images]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    mixed = np.empty(3, dtype=object)
+    mixed[:] = [images[0], pictures[1], str(paths[2])]
+    ways = [
+        images / 255,
+        (images / 255).astype(np.float32),
+        list(images),
+        tuple(pictures),
+        paths,
+        [str(p) for p in paths],
+        np.array([str(p) for p in paths]),
+        pd.Series(paths),
+        mixed,
+        [x / 255 for x in images],
+    ]
+    for way in ways:
+        np.testing.assert_array_equal(SMALL_LOMO.transform(way), expected)
+
+
+def test_grey_images_are_three_equal_channels():
+    """(n, H, W), (H, W, 1) and grey files mean the same as three equal channels."""
+    grey = random_images()[..., 0]
+    expected = SMALL_LOMO.transform(np.repeat(grey[..., None], 3, axis=-1))
+    for way in (grey, [x[..., None] for x in grey], [Image.fromarray(x) for x in grey]):
+        np.testing.assert_array_equal(SMALL_LOMO.transform(way), expected)
+
+
+def test_gog_resizes_and_lomo_does_not():
+    """GOG takes images of differing sizes, bicubically resized; one of its own size is left alone."""
+    images = [random_images(1)[0], random_images(1, 30, 20)[0]]
+    features = SMALL_GOG.transform(images)
+    resized = np.asarray(Image.fromarray(images[1]).resize((8, 12), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(features, SMALL_GOG.transform(np.stack([images[0], resized])))
+    lomo = clone(SMALL_LOMO).set_params(input_size=(12, 8))
+    bilinear = np.asarray(Image.fromarray(images[1]).resize((8, 12), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(lomo.transform(images), SMALL_LOMO.transform([images[0], bilinear]))
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "match"),
+    [
+        (
+            random_images(1)[0],
+            ValueError,
+            r"X has shape \(12, 8, 3\): this is one colour image. Pass X\[None\]",
+        ),
+        (np.zeros((2, 5)), ValueError, r"X must have shape \(n, H, W, 3\) or \(n, H, W\), got \(2, 5\)"),
+        (np.zeros((0, 12, 8, 3)), ValueError, "0 sample"),
+        ([], ValueError, "0 sample"),
+        ("a.png", TypeError, "X is a single image"),
+        (Image.new("RGB", (8, 12)), TypeError, "X is a single image"),
+        (3, TypeError, "X must be an array or a sequence of images, got int"),
+        (["missing.png"], FileNotFoundError, r"Image 0 \('missing.png'\): no such file"),
+        (np.full((1, 12, 8, 3), 2.0), ValueError, r"Image 0 is float with values in \[2, 2\]"),
+        (np.full((1, 12, 8, 3), -0.1), ValueError, "float images lie in"),
+        (np.full((1, 12, 8, 3), np.nan), ValueError, "Image 0 holds NaN"),
+        (np.zeros((1, 12, 8, 3), dtype=np.int64), TypeError, "Image 0 has dtype int64; use uint8"),
+        (np.zeros((1, 12, 8, 4)), ValueError, r"Image 0 has shape \(12, 8, 4\)"),
+        ([np.zeros((12, 8)), np.zeros(5)], ValueError, r"Image 1 has shape \(5,\)"),
+        ([np.zeros((12, 8)), None], TypeError, "Image 1 has type object"),
+        ([np.zeros((12, 8)), [[1.0], [2.0, 3.0]]], ValueError, "Image 1 is no rectangular array"),
+        ([Image.new("I;16", (8, 12))], ValueError, "Image 0 has Pillow mode 'I;16'"),
+    ],
+)
+def test_errors_name_the_image(X, error, match):
+    """What cannot be a picture is an error that names the image and says what to pass."""
+    with pytest.raises(error, match=match):
+        SMALL_LOMO.transform(X)
+
+
+def test_broken_files_are_named(tmp_path):
+    """A file that is no image, or is cut short, is an error with its path, from whichever worker reads it."""
+    text, short = tmp_path / "text.png", tmp_path / "short.png"
+    text.write_text("no picture")
+    good = random_images(1, 40, 40)[0]
+    Image.fromarray(good).save(short)
+    short.write_bytes(short.read_bytes()[:-2000])
+    gog = clone(SMALL_GOG).set_params(n_jobs=2)
+    with pytest.raises(ValueError, match=r"Image 1 \(.*text\.png.*\) is not an image that Pillow can read"):
+        gog.transform([good, text])
+    with pytest.raises(ValueError, match=r"Image 1 \(.*short\.png.*\) cannot be decoded"):
+        gog.transform([good, short])
