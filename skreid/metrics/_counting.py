@@ -28,29 +28,39 @@ def match_ranks(problem, which="all"):
     rank : ndarray of intp, shape (n_ranked,)
         Its rank, from 1.
     """
-    parts = [_block_ranks(block, which) for block in problem.blocks()]
+    if which == "all":
+        parts = [_ranks_of_all(block) for block in problem.blocks()]
+    else:
+        parts = [_ranks_of_one(block, which) for block in problem.blocks()]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _block_ranks(block, which):
+def _ranks_of_one(block, which):
+    """Rank the nearest ("first") or farthest ("last") true match of each probe; its pairs need no sorting."""
+    distance = block.values[block.probe, block.column]
+    matches = block.probe[block.counts]
+    begins = np.flatnonzero(_starts(matches))
+    probe = matches[begins]
+    extreme = np.minimum if which == "first" else np.maximum
+    reached = extreme.reduceat(distance[block.counts], begins) if len(begins) else distance[:0]
+
+    limit = np.full(len(block.values), -np.inf, dtype=distance.dtype)
+    limit[probe] = reached
+    same = np.bincount(block.probe[distance <= limit[block.probe]], minlength=len(limit))[probe]
+    order = np.ones_like(probe) if which == "first" else np.diff(begins, append=len(matches))
+    return block.start + probe, order, order + count_within(block.values, probe, reached) - same
+
+
+def _ranks_of_all(block):
     distance = block.values[block.probe, block.column]
     by_distance = np.lexsort((distance, block.probe))
     probe, distance, counts = block.probe[by_distance], distance[by_distance], block.counts[by_distance]
-    same_within = _running_count(probe, distance)
+    same = _running_count(probe, distance)
 
-    probe, distance, same_within = probe[counts], distance[counts], same_within[counts]
-    begins = _starts(probe)
+    probe, distance, same = probe[counts], distance[counts], same[counts]
     index = np.arange(len(probe))
-    order = index - np.maximum.accumulate(np.where(begins, index, 0)) + 1
-    if which == "first":
-        wanted = begins
-    elif which == "last":
-        wanted = np.append(begins[1:], True)[: len(probe)]
-    else:
-        wanted = slice(None)
-    probe, distance, same_within, order = (a[wanted] for a in (probe, distance, same_within, order))
-    wrong = count_within(block.values, probe, distance) - same_within
-    return block.start + probe, order, order + wrong
+    order = index - np.maximum.accumulate(np.where(_starts(probe), index, 0)) + 1
+    return block.start + probe, order, order + count_within(block.values, probe, distance) - same
 
 
 def _starts(groups):
@@ -92,13 +102,13 @@ def count_within(values, rows, thresholds):
     few = min(8 + n_columns // 500, 200)
     below = np.empty(n_columns, dtype=bool)
     result = np.empty(len(rows), dtype=np.intp)
+    limits = thresholds.tolist()  # exact: compared in the dtype of the row
     first = np.flatnonzero(_starts(rows))
     for low, high in zip(first.tolist(), [*first[1:].tolist(), len(rows)], strict=False):
         row = values[rows[low]]
         if high - low <= few:
             for i in range(low, high):
-                np.less_equal(row, thresholds[i], out=below)
-                result[i] = np.count_nonzero(below)
+                result[i] = np.count_nonzero(np.less_equal(row, limits[i], out=below))
         else:
             bins = np.searchsorted(thresholds[low:high], row)  # number of thresholds below each entry
             result[low:high] = np.bincount(bins, minlength=high - low + 1)[:-1].cumsum()

@@ -10,7 +10,7 @@ import numpy as np
 
 from skreid.metrics._ids import codes_of, factorize
 
-_ARRAY_BLOCK_BYTES = 2**22  # stays in the cache while it is read more than once
+_ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
 _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
 
 

@@ -1,0 +1,303 @@
+"""Splits by identity, and probe and gallery within a split: nobody is ever on both sides.
+
+A classifier's stratified folds show every person in training; a re-identification figure from them is a leak.
+"""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, GroupShuffleSplit
+from sklearn.utils import check_random_state
+
+from skreid.metrics._ids import factorize
+
+__all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
+
+
+class IdentityKFold(BaseCrossValidator):
+    """K folds of whole identities, as equal in images as whole identities allow.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to draw which identities share a fold. If False, they are dealt by number of images, then by
+        first appearance.
+    random_state : int, RandomState instance or None, default=None
+        Of the draw; only if `shuffle` is True.
+
+    See Also
+    --------
+    IdentityShuffleSplit : Random splits of identities.
+    sklearn.model_selection.GroupKFold : The same idea for groups that are not the target.
+
+    Examples
+    --------
+    >>> from skreid.model_selection import IdentityKFold
+    >>> y = ["ann", "ann", "bo", "bo", "cy", "cy"]
+    >>> for train, test in IdentityKFold(3).split(y, y):
+    ...     print(train, test)
+    [2 3 4 5] [0 1]
+    [0 1 4 5] [2 3]
+    [0 1 2 3] [4 5]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 2:
+            raise ValueError(
+                f"The 'n_splits' parameter of IdentityKFold must be an int in the range [2, inf). "
+                f"Got {n_splits!r} instead."
+            )
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise ValueError(
+                f"The 'shuffle' parameter of IdentityKFold must be an instance of 'bool'. "
+                f"Got {shuffle!r} instead."
+            )
+        if not shuffle and random_state is not None:
+            raise ValueError(
+                "Setting a random_state has no effect since shuffle is False. Leave random_state at None, "
+                "or set shuffle=True."
+            )
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def split(self, X, y=None, groups=None):
+        """Yield the indices of each fold's training and test images.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            The images, in any form; only their number is used.
+        y : array-like of shape (n_samples,)
+            Identities, of any hashable type.
+        groups : object
+            Ignored: the identities are the groups.
+
+        Yields
+        ------
+        train, test : ndarray of intp
+            Ascending.
+
+        Raises
+        ------
+        ValueError
+            If `y` is missing, has another length than `X`, or has fewer identities than there are folds.
+        """
+        _ignore_groups(groups, self)
+        identity, n_identities = _identities(X, y, self)
+        if n_identities < self.n_splits:
+            raise ValueError(
+                f"Cannot have number of splits n_splits={self.n_splits} greater than the number of "
+                f"identities: {n_identities}. Lower n_splits, or check that y holds identities."
+            )
+        fold = self._folds(np.bincount(identity))[identity]
+        for k in range(self.n_splits):
+            yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+    def _folds(self, n_images):
+        """Return the fold of each identity: the largest first, each to the fold with the fewest images."""
+        dealt = np.arange(len(n_images))
+        if self.shuffle:
+            dealt = check_random_state(self.random_state).permutation(dealt)
+        dealt = dealt[np.argsort(-n_images[dealt], kind="stable")]
+        load = np.zeros(self.n_splits, dtype=np.intp)
+        fold = np.empty(len(n_images), dtype=np.intp)
+        for identity in dealt:
+            fold[identity] = np.argmin(load)
+            load[fold[identity]] += n_images[identity]
+        return fold
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of folds; the arguments are ignored."""
+        return self.n_splits
+
+
+class IdentityShuffleSplit(BaseCrossValidator):
+    """Random splits of whole identities.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of draws.
+    test_size, train_size : float or int, default=None
+        Share, or number, of the *identities* on a side. By default 0.2 are tested, and all others trained on.
+    random_state : int, RandomState instance or None, default=None
+        Of the draws.
+
+    See Also
+    --------
+    IdentityKFold : Everyone is tested once.
+
+    Examples
+    --------
+    >>> from skreid.model_selection import IdentityShuffleSplit
+    >>> y = ["ann", "ann", "bo", "bo", "cy", "cy"]
+    >>> train, test = next(IdentityShuffleSplit(test_size=1, random_state=0).split(y, y))
+    >>> len(train), len(test)
+    (4, 2)
+    """
+
+    def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+        if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 1:
+            raise ValueError(
+                f"The 'n_splits' parameter of IdentityShuffleSplit must be an int in the range [1, inf). "
+                f"Got {n_splits!r} instead."
+            )
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.train_size = train_size
+        self.random_state = random_state
+
+    def split(self, X, y=None, groups=None):
+        """Yield the indices of each draw's training and test images.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            The images, in any form; only their number is used.
+        y : array-like of shape (n_samples,)
+            Identities, of any hashable type.
+        groups : object
+            Ignored: the identities are the groups.
+
+        Yields
+        ------
+        train, test : ndarray of intp
+            Ascending.
+
+        Raises
+        ------
+        ValueError
+            If `y` is missing or has another length than `X`, or the sizes leave a side empty.
+        """
+        _ignore_groups(groups, self)
+        identity, n_identities = _identities(X, y, self)
+        if n_identities < 2:
+            raise ValueError(f"{type(self).__name__} needs at least 2 identities in y. Got {n_identities}.")
+        draw = GroupShuffleSplit(
+            self.n_splits,
+            test_size=self.test_size,
+            train_size=self.train_size,
+            random_state=self.random_state,
+        )
+        for train, test in draw.split(identity, groups=identity):
+            yield np.sort(train), np.sort(test)
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of draws; the arguments are ignored."""
+        return self.n_splits
+
+
+def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_state=None):
+    """Draw which images are probes and which are the gallery, each identity by itself.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Identities, of any hashable type.
+    cams : array-like of shape (n_samples,), default=None
+        Cameras. Without them, `n_shots` images of an identity are its gallery and all its others are probes.
+        With them, one order of the cameras is drawn for everyone; an identity's gallery images come from the
+        first camera in this order that saw it, and its probes are its images from all other cameras.
+    n_shots : int, default=1
+        Gallery images an identity; all there are if there are fewer.
+    gallery_cam : object, default=None
+        The camera to be first in that order.
+    random_state : int, RandomState instance or None, default=None
+        Of the draws.
+
+    Returns
+    -------
+    probe, gallery : ndarray of intp
+        Ascending, disjoint indices. An identity without a probe (one image, or one camera) stays in the
+        gallery: somebody to be mistaken for.
+
+    Raises
+    ------
+    ValueError
+        If no probe is possible, `gallery_cam` saw nobody, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> from skreid.model_selection import split_probe_gallery
+    >>> y, cams = ["ann", "ann", "ann", "bo", "bo", "cy"], [1, 2, 2, 1, 2, 1]
+    >>> split_probe_gallery(y, cams=cams, gallery_cam=1, random_state=0)
+    (array([1, 2, 4]), array([0, 3, 5]))
+    """
+    if isinstance(n_shots, bool) or not isinstance(n_shots, Integral) or n_shots < 1:
+        raise ValueError(
+            "The 'n_shots' parameter of split_probe_gallery must be an int in the range [1, inf). "
+            f"Got {n_shots!r} instead."
+        )
+    (identity,), uniques = factorize(y=y)
+    rng = check_random_state(random_state)
+    n_identities = len(uniques)
+    if cams is None:
+        if gallery_cam is not None:
+            raise ValueError("gallery_cam was given without cams: pass the cameras too.")
+        in_view = np.ones(len(identity), dtype=bool)
+    else:
+        (camera,), names = factorize(cams=cams)
+        if len(camera) != len(identity):
+            raise ValueError(f"cams has {len(camera)} entries, but y has {len(identity)}.")
+        turn = rng.permutation(len(names))
+        if gallery_cam is not None:
+            if gallery_cam not in names:
+                raise ValueError(
+                    f"gallery_cam={gallery_cam!r} is not among the cameras of these images: {names}."
+                )
+            turn[names.index(gallery_cam)] = -1
+        first_turn = np.full(n_identities, len(names))
+        np.minimum.at(first_turn, identity, turn[camera])
+        in_view = turn[camera] == first_turn[identity]
+
+    # the first n_shots of each identity's gallery view, in a random order
+    drawn = rng.permutation(len(identity))
+    drawn = drawn[in_view[drawn]]
+    drawn = drawn[np.argsort(identity[drawn], kind="stable")]
+    place = np.arange(len(drawn)) - np.searchsorted(identity[drawn], identity[drawn])
+    gallery = np.sort(drawn[place < n_shots])
+
+    is_probe = np.zeros(len(identity), dtype=bool)
+    if cams is None:
+        is_probe[drawn[place >= n_shots]] = True
+    else:
+        is_probe = ~in_view
+    probe = np.flatnonzero(is_probe)
+    if not len(probe):
+        if cams is None:
+            needs, remedy = f"more than {n_shots} images", "Use more images, lower n_shots, or check y"
+        else:
+            needs, remedy = "images from two cameras", "Use more images, or check y and cams"
+        raise ValueError(
+            f"No probe can be drawn from {len(identity)} images of {n_identities} identities: "
+            f"no identity has {needs}. {remedy}."
+        )
+    return probe, gallery
+
+
+def _identities(X, y, splitter):
+    """Return the identities as integers, and their number."""
+    if y is None:
+        raise ValueError(
+            f"The 'y' parameter should not be None: {type(splitter).__name__} splits by identity."
+        )
+    (identity,), uniques = factorize(y=y)
+    n = identity.shape[0] if X is None else (X.shape[0] if hasattr(X, "shape") else len(X))
+    if n != len(identity):
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: [{n}, {len(identity)}]"
+        )
+    return identity, len(uniques)
+
+
+def _ignore_groups(groups, splitter):
+    if groups is not None:
+        warnings.warn(
+            f"The groups parameter is ignored by {type(splitter).__name__}: y holds the groups.",
+            UserWarning,
+            stacklevel=3,
+        )

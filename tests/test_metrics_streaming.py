@@ -1,0 +1,111 @@
+"""Distances that come in blocks: the same figures as from the whole matrix, in bounded memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from skreid.metrics import (
+    distance_blocks,
+    mean_average_precision,
+    ranking_metrics,
+    threshold_at_fmr,
+    verification_curve,
+)
+
+
+def people(n_probe, n_gallery, n_features=8, seed=0):
+    rng = np.random.default_rng(seed)
+    y_probe, y_gallery = rng.integers(20, size=n_probe), rng.integers(20, size=n_gallery)
+    means = rng.normal(size=(20, n_features))
+    return (
+        y_probe,
+        y_gallery,
+        means[y_probe] + rng.normal(size=(n_probe, n_features)),
+        means[y_gallery] + rng.normal(size=(n_gallery, n_features)),
+    )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_distances_are_scipys(metric, dtype):
+    """Each block holds scipy's distances, far from the origin too."""
+    _, _, a, b = people(13, 29)
+    a, b = (a, b) if metric == "cosine" else (a + 100, b + 100)
+    blocks = distance_blocks(a, b, metric=metric, dtype=dtype)
+    assert blocks.shape == (13, 29)
+    assert blocks(2, 9).dtype == dtype
+    atol = 1e-12 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(
+        blocks(2, 9), cdist(a, b, metric)[2:9], rtol=1e-4 if atol > 1e-9 else 1e-9, atol=atol
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_twins_tie_to_the_last_bit(dtype):
+    """Equal gallery descriptors, 0.0 and -0.0 included, get equal distances, so that they never score."""
+    rng = np.random.default_rng(0)
+    gallery = rng.normal(size=(50, 33)).astype(np.float32)
+    gallery[:, 0] = 0.0
+    gallery = np.concatenate([gallery, gallery, gallery])[rng.permutation(150)]
+    gallery[::2, 0] = -0.0
+    block = distance_blocks(rng.normal(size=(7, 33)).astype(np.float32), gallery, dtype=dtype)(0, 7)
+    for j in range(150):
+        twins = np.flatnonzero((gallery == gallery[j]).all(axis=1))
+        assert len(twins) == 3
+        assert (block[:, twins] == block[:, [j]]).all()
+
+
+@pytest.mark.parametrize("block_size", [None, 1, 7, 1000])
+def test_same_figures_as_the_matrix(block_size):
+    """A callable gives the figures of the matrix it would fill, whatever the block."""
+    y_probe, y_gallery, a, b = people(40, 90)
+    blocks = distance_blocks(a, b)
+    whole = blocks(0, 40)
+    expected = ranking_metrics(y_probe, y_gallery, whole)
+    got = ranking_metrics(y_probe, y_gallery, blocks, block_size=block_size)
+    np.testing.assert_allclose(got.cmc, expected.cmc)
+    assert got.mean_average_precision == pytest.approx(expected.mean_average_precision, abs=1e-9)
+    exact = lambda start, stop: whole[start:stop]  # noqa: E731
+    args = (y_probe, y_gallery)
+    assert (
+        verification_curve(*args, exact, block_size=block_size).equal_error_rate
+        == verification_curve(*args, whole).equal_error_rate
+    )
+    assert threshold_at_fmr(*args, exact, fmr=0.03, block_size=block_size) == threshold_at_fmr(
+        *args, whole, fmr=0.03
+    )
+
+
+def test_memory_does_not_grow_with_probes():
+    """Ten times the probes take the same peak, beside what is kept of each probe."""
+    peaks = []
+    for n_probe in (300, 3000):
+        y_probe, _, a, b = people(n_probe, 2000)
+        tracemalloc.start()
+        mean_average_precision(y_probe, np.arange(2000), distance_blocks(a, b), block_size=50)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 300 * 3000  # the matrix would be 48 MB more
+    assert peaks[1] < 6 * 50 * 2000 * 8
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "message"),
+    [
+        ((np.ones((2, 3)), np.ones((2, 4))), {}, r"Got \(2, 3\) and \(2, 4\)"),
+        ((np.ones(3), np.ones((2, 3))), {}, "must have shape"),
+        (
+            (np.ones((2, 3)), np.ones((2, 3))),
+            {"metric": "manhattan"},
+            "'metric' parameter of distance_blocks",
+        ),
+        ((np.array([[1.0], [np.nan]]), np.ones((2, 1))), {}, "X_probe contains NaN or infinity in row 1"),
+        ((np.ones((2, 1)), np.array([[np.inf], [1.0]])), {}, "X_gallery contains NaN or infinity in row 0"),
+    ],
+)
+def test_bad_descriptors_are_named(args, options, message):
+    """A descriptor that cannot be compared is refused with its row."""
+    with pytest.raises(ValueError, match=message):
+        distance_blocks(*args, **options)
