@@ -52,7 +52,7 @@ def encode_cams(cams, ids):
         cameras, views = _codes(cams, "cams", len(ids))
         if len(cameras) < 2:
             raise ValueError(
-                f"cams holds a single camera ({cameras[0]!r}), so there are no cross-view pairs: "
+                f"cams holds a single camera ({cameras.tolist()[0]!r}), so there are no cross-view pairs: "
                 "leave cams out to learn from all pairs of images."
             )
         seen = np.bincount(ids * len(cameras) + views, minlength=n_ids * len(cameras)) > 0

@@ -56,10 +56,10 @@ def add_ridge(moments, reg, n_features):
 
 
 def solve_views(blocks, constraints, view_reg, n_components):
-    """Smallest eigenvectors of the objective: projections (C, d, r) and eigenvalues (r,), ascending.
+    """Minimise the objective: projections (C, d, r) and eigenvalues (r,), ascending.
 
-    ``n_components`` None keeps the negative eigenvalues, at least one. An infinite ``view_reg`` gives all
-    views one projection.
+    ``n_components`` None keeps the eigenvalues up to half the lowest, which is negative; at least one.
+    An infinite ``view_reg`` gives all views one projection.
     """
     n_views, d = len(constraints), constraints.shape[-1]
     shared = np.isinf(view_reg)
@@ -84,7 +84,7 @@ def solve_views(blocks, constraints, view_reg, n_components):
     chosen = {} if n_components is None else {"subset_by_index": [0, n_components - 1]}
     values, vectors = eigh(whitened, lower=True, overwrite_a=True, check_finite=False, **chosen)
     if n_components is None:
-        r = max(1, int((values < 0).sum()))
+        r = max(1, int((values <= min(values[0] / 2, 0)).sum()))
         values, vectors = values[:r], vectors[:, :r]
     projections = np.stack(
         [

@@ -47,7 +47,7 @@ class ViewSpecificMetric(CrossViewMetric):
         unknown = cams[~np.isin(cams, self.cameras_)]
         if len(unknown):
             raise ValueError(
-                f"{name} holds camera {unknown[0]!r}, which fit has not seen (it saw "
+                f"{name} holds camera {unknown.tolist()[0]!r}, which fit has not seen (it saw "
                 f"{self.cameras_.tolist()}): give {name}=None to use the mean projection of all cameras."
             )
         projected = np.empty((len(X), maps.shape[1]))
@@ -158,12 +158,13 @@ class CVDCA(ViewSpecificMetric):
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the common space. None takes every negative eigenvalue, and at least one. Unknown in
-        the publication.
-    view_reg : float, default=1.0
+        Dimension of the common space. None keeps the components whose cost, a negative eigenvalue,
+        is at least half the best one's: all weigh alike in the distance, so many weak ones spoil it. Unknown
+        in the publication.
+    view_reg : float, default=0.01
         :math:`\lambda`, which pulls the projections together, in squared units of the features. ``np.inf``
         gives all cameras the same projection, a symmetric metric. Unknown in the publication.
-    reg : float, default=0.1
+    reg : float, default=0.01
         :math:`\alpha`, the ridge of the constraint relative to the mean variance. Unknown in the publication.
     negative_weight : float, default=1.0
         Weight of pairs of different persons against pairs of the same person. Unknown in the publication.
@@ -214,7 +215,7 @@ class CVDCA(ViewSpecificMetric):
     >>> y, cams = np.repeat(np.arange(40), 2), np.tile(["a", "b"], 40)
     >>> X = rng.normal(size=(40, 3))[y]
     >>> X[cams == "b"] = X[cams == "b"][:, ::-1]                  # b sees them in another order
-    >>> metric = CVDCA(n_components=3, view_reg=0.01).fit(X[:60], y[:60], cams[:60])
+    >>> metric = CVDCA(n_components=3).fit(X[:60], y[:60], cams[:60])
     >>> probe, gallery = cams[60::2], cams[61::2]
     >>> distances = metric.pairwise_distances(X[60::2], X[61::2], cams_probe=probe, cams_gallery=gallery)
     >>> float((distances.argmin(axis=1) == np.arange(10)).mean())
@@ -223,7 +224,7 @@ class CVDCA(ViewSpecificMetric):
 
     _parameter_constraints: dict = VIEW_CONSTRAINTS
 
-    def __init__(self, *, n_components=None, view_reg=1.0, reg=0.1, negative_weight=1.0, within_weight=1.0):
+    def __init__(self, *, n_components=None, view_reg=0.01, reg=0.01, negative_weight=1.0, within_weight=1.0):
         self.n_components = n_components
         self.view_reg = view_reg
         self.reg = reg

@@ -22,8 +22,9 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the common space. None takes every negative eigenvalue, and at least one. Unknown in
-        the publication.
+        Dimension of the common space. None keeps the components whose cost, a negative eigenvalue,
+        is at least half the best one's: all weigh alike in the distance, so many weak ones spoil it. Unknown
+        in the publication.
     kernel : {"rbf", "linear", "poly", "cosine", "laplacian", "chi2"} or callable, default="rbf"
         The kernel. A callable takes two matrices (n_a, n_features), (n_b, n_features) and returns (n_a,
         n_b). Unknown in the publication.
@@ -34,10 +35,10 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         Degree of "poly".
     coef0 : float, default=1
         Constant of "poly".
-    view_reg : float, default=1.0
+    view_reg : float, default=0.01
         :math:`\lambda`, which pulls the projections together; ``np.inf`` gives all cameras the same one.
         Unknown in the publication.
-    reg : float, default=0.1
+    reg : float, default=0.01
         :math:`\alpha`, the ridge of the constraint relative to the mean square of a kernel column. Unknown
         in the publication.
     negative_weight : float, default=1.0
@@ -100,8 +101,8 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         gamma=None,
         degree=3,
         coef0=1,
-        view_reg=1.0,
-        reg=0.1,
+        view_reg=0.01,
+        reg=0.01,
         negative_weight=1.0,
         within_weight=1.0,
     ):

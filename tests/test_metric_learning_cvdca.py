@@ -1,0 +1,226 @@
+"""CVDCA and KCVDCA against the objective written as loops over pairs."""
+
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose
+from scipy.linalg import block_diag, eigh
+from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skreid.metric_learning import CVDCA, KCVDCA
+
+
+def make_views(n_ids=9, n_features=5, n_cams=3, seed=0, shots=(1, 2)):
+    """Unbalanced persons and cameras: X, y, cams."""
+    rng = np.random.default_rng(seed)
+    person = rng.normal(size=(n_ids, n_features))
+    warp = np.eye(n_features) + 0.4 * rng.normal(size=(n_cams, n_features, n_features))
+    y, cams = [], []
+    for identity in range(n_ids):
+        for camera in range(n_cams):
+            count = rng.integers(*shots, endpoint=True)
+            y += [identity] * count
+            cams += [camera] * count
+    y, cams = np.array(y), np.array(cams)
+    X = np.einsum("nd,nde->ne", person[y], warp[cams]) + 0.2 * rng.normal(size=(len(y), n_features))
+    return X, y, cams
+
+
+def objective(U, X, y, cams, view_reg, negative_weight, within_weight):
+    """Sum the published objective pair by pair; U (n_views, d, r)."""
+    total = 0.0
+    for p in range(len(U)):
+        for q in range(p, len(U)):
+            pairs = [(i, j) for i in np.flatnonzero(cams == p) for j in np.flatnonzero(cams == q) if i != j]
+            n_same = sum(y[i] == y[j] for i, j in pairs)
+            for i, j in pairs:
+                weight = 1 / n_same if y[i] == y[j] else -negative_weight / (len(pairs) - n_same)
+                scale = within_weight if p == q else 1.0
+                total += scale * weight * ((U[p].T @ X[i] - U[q].T @ X[j]) ** 2).sum()
+            if p < q:
+                total += view_reg * ((U[p] - U[q]) ** 2).sum()
+    return total
+
+
+def constraint(X, cams, reg):
+    """Block-diagonal M of the constraint."""
+    blocks = []
+    for camera in np.unique(cams):
+        second = X[cams == camera].T @ X[cams == camera] / (cams == camera).sum()
+        blocks.append(second + reg * np.diag(second).mean() * np.eye(X.shape[1]))
+    return block_diag(*blocks)
+
+
+def objective_matrix(X, y, cams, **weights):
+    """Matrix of the quadratic objective for one component, by polarisation of the loop."""
+    n_views, d = len(np.unique(cams)), X.shape[1]
+
+    def value(u):
+        return objective(u.reshape(n_views, d, 1), X, y, cams, **weights)
+
+    basis = np.eye(n_views * d)
+    single = [value(e) for e in basis]
+    return np.array(
+        [[(value(e + f) - a - b) / 2 for f, b in zip(basis, single, strict=True)]
+         for e, a in zip(basis, single, strict=True)]
+    )  # fmt: skip
+
+
+WEIGHTS = {"view_reg": 0.3, "negative_weight": 0.7, "within_weight": 0.6}
+
+
+def test_objective_is_minimised():
+    """The fitted projections have the loops' objective, meet the constraint, and are its exact minimisers."""
+    X, y, cams = make_views(n_ids=6, n_features=4, n_cams=3)
+    metric = CVDCA(n_components=3, reg=0.05, **WEIGHTS).fit(X, y, cams)
+    U = metric.components_.transpose(0, 2, 1)
+    assert_allclose(objective(U, X, y, cams, **WEIGHTS), metric.eigenvalues_.sum(), rtol=1e-9)
+    stacked, M = U.reshape(-1, 3), constraint(X, cams, 0.05)
+    assert_allclose(stacked.T @ M @ stacked, np.eye(3), atol=1e-10)
+    values, vectors = eigh(objective_matrix(X, y, cams, **WEIGHTS), M)
+    assert_allclose(metric.eigenvalues_, values[:3], rtol=1e-8)
+    assert_allclose(np.abs(np.sum(vectors[:, :3] * (M @ stacked), axis=0)), 1, rtol=1e-6)
+
+
+def test_more_features_than_samples():
+    """Solving in the span of the data gives the minimum over all dimensions."""
+    X, y, cams = make_views(n_ids=4, n_features=14, n_cams=2, shots=(1, 1))
+    metric = CVDCA(n_components=2, reg=0.1, **WEIGHTS).fit(X, y, cams)
+    A, M = objective_matrix(X, y, cams, **WEIGHTS), constraint(X, cams, 0.1)
+    assert X.shape == (8, 14)
+    assert_allclose(metric.eigenvalues_, eigh(A, M, eigvals_only=True)[:2], rtol=1e-8)
+    U = metric.components_.transpose(0, 2, 1)
+    assert_allclose(objective(U, X, y, cams, **WEIGHTS), metric.eigenvalues_.sum(), rtol=1e-8)
+
+
+def test_large_penalty_gives_one_projection():
+    """As lambda grows the projections become equal, and the symmetric metric at infinity is their limit."""
+    X, y, cams = make_views(n_ids=12)
+
+    def spread(view_reg):
+        U = CVDCA(n_components=2, view_reg=view_reg).fit(X, y, cams).components_
+        return np.abs(U - U.mean(axis=0)).max() / np.abs(U).max()
+
+    spreads = [spread(view_reg) for view_reg in (1e-3, 1.0, 1e3, 1e6)]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[0] > 0.1
+    assert spreads[-1] < 1e-4
+    assert spread(np.inf) < 1e-15
+    near = CVDCA(n_components=2, view_reg=1e6).fit(X, y, cams)
+    limit = CVDCA(n_components=2, view_reg=np.inf).fit(X, y, cams)
+    assert_allclose(near.components_, limit.components_, atol=1e-4)
+    assert_allclose(
+        limit.pairwise_distances(X, X, cams_probe=cams, cams_gallery=cams),
+        limit.pairwise_distances(X, X),
+        atol=1e-9,
+    )
+
+
+def test_projections_follow_cameras():
+    """Each side is projected by its camera's map where cams are given, else by the mean of all maps."""
+    X, y, cams = make_views()
+    metric = CVDCA(n_components=2).fit(X, y, np.array(["a", "b", "c"])[cams])
+    assert metric.cameras_.tolist() == ["a", "b", "c"]
+    a, b, c = metric.components_
+    distances = metric.pairwise_distances(X[:2], X[2:5], cams_probe=["c", "a"], cams_gallery=["b"] * 3)
+    probe = np.vstack([X[0] @ c.T, X[1] @ a.T])
+    assert_allclose(distances, euclidean_distances(probe, X[2:5] @ b.T), atol=1e-9)
+    assert_allclose(metric.transform(X), X @ ((a + b + c) / 3).T, atol=1e-9)
+    mixed = metric.pairwise_distances(X[:2], X[2:5], cams_gallery=["b"] * 3)
+    assert_allclose(mixed, euclidean_distances(X[:2] @ ((a + b + c) / 3).T, X[2:5] @ b.T), atol=1e-9)
+    with pytest.raises(ValueError, match="cams_probe holds camera 'z', which fit has not seen"):
+        metric.pairwise_distances(X[:2], X[2:5], cams_probe=["a", "z"])
+    with pytest.raises(ValueError, match="cams_gallery has 2 entries but there are 3 samples"):
+        metric.pairwise_distances(X[:2], X[2:5], cams_gallery=["a", "b"])
+    np.testing.assert_array_equal(
+        CVDCA(n_components=2).fit_transform(X, y, cams), metric.transform(X, np.array(["a", "b", "c"])[cams])
+    )
+
+
+def test_own_projections_beat_the_mean():
+    """Where cameras permute the features, only view-specific projections recognise persons."""
+    rng = np.random.default_rng(3)
+    person = rng.normal(size=(150, 10))
+    X = np.vstack([person, np.roll(person, 3, axis=1)]) + 0.3 * rng.normal(size=(300, 10))
+    y, cams = np.tile(np.arange(150), 2), np.repeat([0, 1], 150)
+    train, probe, gallery = y < 90, (y >= 90) & (cams == 0), (y >= 90) & (cams == 1)
+    metric = CVDCA(n_components=10).fit(X[train], y[train], cams[train])
+    own = metric.pairwise_distances(X[probe], X[gallery], cams_probe=cams[probe], cams_gallery=cams[gallery])
+    mean = metric.pairwise_distances(X[probe], X[gallery])
+    hits = [
+        (d.argmin(axis=1) == np.arange(60)).mean()
+        for d in (own, mean, euclidean_distances(X[probe], X[gallery]))
+    ]
+    assert hits[0] > 0.8
+    assert hits[1] < hits[0]
+    assert hits[2] < 0.1
+
+
+def test_without_cams_there_is_one_view():
+    """Without cams, pairs of different images are weighed under one projection; later cams change nothing."""
+    X, y, cams = make_views()
+    metric = CVDCA(n_components=2, within_weight=0.0).fit(X, y)
+    assert metric.cameras_ is None
+    assert metric.components_.shape == (1, 2, 5)
+    U, one = metric.components_.transpose(0, 2, 1), np.zeros(len(X), dtype=int)
+    expected = objective(U, X, y, one, view_reg=0.0, negative_weight=1.0, within_weight=1.0)
+    assert_allclose(expected, metric.eigenvalues_.sum(), rtol=1e-9)
+    np.testing.assert_array_equal(metric.transform(X, cams), metric.transform(X))
+
+
+def test_default_dimension():
+    """By default components of at least half the best one's cost are kept."""
+    X, y, cams = make_views(n_ids=30, n_features=12)
+    metric = CVDCA().fit(X, y, cams)
+    every = CVDCA(n_components=12).fit(X, y, cams).eigenvalues_
+    assert 1 < metric.n_components_ < 12
+    assert metric.n_components_ == (every <= every[0] / 2).sum()
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "laplacian", "cosine"])
+def test_kernel_form_is_cvdca_on_kernel_columns(kernel):
+    """KCVDCA is CVDCA of the images' kernel columns."""
+    X, y, cams = make_views(n_ids=8, n_cams=2, shots=(1, 1))
+    metric = KCVDCA(n_components=2, kernel=kernel).fit(X, y, cams)
+    columns = metric._kernel(X)
+    assert columns.shape == (len(X), len(X))
+    plain = CVDCA(n_components=2).fit(columns, y, cams)
+    assert_allclose(metric.eigenvalues_, plain.eigenvalues_, rtol=1e-6)
+    assert_allclose(
+        metric.pairwise_distances(X[:4], X, cams_probe=cams[:4], cams_gallery=cams),
+        plain.pairwise_distances(columns[:4], columns, cams_probe=cams[:4], cams_gallery=cams),
+        rtol=1e-5,
+        atol=1e-8,
+    )
+
+
+def test_kernel_objective():
+    """KCVDCA minimises the loops' objective on RBF columns of the documented width."""
+    X, y, cams = make_views(n_ids=6, n_cams=2, shots=(1, 1))
+    metric = KCVDCA(n_components=2, reg=0.1, **WEIGHTS).fit(X, y, cams)
+    K = rbf_kernel(X, gamma=1 / (euclidean_distances(X) ** 2).mean())
+    U = metric.dual_components_.transpose(0, 2, 1)
+    assert_allclose(objective(U, K, y, cams, **WEIGHTS), metric.eigenvalues_.sum(), rtol=1e-8)
+    stacked = U.reshape(-1, 2)
+    assert_allclose(stacked.T @ constraint(K, cams, 0.1) @ stacked, np.eye(2), atol=1e-9)
+
+
+def test_chi2_kernel_wants_histograms():
+    """The chi-squared kernel works on non-negative features."""
+    X, y, cams = make_views()
+    assert KCVDCA(kernel="chi2", n_components=2).fit(np.abs(X), y, cams).gamma_ == 1.0
+
+
+def test_cams_reach_transform_when_routed():
+    """With routing on, cams travel through a Pipeline to fit and to transform."""
+    X, y, cams = make_views()
+    with sklearn.config_context(enable_metadata_routing=True):
+        metric = CVDCA(n_components=2).set_fit_request(cams=True).set_transform_request(cams=True)
+        pipeline = make_pipeline(StandardScaler(), metric).fit(X, y, cams=cams)
+        routed = pipeline.transform(X, cams=cams)
+    scaled = StandardScaler().fit_transform(X)
+    direct = CVDCA(n_components=2).fit(scaled, y, cams)
+    assert_allclose(routed, direct.transform(scaled, cams), atol=1e-12)
+    assert not np.allclose(routed, direct.transform(scaled))
