@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
+from skreid.images import to_unit
+
 
 class Backbone(nn.Module):
     """A sequence of layers with named taps.
@@ -122,6 +124,39 @@ def _keep_filters(layers, chosen):
     return True
 
 
+class MapReader:
+    """A trained network on a device, from pixels to maps.
+
+    Parameters
+    ----------
+    backbone : str or callable
+    weights : dict of str to ndarray
+        As `Backbone.weights` gave them.
+    normalization : tuple of two tuples of three floats
+        Mean and standard deviation of RGB in [0, 1].
+    device : torch.device
+    """
+
+    def __init__(self, backbone, weights, normalization, device):
+        self.device = device
+        self.network = build_backbone(backbone, 0).load_weights(weights).fused()
+        self.network.to(device, memory_format=torch.channels_last)
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in normalization)
+        self.scale, self.offset = 1 / std, -mean / std
+
+    def choose(self, filters):
+        """Return a reader of the same network that gives the chosen filters of some layers only."""
+        reader = copy.copy(self)
+        reader.network = ChosenMaps(self.network, filters).to(self.device, memory_format=torch.channels_last)
+        return reader
+
+    @torch.inference_mode()
+    def __call__(self, batch, *layers):
+        """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
+        batch = to_unit(batch.to(self.device, non_blocking=True))
+        return self.network(torch.addcmul(self.offset, batch, self.scale), *layers)
+
+
 def build_backbone(backbone, random_state):
     """Build an untrained backbone.
 
@@ -164,6 +199,26 @@ def tap_names(backbone):
         if backbone.startswith("vgg") and backbone in models.list_models(models):
             return tuple(_vgg_taps(models.get_model(backbone, weights=None).features[:-1]))
         return tuple(dict(_torchvision_layers(backbone).named_children()))
+
+
+def map_shapes(backbone, frame_shape):
+    """Return each tap's number of filters, height and width for frames of a size.
+
+    Raises
+    ------
+    ValueError
+        If the frame is too small for the network, or a layer's output is no map.
+    """
+    network = build_backbone(backbone, 0).eval()
+    with torch.no_grad():
+        try:
+            maps = network(torch.zeros(1, 3, *frame_shape), network.taps)
+        except RuntimeError as error:
+            raise ValueError(
+                f"Frames of {frame_shape[0]} x {frame_shape[1]} pixels (input_size) do not pass through "
+                f"backbone {backbone!r}: {error}"
+            ) from error
+    return {name: tuple(found.shape[1:]) for name, found in maps.items()}
 
 
 def default_layers(names):

@@ -99,18 +99,22 @@ class ImageSource:
         else:
             frames = [self._read_one(place) for place in places]
         if len({frame.dtype for frame in frames}) > 1:
-            frames = [_to_unit(frame) for frame in frames]
+            frames = [to_unit(frame) for frame in frames]
         return torch.cat(frames).contiguous(memory_format=torch.channels_last)
 
     def _read_one(self, place):
         return _resize(_to_channels(_load(self._images[place], place)[None]), self.size)
 
     def batches(self, batch_size, order=None):
-        """Yield the images, or those of `order`, `batch_size` at a time; the next batch is read meanwhile."""
+        """Yield the images, or those of `order`, `batch_size` at a time."""
         count = len(self) if order is None else len(order)
         parts = [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
         if order is not None:
             parts = [order[part] for part in parts]
+        yield from self.read_ahead(parts)
+
+    def read_ahead(self, parts):
+        """Yield the images of each part (indices or slice), reading the next one meanwhile."""
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self.read, parts[0])
             for part in parts[1:]:
@@ -282,7 +286,8 @@ def _to_channels(stack):
     return torch.from_numpy(np.ascontiguousarray(stack)).permute(0, 3, 1, 2)
 
 
-def _to_unit(batch):
+def to_unit(batch):
+    """Return a batch as `ImageSource.read` gives it as float32 in [0, 1]."""
     return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
 

@@ -57,7 +57,7 @@ def initial_weights(weights, backbone):
     return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
 
 
-def fit_weights(backbone, state, source):
+def fit_weights(backbone, state):
     """Load into a backbone the part of a state dict that is its own.
 
     Parameters
@@ -66,8 +66,6 @@ def fit_weights(backbone, state, source):
         Filled in place and returned.
     state : dict of str to ndarray
         A whole model or its features only, with any prefix before the names (``features.``, ``module.``).
-    source : object
-        What the weights came from, for the errors.
 
     Raises
     ------
@@ -83,7 +81,8 @@ def fit_weights(backbone, state, source):
     if prefix is None or missing[prefix]:
         absent = needed if prefix is None else missing[prefix]
         raise ValueError(
-            f"weights={str(source)!r} do not belong to this backbone: {len(absent)} of {len(needed)} tensors "
+            "The given weights do not belong to this backbone: "
+            f"{len(absent)} of {len(needed)} tensors "
             f"are missing, the first being {absent[0]!r}; the file holds {', '.join(list(state)[:3])}, ... "
             "(vgg16 and vgg16_bn differ: choose the backbone the weights were made for)."
         )
@@ -92,11 +91,11 @@ def fit_weights(backbone, state, source):
         found[name] = state.get(prefix + name, np.asarray(tensor))
         if found[name].shape != tuple(tensor.shape):
             raise ValueError(
-                f"weights={str(source)!r}: {prefix + name!r} has shape {found[name].shape}, the backbone "
+                f"weights: {prefix + name!r} has shape {found[name].shape}, the backbone "
                 f"needs {tuple(tensor.shape)}."
             )
         if not np.isfinite(found[name]).all():
-            raise ValueError(f"weights={str(source)!r}: {prefix + name!r} holds NaN or infinite numbers.")
+            raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite numbers.")
     return backbone.load_weights(found)
 
 

@@ -1,0 +1,96 @@
+"""Identities and cameras as integer codes: every mistake in `y` and `cams` is named here."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import column_or_1d
+
+
+def encode(values, name, n_samples):
+    """Encode labels of any one sortable type.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples,)
+    name : str
+        What they are called in errors.
+    n_samples : int
+        How many there must be.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_labels,)
+        The sorted distinct labels.
+    codes : ndarray of shape (n_samples,), int64
+        Place of each value in `labels`.
+
+    Raises
+    ------
+    ValueError
+        If `values` has another length, holds NaN or infinity, or mixes types.
+    """
+    values = column_or_1d(values)
+    if len(values) != n_samples:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {name} has {len(values)} entries, "
+            f"X has {n_samples} images; give one for each."
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        place = np.flatnonzero(~np.isfinite(values))[0]
+        raise ValueError(f"Input {name} contains NaN or infinity, first at entry {place}.")
+    try:
+        labels, codes = np.unique(values, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings: {error}.") from None
+    return labels, codes.astype(np.int64)
+
+
+def encode_identities(y, n_samples):
+    """Encode the identities of training images; there must be two or more, and no continuous target."""
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    classes, codes = encode(y, "y", n_samples)
+    if classes.dtype.kind == "f" and np.any(classes != np.floor(classes)):
+        raise ValueError(
+            f"Unknown label type: continuous. y must hold identities; got numbers such as "
+            f"{classes[classes != np.floor(classes)][0]:g}."
+        )
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds 1 class only ({classes[0]!r}), a single identity; two or more are needed to learn what "
+            "tells persons apart."
+        )
+    return classes, codes
+
+
+def check_pairs(codes, cams=None):
+    """Check that some identity has a pair of images (in two cameras, if `cams` are given).
+
+    Raises
+    ------
+    ValueError
+        If no identity has one.
+
+    Warns
+    -----
+    UserWarning
+        With the number of identities that have none, when others do.
+    """
+    n_identities = codes.max() + 1
+    if cams is None:
+        seen, wanted = np.bincount(codes, minlength=n_identities), "image"
+    else:
+        seen = np.bincount(np.unique(np.stack([codes, cams]), axis=1)[0], minlength=n_identities)
+        wanted = "camera"
+    alone = int((seen < 2).sum())
+    if alone == n_identities:
+        raise ValueError(
+            f"Every one of the {n_identities} identities has a single {wanted}: there is no pair of images of "
+            f"the same person to compare. Give two or more {wanted}s of at least one identity."
+        )
+    if alone:
+        warnings.warn(
+            f"{alone} of {n_identities} identities have a single {wanted}: they serve as other persons, but "
+            "give no pair of the same person.",
+            stacklevel=3,
+        )

@@ -1,0 +1,554 @@
+"""MultiDepthReID: train a network on identities, explore its filters, describe, rank.
+
+The steps of the method in their order; the arithmetic of each lives in a module of its own.
+"""
+
+import os
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin, ProgressBar, with_callbacks
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, check_memory
+from tqdm.auto import tqdm
+
+from skreid._labels import check_pairs, encode, encode_identities
+from skreid.augmentation import AUGMENTATIONS
+from skreid.backbone import MapReader, check_layers, default_layers, map_shapes, suggest, tap_names
+from skreid.caching import remember
+from skreid.exploring import choose_filters, pair_statistics
+from skreid.images import ImageSource
+from skreid.ranking import rank_gallery
+from skreid.scoring import cmc_score
+from skreid.smoothing import compact_maps, smooth_maps
+from skreid.training import TrainingSettings, train
+from skreid.weights import initial_weights
+
+BAR_FROM = 1000  # images from which a transform shows a bar
+
+
+class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+    """Multi-depth deep similarity descriptors for person re-identification.
+
+    A VGG learns to tell the training persons apart. In each chosen layer, the filters are kept whose smoothed
+    maps are furthest apart for different persons and closest for the same one; the smoothed maps of all
+    chosen layers, concatenated, describe an image, and Euclidean distance ranks a gallery.
+
+    Parameters
+    ----------
+    backbone : str or callable, default="vgg16_bn"
+        A torchvision model name ("vgg16" is the paper's; it wants pretrained `weights`), or a callable without
+        arguments that returns a `torch.nn.Sequential` whose children's names are the layers to choose from.
+    weights : str, path-like or None, default=None
+        Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), or the path of
+        a state dict or safetensors file (whole model or features).
+    input_size : tuple of two int or None, default=(160, 60)
+        Height and width in pixels of the frame: every image is resized to it. None takes the size of the
+        first training image.
+    max_epochs : int, default=60
+        Epochs of training at most; 0 keeps the initial weights.
+    batch_size : int, default=32
+        Images a training step, and a forward pass elsewhere.
+    learning_rate : float, default=1e-3
+        Highest learning rate; pretrained layers get a tenth of it.
+    validation_fraction : float, default=0.1
+        Share of the training images held out, within identities, to decide when to stop.
+    n_iter_no_change : int, default=10
+        Training stops after so many epochs in which neither the validation accuracy rose nor the validation
+        loss fell.
+    augment : bool or sequence of str, default=True
+        Random changes of training images: all, none, or some of "flip", "crop", "color", "erase".
+    layers : sequence of str or None, default=None
+        Layers to describe by, such as ``("conv4_3", "conv5_3")``; None takes the last one of each of the
+        three deepest blocks.
+    blur_size : int, default=20
+        Side of the box filter, in frame pixels (Eq. 1); 1 does not blur.
+    n_filters : int, default=1
+        Filters kept in each layer; the paper keeps 1.
+    criterion : {"margin", "dprime"}, default="margin"
+        What makes a filter good: the margin between the mean distances of different and of same persons
+        (Eq. 4), or the same in units of their spread.
+    normalize : {"l2"} or None, default=None
+        "l2" scales each layer's part of a descriptor to unit length; None leaves maps as they come.
+    device : str, default="auto"
+        Where the network runs: a torch device, or "auto" for CUDA where there is one.
+    n_jobs : int or None, default=None
+        Threads decoding images, as in joblib.
+    memory : str, path-like, joblib.Memory or None, default=None
+        Where to cache training and exploring: a search over what comes after training then trains once a
+        fold. Needs an integer `random_state`.
+    random_state : int, RandomState or None, default=None
+        Seeds everything.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_identities,)
+        The training identities.
+    image_shape_ : tuple of int
+        Height and width of the frame.
+    history_ : list of dict
+        One record an epoch: epoch, learning_rate, train_loss, train_accuracy, validation_loss,
+        validation_accuracy (NaN if nothing could be held out), seconds, best.
+    weights_ : dict of str to ndarray
+        The trained network, with torchvision's names.
+    layers_ : tuple of str
+        The layers described by.
+    filters_ : dict of str to ndarray of shape (n_filters,)
+        Layer -> chosen filters, best first.
+    filter_distances_ : dict of str to dict
+        Layer -> "d_same", "d_different" (Eqs. 2-3), "std_same", "std_different": one value a filter;
+        "n_same", "n_different": pairs behind them.
+    map_shapes_ : dict of str to tuple of int
+        Layer -> height and width of its maps.
+    n_features_out_ : int
+        Length of a descriptor.
+
+    See Also
+    --------
+    skreid.rank_gallery : Ranking by any transformer or Pipeline.
+    skreid.cmc_score : The scorer for cross-validation and searches.
+
+    Notes
+    -----
+    A descriptor does not hold the frame-size maps themselves but ``P_h F P_w`` for each map ``F``, where ``P``
+    is the polar factor of the upsampling and blurring of an axis. Euclidean distances are those of the
+    frame-size maps, exactly, with the numbers of the small ones.
+
+    References
+    ----------
+    Sezavar, Farsi, Mohamadzadeh, "Multi-Depth Deep Similarity Learning for Person Re-Identification", Jordan
+    Journal of Electrical Engineering, 2022.
+
+    Examples
+    --------
+    >>> from skreid import MultiDepthReID
+    >>> from skreid.datasets import make_pedestrians
+    >>> people = make_pedestrians(n_identities=4, image_size=(32, 16), random_state=0)
+    >>> reid = MultiDepthReID(backbone="vgg11_bn", input_size=(32, 16), max_epochs=1, blur_size=4,
+    ...                       random_state=0).fit(people.images, people.target)
+    >>> reid.transform(people.images).shape
+    (16, 42)
+    >>> distances, indices = reid.kneighbors(people.images[:2], people.images, n_neighbors=3)
+    >>> indices[:, 0]
+    array([0, 1])
+    """
+
+    __metadata_request__fit = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
+    __metadata_request__score = {"cams": True}  # noqa: RUF012
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+        "backbone": [str, callable],
+        "weights": [str, os.PathLike, None],
+        "input_size": ["array-like", None],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "augment": ["boolean", "array-like"],
+        "layers": [str, "array-like", None],
+        "blur_size": [Interval(Integral, 1, None, closed="left")],
+        "n_filters": [Interval(Integral, 1, None, closed="left")],
+        "criterion": [StrOptions({"margin", "dprime"})],
+        "normalize": [StrOptions({"l2"}), None],
+        "device": [str],
+        "n_jobs": [Integral, None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        backbone="vgg16_bn",
+        weights=None,
+        input_size=(160, 60),
+        max_epochs=60,
+        batch_size=32,
+        learning_rate=1e-3,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        augment=True,
+        layers=None,
+        blur_size=20,
+        n_filters=1,
+        criterion="margin",
+        normalize=None,
+        device="auto",
+        n_jobs=None,
+        memory=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.input_size = input_size
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.augment = augment
+        self.layers = layers
+        self.blur_size = blur_size
+        self.n_filters = n_filters
+        self.criterion = criterion
+        self.normalize = normalize
+        self.device = device
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, cams=None):
+        """Train the network on identities, explore its filters and choose the best of each layer.
+
+        Parameters
+        ----------
+        X : images, n of them
+            Array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1]; or a sequence
+            of such images of any sizes, of PIL images, or of file paths.
+        y : array-like of shape (n,)
+            Identity of each image, numbers or strings.
+        cams : array-like of shape (n,), optional
+            Camera of each image. If given, filters are explored on pairs across cameras only.
+
+        Returns
+        -------
+        self : MultiDepthReID
+
+        Raises
+        ------
+        ValueError
+            If an image cannot be used (`skreid.images.ImageError` names it), there is one identity only, no
+            identity has two images, or a layer or filter asked for does not exist.
+        """
+        run = self._start(X, y, cams)
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+
+        def report(weights):  # a callback may ask for the estimator as it would be after this epoch
+            epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(estimator=self, X=X, y=y)
+            return epoch.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes=lambda: self._explore(run, weights())
+            )
+
+        weights, history = self._train(run, report)
+        learned = self._explore(run, weights) | {"history_": history}
+        for name, value in learned.items():
+            setattr(self, name, value)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: learned)
+        return self
+
+    def _start(self, X, y, cams):
+        """Check everything that can be checked before hours are spent."""
+        names = tap_names(self.backbone)
+        layers = default_layers(names) if self.layers is None else self.layers
+        layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        check_layers(layers, names, self.backbone)
+        images = ImageSource(X, self._frame(), self.n_jobs)
+        classes, identities = encode_identities(y, len(images))
+        cams = None if cams is None else encode(cams, "cams", len(images))[1]
+        check_pairs(identities, cams)
+        channels = {name: shape[0] for name, shape in map_shapes(self.backbone, images.size).items()}
+        for layer in layers:
+            if self.n_filters > channels[layer]:
+                raise ValueError(
+                    f"n_filters={self.n_filters}, but layer {layer!r} of backbone {self.backbone!r} has only "
+                    f"{channels[layer]} filters."
+                )
+        self._augmentations()
+        memory = check_memory(self.memory)
+        if self.random_state is None:  # never the same twice, so never from a cache
+            memory = check_memory(None)
+        pixels = None if memory.location is None else images.digest()
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        initial = initial_weights(self.weights, self.backbone)
+        device = self._resolve_device()
+        return _Run(images, classes, identities, cams, layers, initial, memory, pixels, seed, device)
+
+    def _train(self, run, report):
+        """Fig. 3, first half: the baseline network learns to tell the training persons apart."""
+        initial, mean, std = run.initial
+        settings = TrainingSettings(
+            backbone=self.backbone,
+            initial=initial,
+            mean=mean,
+            std=std,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            augment=self._augmentations(),
+            random_state=run.seed,
+        )
+        watched = any(not isinstance(callback, ProgressBar) for callback in getattr(self, "_skl_callbacks", ()))
+        memory = check_memory(None) if watched else run.memory  # a callback may stop or look at the training
+        bar = tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose)
+
+        def on_epoch(record, weights):
+            accuracy = record["validation_accuracy"]
+            bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
+            bar.update()
+            return report(weights)
+
+        with bar:
+            return remember(
+                memory,
+                "training",
+                (settings, run.pixels, run.identities, run.device.type),
+                lambda: train(run.images, run.identities, settings, device=run.device, on_epoch=on_epoch),
+            )
+
+    def _explore(self, run, weights):
+        """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
+        normalization = run.initial[1:]
+        with self._bar(len(run.images), "Exploring") as bar:
+            statistics = remember(
+                run.memory,
+                "pair statistics",
+                (weights, normalization, self.backbone, run.layers, self.blur_size, run.pixels, run.identities,
+                 run.cams, run.images.size, run.seed, run.device.type),
+                lambda: pair_statistics(
+                    MapReader(self.backbone, weights, normalization, run.device),
+                    run.images,
+                    run.identities,
+                    layers=run.layers,
+                    blur_size=self.blur_size,
+                    cams=run.cams,
+                    batch_size=self.batch_size,
+                    device=run.device,
+                    random_state=run.seed,
+                    progress=bar.update,
+                ),
+            )  # fmt: skip
+        shapes = map_shapes(self.backbone, run.images.size)
+        return {
+            "weights_": weights,
+            "normalization_": normalization,
+            "classes_": run.classes,
+            "image_shape_": run.images.size,
+            "layers_": run.layers,
+            "map_shapes_": {layer: shapes[layer][1:] for layer in run.layers},
+            "filter_distances_": {layer: found._asdict() for layer, found in statistics.items()},
+            "filters_": {
+                layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()
+            },
+            "n_features_out_": sum(self.n_filters * shapes[layer][1] * shapes[layer][2] for layer in run.layers),
+        }
+
+    def transform(self, X):
+        """Describe images by the smoothed maps of the chosen filters.
+
+        Parameters
+        ----------
+        X : images, n of them
+            As for `fit`.
+
+        Returns
+        -------
+        descriptors : ndarray of shape (n, n_features_out_), float32
+            Layer by layer, filter by filter (best first), row by row. Euclidean distances between descriptors
+            are those between the concatenated frame-size smoothed maps.
+
+        Raises
+        ------
+        ImageError
+            Naming the first image that cannot be used.
+        """
+        check_is_fitted(self)
+        images = ImageSource(X, self.image_shape_, self.n_jobs)
+        descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
+        reader, done = self._reader(chosen=True), 0
+        with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
+            for batch in images.batches(self.batch_size):
+                blocks = [compact_maps(maps, self.image_shape_, self.blur_size).flatten(1)
+                          for maps in reader(batch).values()]  # fmt: skip
+                if self.normalize == "l2":
+                    blocks = [torch.nn.functional.normalize(block) for block in blocks]
+                descriptors[done : done + len(batch)] = torch.cat(blocks, dim=1).numpy(force=True)
+                done += len(batch)
+                bar.update(len(batch))
+        return descriptors
+
+    def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
+        """Rank a gallery for each probe image, nearest first.
+
+        Parameters
+        ----------
+        X : images, n_probes of them, or ndarray of shape (n_probes, n_features_out_)
+            Probes: images as for `fit`, or descriptors that `transform` gave.
+        gallery : images, n_gallery of them, or ndarray of shape (n_gallery, n_features_out_)
+            Likewise.
+        n_neighbors : int, default=5
+            Length of each ranking, at most n_gallery.
+        return_distance : bool, default=True
+
+        Returns
+        -------
+        distances : ndarray of shape (n_probes, n_neighbors)
+            Euclidean, ascending; only if `return_distance`.
+        indices : ndarray of shape (n_probes, n_neighbors), int64
+            Places in the gallery; equal distances in the gallery's order.
+        """
+        return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
+
+    def score(self, X, y, cams=None):
+        """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first.
+
+        Parameters
+        ----------
+        X : images, n of them
+        y : array-like of shape (n,)
+            Identities.
+        cams : array-like of shape (n,), optional
+            Camera of each image.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        check_is_fitted(self)
+        return cmc_score(self, X, y, cams=cams)
+
+    def feature_maps(self, X, layers=None, smooth=False):
+        """Return the feature maps of images, of every filter of some layers.
+
+        Parameters
+        ----------
+        X : images, n of them
+            As for `fit`.
+        layers : str, sequence of str or None, default=None
+            None for `layers_`.
+        smooth : bool, default=False
+            Whether to show maps at the size of the frame, box-blurred (Eq. 1), or as the network gives them,
+            after the ReLU.
+
+        Returns
+        -------
+        maps : dict of str to ndarray of shape (n, n_filters, h, w), float32
+            ``h, w`` are the frame's if `smooth`, else the layer's own.
+        """
+        check_is_fitted(self)
+        layers = self.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
+        check_layers(layers, tap_names(self.backbone), self.backbone)
+        reader, found = self._reader(), {layer: [] for layer in layers}
+        for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
+            for layer, maps in reader(batch, layers).items():
+                if smooth:
+                    maps = smooth_maps(maps, self.image_shape_, self.blur_size)
+                found[layer].append(maps.contiguous().numpy(force=True))
+        return {layer: np.concatenate(parts) for layer, parts in found.items()}
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each number of a descriptor: layer, filter, row and column.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; images have no feature names.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out_,), object
+            Such as "conv4_3_f17_r2_c0".
+        """
+        check_is_fitted(self)
+        return np.array(
+            [
+                f"{layer}_f{chosen}_r{row}_c{column}"
+                for layer in self.layers_
+                for chosen in self.filters_[layer]
+                for row in range(self.map_shapes_[layer][0])
+                for column in range(self.map_shapes_[layer][1])
+            ],
+            dtype=object,
+        )
+
+    def _frame(self):
+        """Return the checked `input_size`."""
+        size = self.input_size
+        if size is None:
+            return None
+        size = tuple(size)
+        if len(size) != 2 or not all(isinstance(side, Integral) and side > 0 for side in size):
+            raise ValueError(
+                "The 'input_size' parameter of MultiDepthReID must be None or two ints in the range [1, inf), "
+                f"height and width. Got {self.input_size!r} instead."
+            )
+        return size
+
+    def _augmentations(self):
+        """Return the checked kinds of augmentation."""
+        if isinstance(self.augment, (bool, np.bool_)):
+            return AUGMENTATIONS if self.augment else ()
+        for kind in self.augment:
+            if kind not in AUGMENTATIONS:
+                raise ValueError(
+                    f"The 'augment' parameter of MultiDepthReID must be a bool or some of {AUGMENTATIONS}. "
+                    f"Got {kind!r} instead.{suggest(kind, AUGMENTATIONS)}"
+                )
+        return tuple(self.augment)
+
+    def _resolve_device(self):
+        """Return the torch device to run on now."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(f"device={name!r} is not a torch device: {error}") from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={name!r}, but torch finds no CUDA device; use device='auto' or 'cpu'.")
+        return device
+
+    def _reader(self, chosen=False):
+        """Return the live network, built on first use for the device of the moment; it is never pickled."""
+        device = self._resolve_device()
+        live = self.__dict__.get("_live")
+        if live is None or live[0] != device or live[1] is not self.weights_:
+            whole = MapReader(self.backbone, self.weights_, self.normalization_, device)
+            live = self._live = (device, self.weights_, whole, whole.choose(self.filters_))
+        return live[3 if chosen else 2]
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_live"}
+
+    def _bar(self, total, desc, hidden=False):
+        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+class _Run(NamedTuple):
+    """What one fit works on, checked."""
+
+    images: ImageSource
+    classes: np.ndarray
+    identities: np.ndarray
+    cams: np.ndarray | None
+    layers: tuple
+    initial: tuple
+    memory: object
+    pixels: str | None
+    seed: int
+    device: torch.device

@@ -1,0 +1,280 @@
+"""Learning to tell the training identities apart: images, labels and settings in, numpy weights and a history out.
+
+One pure function, `train`: nothing global is read or changed, so that a run can be repeated and cached.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skreid.augmentation import augment
+from skreid.backbone import build_backbone, map_shapes
+from skreid.images import to_unit
+from skreid.weights import fit_weights
+
+WARMUP = 0.1  # share of the planned steps over which the learning rate rises
+PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
+WEIGHT_DECAY = 5e-4
+LABEL_SMOOTHING = 0.1
+GRADIENT_NORM = 5.0  # longer gradients are shortened to this
+RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, goes to keeping images on it
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides the weights besides images and identities; the parameters of `MultiDepthReID`.
+
+    `initial` holds pretrained weights (name -> ndarray) or None, `mean` and `std` the normalisation of RGB in
+    [0, 1] that belongs to them; `random_state` seeds weights, validation images, order and augmentation.
+    """
+
+    backbone: object
+    initial: dict | None
+    mean: tuple
+    std: tuple
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    validation_fraction: float
+    n_iter_no_change: int
+    augment: tuple
+    random_state: int
+
+
+def train(source, labels, settings, *, device, on_epoch):
+    """Train a backbone to tell identities apart, stopping early, and return its best epoch.
+
+    AdamW on the cross-entropy with smoothed labels; the rate rises over the first steps and falls along a
+    cosine; pretrained layers learn at a tenth of the head's rate. Training stops when for
+    `n_iter_no_change` epochs neither the validation accuracy rose nor the validation loss fell; the epoch of
+    the best accuracy, then the lowest loss, is restored. Without validation images the training figures decide.
+
+    Parameters
+    ----------
+    source : ImageSource
+    labels : ndarray of shape (n,), int
+        Identity codes, 0 to n_identities - 1.
+    settings : TrainingSettings
+    device : torch.device
+    on_epoch : callable
+        ``on_epoch(record, weights)`` after each epoch, `weights` being a function that returns the current
+        ones; a true result stops the training.
+
+    Returns
+    -------
+    weights : dict of str to ndarray
+    history : list of dict
+        One record an epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy (NaN
+        without validation images), learning_rate, seconds, best (whether this epoch was restored).
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is not finite in the first epoch; later it ends the training at the best epoch so far.
+    """
+    model = build_classifier(source.size, int(labels.max()) + 1, settings)
+    model.to(device, memory_format=torch.channels_last)
+    kept, held_out = hold_out(labels, settings.validation_fraction, settings.random_state)
+    n_steps = max(1, min(-(-len(kept) // settings.batch_size), len(kept) // 2))  # no batch of one image
+    optimizer, schedule = build_optimizer(model, settings, n_steps * settings.max_epochs)
+    data = TrainingData(source, labels, device)
+    history, stopping = [], EarlyStopping(settings.n_iter_no_change)
+    for epoch in range(settings.max_epochs):
+        started = time.perf_counter()
+        generator = epoch_generator(settings.random_state, epoch)
+        order = kept[torch.randperm(len(kept), generator=generator).numpy()]
+        record = {"epoch": epoch, "learning_rate": optimizer.param_groups[-1]["lr"]}
+        record["train_loss"], record["train_accuracy"] = train_one_epoch(
+            model, data.batches(np.array_split(order, n_steps)), optimizer, schedule, settings.augment, generator
+        )
+        record["validation_loss"], record["validation_accuracy"] = evaluate(
+            model, data.batches(np.array_split(held_out, -(-len(held_out) // settings.batch_size) or 1))
+        )
+        record["seconds"] = time.perf_counter() - started
+        if not math.isfinite(record["train_loss"]):
+            if not history:
+                raise FloatingPointError(
+                    "The training loss is not finite in the first epoch: lower learning_rate "
+                    f"(now {settings.learning_rate:g})."
+                )
+            break
+        history.append(record)
+        stopping.update(record, model.network)
+        if on_epoch(record, model.network.weights) or stopping.done:
+            break
+    if not history:  # no training asked for
+        return model.network.weights(), history
+    for record in history:
+        record["best"] = record["epoch"] == stopping.epoch
+    return stopping.weights, history
+
+
+class Classifier(nn.Module):
+    """A backbone, pooling, a batch-norm neck and one linear layer; all but the backbone is dropped later."""
+
+    def __init__(self, network, n_channels, n_classes, settings):
+        super().__init__()
+        self.network = network
+        self.last = [list(network.taps)[-1]]
+        self.neck = nn.BatchNorm1d(n_channels)
+        self.neck.bias.requires_grad_(False)
+        self.linear = nn.Linear(n_channels, n_classes, bias=False, device="meta").to_empty(device="cpu")
+        generator = torch.Generator().manual_seed(settings.random_state)
+        nn.init.normal_(self.linear.weight, std=n_channels**-0.5, generator=generator)
+        self.register_buffer("mean", torch.tensor(settings.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(settings.std).view(3, 1, 1))
+
+    def forward(self, batch):
+        """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes)."""
+        (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
+        return self.linear(self.neck(maps.mean(dim=(2, 3))))
+
+
+def build_classifier(size, n_classes, settings):
+    """Build the seeded classifier for frames of `size`, from pretrained weights if there are any."""
+    network = build_backbone(settings.backbone, settings.random_state)
+    if settings.initial is not None:
+        fit_weights(network, settings.initial)
+    n_channels = list(map_shapes(settings.backbone, size).values())[-1][0]
+    return Classifier(network, n_channels, n_classes, settings)
+
+
+def build_optimizer(model, settings, n_steps):
+    """Return AdamW and its schedule: a linear warm-up, then a cosine down to zero over `n_steps`."""
+    rate = settings.learning_rate
+    backbone_rate = rate if settings.initial is None else rate * PRETRAINED_RATE
+    head = [model.neck.weight, model.linear.weight]
+    groups = [{"params": model.network.parameters(), "lr": backbone_rate}, {"params": head, "lr": rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
+    warmup = max(1, round(WARMUP * n_steps))
+
+    def share(step):
+        rising = (step + 1) / warmup
+        return min(rising, 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, n_steps - warmup))))
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def train_one_epoch(model, batches, optimizer, schedule, augmentations, generator):
+    """Take one step a batch; return the mean loss and the accuracy over the (augmented) images."""
+    model.train()
+    totals = 0.0
+    for images, labels in batches:
+        logits = model(augment(images, augmentations, generator))
+        loss = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+        totals = totals + _tally(loss.detach() * len(labels), logits.detach(), labels)
+    return _means(totals)
+
+
+@torch.inference_mode()
+def evaluate(model, batches):
+    """Return the mean cross-entropy and the accuracy over some images; NaN if there are none."""
+    model.eval()
+    totals = 0.0
+    for images, labels in batches:
+        logits = model(images)
+        totals = totals + _tally(F.cross_entropy(logits, labels, reduction="sum"), logits, labels)
+    return _means(totals)
+
+
+def _tally(loss, logits, labels):
+    """Return loss, hits and count of a batch on its own device: nothing waits for the numbers."""
+    hits = (logits.argmax(dim=1) == labels).sum()
+    return torch.stack([loss.double(), hits.double(), torch.full_like(loss, len(labels)).double()])
+
+
+def _means(totals):
+    if isinstance(totals, float):
+        return math.nan, math.nan
+    loss, hits, count = totals.tolist()
+    return loss / count, hits / count
+
+
+def epoch_generator(random_state, epoch):
+    """Return the generator behind the order and augmentation of one epoch, whatever came before it."""
+    seed = np.random.SeedSequence([random_state, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+
+
+class TrainingData:
+    """Images and labels, handed out by index on the training device; kept there whole if they fit."""
+
+    def __init__(self, source, labels, device):
+        self.source, self.device = source.cached(), device
+        self.labels = torch.from_numpy(labels).to(device)
+        self.resident = None
+        if device.type == "cuda":
+            first = self.source.read([0])
+            free = torch.cuda.mem_get_info(device)[0]
+            if first.numel() * first.element_size() * len(source) < RESIDENT_SHARE * free:
+                self.resident = torch.cat([batch.to(device) for batch in self.source.batches(256)])
+
+    def batches(self, parts):
+        """Yield (images, labels) for each part of the indices; images are float in [0, 1]."""
+        parts = [part for part in parts if len(part)]
+        if self.resident is None:
+            stream = self.source.read_ahead(parts) if parts else ()
+        else:
+            stream = (self.resident[torch.from_numpy(part).to(self.device)] for part in parts)
+        for part, images in zip(parts, stream, strict=True):
+            yield to_unit(images.to(self.device, non_blocking=True)), self.labels[part]
+
+
+class EarlyStopping:
+    """Watches the validation figures (the training ones without them) and keeps the best epoch's weights."""
+
+    def __init__(self, patience):
+        self.patience, self.stalled = patience, 0
+        self.accuracy, self.loss = -math.inf, math.inf
+        self.best, self.epoch, self.weights = (-math.inf, -math.inf), None, None
+
+    @property
+    def done(self):
+        """Whether for `patience` epochs neither accuracy rose nor loss fell."""
+        return self.stalled >= self.patience
+
+    def update(self, record, network):
+        kind = "train" if math.isnan(record["validation_loss"]) else "validation"
+        accuracy, loss = record[f"{kind}_accuracy"], record[f"{kind}_loss"]
+        self.stalled = 0 if accuracy > self.accuracy or loss < self.loss else self.stalled + 1
+        self.accuracy, self.loss = max(self.accuracy, accuracy), min(self.loss, loss)
+        if (accuracy, -loss) > self.best:
+            self.best, self.epoch, self.weights = (accuracy, -loss), record["epoch"], network.weights()
+
+
+def hold_out(labels, fraction, random_state):
+    """Choose validation images within identities: every identity keeps one image or more for training.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int
+    fraction : float
+        Share of the images to hold out, in [0, 1).
+    random_state : int
+
+    Returns
+    -------
+    train, validation : ndarray of int
+        Sorted indices; `validation` is shorter than asked, or empty, where identities have too few images.
+    """
+    rng = np.random.default_rng(random_state)
+    order = rng.permutation(len(labels))
+    by_identity = order[np.argsort(labels[order], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, np.diff(labels[by_identity]) > 0])
+    sizes = np.diff(np.r_[starts, len(labels)])
+    place = np.arange(len(labels)) - np.repeat(starts, sizes)  # 0, 1, ... within each identity
+    share = place / np.repeat(sizes, sizes) + rng.random(len(labels)) / np.repeat(sizes, sizes)
+    share[place == 0] = np.inf  # never held out
+    wanted = min(round(fraction * len(labels)), len(labels) - len(starts))
+    validation = np.sort(by_identity[np.argsort(share, kind="stable")[:wanted]])
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
