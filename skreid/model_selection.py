@@ -254,19 +254,8 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
         np.minimum.at(first_turn, identity, turn[camera])
         in_view = turn[camera] == first_turn[identity]
 
-    # the first n_shots of each identity's gallery view, in a random order
-    drawn = rng.permutation(len(identity))
-    drawn = drawn[in_view[drawn]]
-    drawn = drawn[np.argsort(identity[drawn], kind="stable")]
-    place = np.arange(len(drawn)) - np.searchsorted(identity[drawn], identity[drawn])
-    gallery = np.sort(drawn[place < n_shots])
-
-    is_probe = np.zeros(len(identity), dtype=bool)
-    if cams is None:
-        is_probe[drawn[place >= n_shots]] = True
-    else:
-        is_probe = ~in_view
-    probe = np.flatnonzero(is_probe)
+    gallery = draw_per_identity(np.flatnonzero(in_view), identity, n_shots, rng)
+    probe = np.setdiff1d(np.arange(len(identity)), gallery) if cams is None else np.flatnonzero(~in_view)
     if not len(probe):
         if cams is None:
             needs, remedy = f"more than {n_shots} images", "Use more images, lower n_shots, or check y"
@@ -277,6 +266,16 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
             f"no identity has {needs}. {remedy}."
         )
     return probe, gallery
+
+
+def draw_per_identity(candidates, identity, n_shots, rng):
+    """Return at most `n_shots` random candidates of each identity, ascending; all if it is None."""
+    if n_shots is None:
+        return np.sort(candidates)
+    drawn = rng.permutation(candidates)
+    drawn = drawn[np.argsort(identity[drawn], kind="stable")]
+    place = np.arange(len(drawn)) - np.searchsorted(identity[drawn], identity[drawn])
+    return np.sort(drawn[place < n_shots])
 
 
 def _identities(X, y, splitter):

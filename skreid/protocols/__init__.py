@@ -1,0 +1,23 @@
+"""Protocols as objects: who trains, which images are probes and gallery, and how distances become a figure.
+
+A figure without its protocol means nothing; ``describe()`` says it in the one line a table has room for.
+"""
+
+from skreid.protocols._aggregate import Comparison, aggregate_distances
+from skreid.protocols._base import Trial
+from skreid.protocols._given import CUHK03NPProtocol, GivenSplitProtocol, Market1501Protocol
+from skreid.protocols._named import CUHK01Protocol, VIPeRProtocol
+from skreid.protocols._repeated import ShotProtocol, TwoViewProtocol
+
+__all__ = [
+    "CUHK01Protocol",
+    "CUHK03NPProtocol",
+    "Comparison",
+    "GivenSplitProtocol",
+    "Market1501Protocol",
+    "ShotProtocol",
+    "Trial",
+    "TwoViewProtocol",
+    "VIPeRProtocol",
+    "aggregate_distances",
+]

@@ -1,0 +1,100 @@
+"""What all protocols share: a trial, reading a dataset, and the checks of their settings.
+
+A protocol needs only identities and cameras, so it works on any object that has `target` and `cams`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+
+from skreid.metrics._ids import as_ids, codes_of, factorize
+from skreid.protocols._aggregate import Comparison, aggregate_distances
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One repeat of a protocol.
+
+    Attributes
+    ----------
+    train, probe, gallery : ndarray of intp
+        Ascending indices into the dataset. No identity of `train` is a probe, or right for one.
+    """
+
+    train: np.ndarray
+    probe: np.ndarray
+    gallery: np.ndarray
+
+
+def column(dataset, name, needed_by, n=None):
+    """Return one array of a dataset, which may be a Bunch, a dict or any object with attributes."""
+    values = dataset.get(name) if isinstance(dataset, Mapping) else getattr(dataset, name, None)
+    if values is None:
+        raise ValueError(f"{needed_by} needs dataset.{name}, with one entry an image.")
+    values = as_ids(values, f"dataset.{name}")
+    if n is not None and len(values) != n:
+        raise ValueError(f"dataset.{name} has {len(values)} entries, but dataset.target has {n}.")
+    return values
+
+
+def coded(dataset, owner, left_out=()):
+    """Return the identities as integers, their names, and which images belong to a person at all."""
+    (identity,), uniques = factorize(target=column(dataset, "target", owner))
+    return identity, uniques, ~np.isin(identity, codes_of(list(left_out), uniques))
+
+
+def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=False):
+    """Attach identities, and cameras if they count, to a trial's distances; aggregate them if asked."""
+    target = column(dataset, "target", owner)
+    y_probe, y_gallery = target[trial.probe], target[trial.gallery]
+    shape = (len(y_probe), len(y_gallery))
+    if not callable(distances):
+        distances = np.asarray(distances)
+        if distances.shape != shape:
+            raise ValueError(
+                f"distances must have shape (len(trial.probe), len(trial.gallery)) = {shape}. "
+                f"Got {distances.shape} instead."
+            )
+    if how is not None:
+        matrix = distances(0, shape[0]) if callable(distances) else distances
+        combined, y_probe, y_gallery = aggregate_distances(matrix, y_probe, y_gallery, how=how, probes=probes)
+        return Comparison(y_probe, y_gallery, combined)
+    if not with_cams:
+        return Comparison(y_probe, y_gallery, distances)
+    cams = column(dataset, "cams", owner, len(target))
+    return Comparison(y_probe, y_gallery, distances, cams[trial.probe], cams[trial.gallery])
+
+
+def check_int(value, name, owner, low, none=False):
+    """Refuse anything but an int of at least `low` (or None)."""
+    if none and value is None:
+        return
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < low:
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be an int in the range [{low}, inf){' or None' * none}. "
+            f"Got {value!r} instead."
+        )
+
+
+def check_size(value, name, owner, none=False):
+    """Refuse anything but a number of identities or a share of them (or None)."""
+    if none and value is None:
+        return
+    is_share = isinstance(value, Real) and not isinstance(value, Integral) and 0 <= value <= 1
+    is_count = isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
+    if not is_share and not is_count:
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be a float in the range [0.0, 1.0] or an int "
+            f"in the range [0, inf){' or None' * none}. Got {value!r} instead."
+        )
+
+
+def check_among(value, name, owner, options):
+    """Refuse any other word."""
+    if value not in options:
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be among {{{', '.join(map(repr, options))}}}. "
+            f"Got {value!r} instead."
+        )

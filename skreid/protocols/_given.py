@@ -1,0 +1,167 @@
+"""Protocols whose split comes with the dataset: its training set, its queries, its gallery, once.
+
+What they add is the camera filter, and which gallery images are junk.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skreid.protocols._base import Trial, coded, column, compare
+
+
+@dataclass(frozen=True)
+class GivenSplitProtocol:
+    """All queries against the given gallery.
+
+    Parameters
+    ----------
+    junk_ids : tuple, default=()
+        Identities left out altogether: bad detections that count neither for nor against anyone.
+    distractor_ids : tuple, default=()
+        Identities that stay in the gallery, as nobody's match, and are not trained on.
+    use_cams : bool, default=True
+        Whether gallery images of the query's identity in the query's camera are left out for it.
+    name : str, default="Given split"
+        For :meth:`describe`.
+
+    Examples
+    --------
+    >>> from skreid.protocols import GivenSplitProtocol
+    >>> dataset = {"target": [5, 7, 7, -1, 8], "cams": [1, 1, 2, 2, 1],
+    ...            "subset": ["train", "query", "gallery", "gallery", "gallery"]}
+    >>> next(GivenSplitProtocol(junk_ids=(-1,)).split(dataset))
+    Trial(train=array([0]), probe=array([1]), gallery=array([2, 4]))
+    """
+
+    junk_ids: tuple = ()
+    distractor_ids: tuple = ()
+    use_cams: bool = True
+    name: str = "Given split"
+
+    @property
+    def n_repeats(self):
+        """The split is given: 1."""
+        return 1
+
+    def split(self, dataset):
+        """Yield the one trial.
+
+        Parameters
+        ----------
+        dataset : Bunch, dict or object
+            With `target` and `subset` of shape (n_samples,), the latter "train", "query" or "gallery" for the
+            images to use, and `cams` if `use_cams`.
+
+        Yields
+        ------
+        Trial
+
+        Raises
+        ------
+        ValueError
+            If the dataset lacks an array, or a query or gallery image.
+        """
+        owner = type(self).__name__
+        identity, uniques, counts = coded(dataset, owner, self.junk_ids)
+        _, _, is_person = coded(dataset, owner, [*self.junk_ids, *self.distractor_ids])
+        subset = column(dataset, "subset", owner, len(identity))
+        train = np.flatnonzero((subset == "train") & is_person)
+        probe = np.flatnonzero((subset == "query") & is_person)
+        gallery = np.flatnonzero((subset == "gallery") & counts)
+        if not len(probe) or not len(gallery):
+            raise ValueError(
+                f"{owner} found {len(probe)} query and {len(gallery)} gallery images in dataset.subset: "
+                "both are needed. It must say 'train', 'query' or 'gallery' for each image."
+            )
+        shared = np.intersect1d(identity[train], identity[probe])
+        if len(shared):
+            raise ValueError(
+                f"{len(shared)} identities are trained on and queried, {uniques[shared[0]]!r} first: "
+                "check dataset.subset."
+            )
+        yield Trial(train, probe, gallery)
+
+    def aggregate(self, dataset, trial, distances):
+        """Return what the metrics take: identities, distances and, if they count, cameras.
+
+        Parameters
+        ----------
+        dataset : Bunch, dict or object
+            The one `trial` was taken from.
+        trial : Trial
+            The one of :meth:`split`.
+        distances : array-like of shape (len(trial.probe), len(trial.gallery)), or callable
+            Lower is nearer; a callable gives rows, as in :mod:`skreid.metrics`.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        ValueError
+            If the shape is another.
+        """
+        return compare(dataset, trial, distances, type(self).__name__, with_cams=self.use_cams)
+
+    def describe(self):
+        """Return the protocol as one line for a table."""
+        less = ["images of the same identity in the same camera"] * self.use_cams + ["junk"] * bool(
+            self.junk_ids
+        )
+        without = f" without {' and without '.join(less)}" if less else ""
+        return (
+            f"{self.name}: given split; probes: all queries, gallery: all gallery images{without}; 1 repeat"
+        )
+
+
+@dataclass(frozen=True)
+class Market1501Protocol(GivenSplitProtocol):
+    """Market-1501: its own split; identity -1 is junk and 0 are distractors.
+
+    Parameters
+    ----------
+    junk_ids, distractor_ids, use_cams, name : tuple, tuple, bool, str
+        As in :class:`GivenSplitProtocol`, with Market-1501's values.
+
+    References
+    ----------
+    L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
+
+    Examples
+    --------
+    >>> from skreid.protocols import Market1501Protocol
+    >>> Market1501Protocol().describe()
+    'Market-1501: given split; probes: all queries, gallery: all gallery images without images of the same
+    identity in the same camera and without junk; 1 repeat'
+    """
+
+    junk_ids: tuple = (-1,)
+    distractor_ids: tuple = (0,)
+    name: str = "Market-1501"
+
+
+@dataclass(frozen=True)
+class CUHK03NPProtocol(GivenSplitProtocol):
+    """CUHK03 with its new protocol: 767 identities train and 700 are tested, as given.
+
+    Parameters
+    ----------
+    junk_ids, distractor_ids, use_cams, name : tuple, tuple, bool, str
+        As in :class:`GivenSplitProtocol`.
+
+    References
+    ----------
+    Z. Zhong, L. Zheng, D. Cao, S. Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR
+    2017.
+
+    Examples
+    --------
+    >>> from skreid.protocols import CUHK03NPProtocol
+    >>> CUHK03NPProtocol().describe()
+    'CUHK03-NP: given split; probes: all queries, gallery: all gallery images without images of the same
+    identity in the same camera; 1 repeat'
+    """
+
+    name: str = "CUHK03-NP"

@@ -1,0 +1,114 @@
+"""The protocols of CUHK01 and VIPeR, by the names papers give them.
+
+Four ways of testing on CUHK01 give one system four figures, up to twenty points apart: they are never mixed
+here.
+"""
+
+from dataclasses import dataclass
+
+from skreid.protocols._base import check_among, check_int
+from skreid.protocols._repeated import TwoViewProtocol
+
+_CUHK01 = {
+    # the shots are not stated there: all of view A against one image of view B is our reading
+    "paper": {"n_train": 487, "n_test": 484},
+    "single-shot": {"n_train": 486, "n_test": 485},
+    "multi-shot": {"n_train": 485, "n_test": 486, "probe_shots": 2, "gallery_shots": 2, "aggregation": "sum"},
+    "100-test": {"n_train": 871, "n_test": 100},
+}
+
+
+class _Named:
+    """Delegate to the two-view protocol that `_settings` describes."""
+
+    def __post_init__(self):
+        check_int(self.n_repeats, "n_repeats", type(self).__name__, 1)
+
+    @property
+    def _two_view(self):
+        settings = {"n_repeats": self.n_repeats, "random_state": self.random_state}
+        return TwoViewProtocol(**self._settings(), **settings)
+
+    def split(self, dataset):
+        """Yield one :class:`Trial` a repeat from a dataset with `target` and `cams`; see TwoViewProtocol."""
+        yield from self._two_view.split(dataset)
+
+    def aggregate(self, dataset, trial, distances):
+        """Return the :class:`Comparison` of a trial's distances, as TwoViewProtocol does."""
+        return self._two_view.aggregate(dataset, trial, distances)
+
+    def describe(self):
+        """Return the protocol as one line for a table."""
+        return self._two_view.describe()
+
+
+@dataclass(frozen=True)
+class CUHK01Protocol(_Named):
+    """One of the four protocols in use on CUHK01 (971 identities, two views, two images a view).
+
+    Parameters
+    ----------
+    variant : {"paper", "single-shot", "multi-shot", "100-test"}, default="paper"
+        "paper": 487 identities train, 484 are tested; "single-shot" (M=1): 486 and 485; "100-test": 871 and
+        100. In these three all images of the first view are probes and one random image an identity of the
+        second is the gallery. "multi-shot" (M=2): 485 and 486, two images a side, and the distance of two
+        persons is the sum of their four image distances.
+    n_repeats : int, default=10
+        Number of trials.
+    random_state : int, RandomState instance or None, default=0
+        Of all draws.
+
+    References
+    ----------
+    W. Li, R. Zhao, X. Wang, "Human Reidentification with Transferred Metric Learning", ACCV 2012.
+
+    Examples
+    --------
+    >>> from skreid.protocols import CUHK01Protocol
+    >>> CUHK01Protocol("multi-shot").describe()
+    'CUHK01 (multi-shot): 485 training / 486 test identities; probes: 2 random images an identity of the first
+    camera, gallery: 2 random images an identity of the second camera, person distance = sum over image pairs;
+    10 repeats (random_state=0)'
+    """
+
+    variant: str = "paper"
+    n_repeats: int = 10
+    random_state: object = 0
+
+    def __post_init__(self):
+        check_among(self.variant, "variant", "CUHK01Protocol", tuple(_CUHK01))
+        super().__post_init__()
+
+    def _settings(self):
+        return {**_CUHK01[self.variant], "n_persons": 971, "name": f"CUHK01 ({self.variant})"}
+
+
+@dataclass(frozen=True)
+class VIPeRProtocol(_Named):
+    """VIPeR: 632 identities with one image in each of two views; 316 train and 316 are tested.
+
+    Parameters
+    ----------
+    n_repeats : int, default=10
+        Number of trials.
+    random_state : int, RandomState instance or None, default=0
+        Of all draws.
+
+    References
+    ----------
+    D. Gray, S. Brennan, H. Tao, "Evaluating Appearance Models for Recognition, Reacquisition, and Tracking",
+    PETS 2007.
+
+    Examples
+    --------
+    >>> from skreid.protocols import VIPeRProtocol
+    >>> VIPeRProtocol().describe()
+    'VIPeR: 316 training / 316 test identities; probes: 1 random image an identity of the first camera,
+    gallery: 1 random image an identity of the second camera; 10 repeats (random_state=0)'
+    """
+
+    n_repeats: int = 10
+    random_state: object = 0
+
+    def _settings(self):
+        return {"n_train": 316, "n_test": 316, "n_persons": 632, "probe_shots": 1, "name": "VIPeR"}
