@@ -1,5 +1,7 @@
 """One walking person drawn with Pillow: a small 3-D skeleton, turned, projected and clothed in flat shapes.
-A second, grey picture takes the shading of every shape, so that sleeves stand out from the coat they belong to."""
+
+A second, grey picture takes the shading of every shape, so that sleeves stand out from their coat.
+"""
 
 from dataclasses import dataclass
 from math import cos, hypot, sin
@@ -123,7 +125,7 @@ def _swing(root, thigh, shin, angle, bend):
 
 
 def cloth_texture(size, person, at, unit, turn):
-    """Return the upper garment's pattern as a picture of the canvas's size, or its colour when it is plain."""
+    """Return the upper garment's pattern as a picture of the canvas's size; when plain, its colour."""
     pattern, base, accent = person.pattern, person.upper_colour, person.upper_accent
     if pattern in ("plain", "logo"):
         return base
@@ -164,6 +166,10 @@ def cloth_texture(size, person, at, unit, turn):
     return texture
 
 
+def _lower(joints, drop):
+    return tuple((x, y, z - drop) for x, y, z in joints)
+
+
 def draw_person(canvas, person, pose):
     """Return ``canvas`` (an RGB Pillow image) with the person drawn on it."""
     see = _Camera(pose, person.height)
@@ -182,8 +188,7 @@ def draw_person(canvas, person, pose):
         limbs.append((side * see.s, side, leg, arm))
     # The standing foot carries the body: the lower ankle touches the ground.
     drop = min(leg[2][2] for _, _, leg, _ in limbs) - 0.045
-    lift = lambda joints: tuple((x, y, z - drop) for x, y, z in joints)
-    limbs = sorted((near, side, lift(leg), lift(arm)) for near, side, leg, arm in limbs)
+    limbs = sorted((near, side, _lower(leg, drop), _lower(arm, drop)) for near, side, leg, arm in limbs)
     texture = cloth_texture(canvas.size, person, see(0, 0, 0.8 - drop), see.unit, see.s)
     behind = see.c < 0
 

@@ -1,5 +1,7 @@
 """The shapes a drawn person is made of: arms, legs, torso with its garments, head with hair and hat, bags.
-Each function paints with the brush of the figure; lengths are statures, so every image size shows the same person."""
+
+Lengths are statures, so that every image size shows the same person.
+"""
 
 
 def _mix(first, second, share):
@@ -75,7 +77,7 @@ def _outline(see, levels, drop):
 
 
 def draw_torso(brush, see, person, texture, drop, swing):
-    """Paint hips, skirt, upper garment and what shows of the front: an open jacket, a logo, a hood, a scarf."""
+    """Paint hips, skirt, upper garment and what shows of the front (open jacket, logo, hood, scarf)."""
     wide, hips, deep = person.shoulders, person.hips, person.build
     seat = [(0.6, 0.078 * hips, 0.062 * deep, 0.0), (0.53, 0.094 * hips, 0.078 * deep, -0.008)]
     if person.lower in ("skirt", "long skirt"):
@@ -249,7 +251,7 @@ def draw_bag(brush, see, person, moment, side, arm, drop):
 
 def _backpack(brush, see, person, moment, drop):
     unit, colour = see.unit, person.bag_colour
-    if moment == "far" and see.c >= 0 or moment == "back":
+    if (moment == "far" and see.c >= 0) or moment == "back":
         u, v = see(0, -0.115, 0.7 - drop)
         half, tall = see.half_width(0.082, 0.055), 0.11 * unit
         points = [

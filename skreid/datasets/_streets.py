@@ -1,5 +1,7 @@
-"""The cameras of the made-up street: each has a place it looks at, an angle, a distance and a colour response.
-A camera's background is painted once, wide; every shot looks at its own stretch of it."""
+"""The cameras of the made-up street: each has its place, angle, distance and colour response.
+
+A camera's background is painted once, wide; every shot looks at its own stretch of it.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 PLACES = ("street", "brick wall", "park", "station hall", "crossing", "shop front", "car park", "corridor")
 _WIDTH_IN_HEIGHTS = 3.0
+_HAZE, _CONTRAST = 138, 0.62
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,14 @@ class Camera:
 
 
 def build_cameras(seed, n_cameras, canvas_size, level):
-    """Return the cameras; ``canvas_size`` is (width, height) in pixels, ``level`` the table row of the difficulty."""
+    """Return the cameras for canvases of (width, height) pixels and a row of the difficulties."""
     cameras = []
     # Neighbouring cameras look at different places and from different sides.
     first = int(np.random.default_rng([seed, 1]).integers(len(PLACES)))
     for index in range(n_cameras):
         rng = np.random.default_rng([seed, 1, index])
         place = PLACES[(first + 3 * index) % len(PLACES)]
-        side = index % 2
-        if side:
-            headings = (np.pi / 2, -np.pi / 2)
-        else:
-            headings = (0.0, np.pi)
+        headings = (np.pi / 2, -np.pi / 2) if index % 2 else (0.0, np.pi)
         cast = level["cast"]
         grey = rng.uniform(0, 0.3 * cast)  # loss of saturation
         mixing = (1 - grey) * np.eye(3) + grey * np.array([[0.3, 0.59, 0.11]] * 3)
@@ -90,9 +89,11 @@ def _grain(image, rng):
     pixels = np.asarray(image, dtype=np.float32)
     height, width = pixels.shape[:2]
     fine = rng.normal(0, 5, (height, width)).astype(np.float32)
-    coarse = rng.normal(0, 12, (max(2, height // 16), max(2, width // 16))).astype(np.float32)
+    coarse = rng.normal(0, 8, (max(2, height // 16), max(2, width // 16))).astype(np.float32)
     coarse = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    image = Image.fromarray(np.clip(pixels + (fine + coarse)[..., None], 0, 255).astype(np.uint8))
+    # Air and distance take contrast from what lies behind a person.
+    pixels = _HAZE + _CONTRAST * (pixels - _HAZE) + (fine + coarse)[..., None]
+    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     return image.filter(ImageFilter.GaussianBlur(height / 220))
 
 
@@ -218,13 +219,13 @@ def _crossing(draw, rng, width, height, horizon, ground):
             (u + 0.17 * height, top),
             (u + 0.06 * height, top),
         ]
-        draw.polygon(stripe, fill=_tone(rng, 195, 225, 4))
+        draw.polygon(stripe, fill=_tone(rng, 160, 190, 4))
 
 
 def _shop_front(draw, rng, width, height, horizon, ground):
     draw.rectangle((0, 0, width, horizon), fill=_tone(rng, 60, 130, 24))
     for u in np.arange(0, width, 0.7 * height):
-        sign = tuple(int(c) for c in rng.integers(40, 230, 3))
+        sign = _tone(rng, 60, 190, 45)
         draw.rectangle((u, 0, u + 0.66 * height, 0.1 * height), fill=sign)
         draw.rectangle(
             (u + 0.03 * height, 0.13 * height, u + 0.6 * height, horizon - 0.05 * height),
@@ -233,7 +234,7 @@ def _shop_front(draw, rng, width, height, horizon, ground):
         for _ in range(9):  # what lies in the window
             x, y = u + height * rng.uniform(0.05, 0.5), rng.uniform(0.2 * height, horizon - 0.12 * height)
             w, h = height * rng.uniform(0.03, 0.09, 2)
-            draw.rectangle((x, y, x + w, y + h), fill=tuple(int(c) for c in rng.integers(30, 230, 3)))
+            draw.rectangle((x, y, x + w, y + h), fill=_tone(rng, 50, 210, 40))
     _slabs(draw, width, height, horizon, ground, 0.26)
 
 

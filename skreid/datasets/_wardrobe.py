@@ -1,5 +1,7 @@
 """What one made-up person looks like: body, hair, garments, bags; fixed over cameras and shots.
-Palettes lean to the dark and neutral colours of a real street, so that many people look alike at a glance."""
+
+Palettes lean to the dark and neutral colours of a real street, so that many people look alike at a glance.
+"""
 
 from dataclasses import dataclass
 
@@ -190,7 +192,7 @@ _MAX_TRIES = 30
 
 
 def dress_all(seed, n_identities):
-    """Draw ``n_identities`` people, each told from all before; the first ones never depend on how many follow."""
+    """Draw people, each told from all before; the first ones never depend on how many follow."""
     people, signatures = [], np.empty((n_identities, len(_VISIBILITY)), dtype=np.int16)
     for identity in range(n_identities):
         rng = np.random.default_rng([seed, 0, identity])

@@ -1,0 +1,111 @@
+"""load_csv: a table that names images, identities and cameras.
+
+For sets whose labels are kept beside the images and not in their names.
+"""
+
+import csv
+from pathlib import Path
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source
+from skreid.datasets._report import bundle
+
+
+@fill
+def load_csv(
+    path,
+    *,
+    path_column="path",
+    identity_column="identity",
+    camera_column="camera",
+    subset_column=None,
+    root=None,
+    delimiter=",",
+    check_duplicates=True,
+):
+    r"""List the images named in a CSV table with a header, in the order of its rows.
+
+    Parameters
+    ----------
+    path : str or Path
+        The table, UTF-8.
+    path_column, identity_column : str, default="path", "identity"
+        Names of the columns that hold the image's path and its identity.
+    camera_column : str or None, default="camera"
+        Name of the camera's column; ``None`` when there is none.
+    subset_column : str or None, default=None
+        Name of the column that says "train", "query" or "gallery", if any.
+    root : str, Path or None, default=None
+        Folder that relative paths start from, by default the table's own.
+    delimiter : str, default=","
+        What stands between two columns.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+
+    Raises
+    ------
+    FileNotFoundError
+        If the table, or an image it names, does not exist: how many, and the line of the first.
+    ValueError
+        If a column is not in the header, or a row has no path or identity.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_csv
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     Image.new("RGB", (4, 8)).save(Path(root) / "a.png")
+    ...     _ = (Path(root) / "people.csv").write_text("path,identity,camera\na.png,anna,2\n")
+    ...     data = load_csv(Path(root) / "people.csv")
+    >>> data.target.tolist(), data.cams.tolist()
+    (['anna'], [2])
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"The table {str(path)!r} does not exist or is no file.")
+    root = path.parent if root is None else Path(root).expanduser()
+    wanted = {
+        "path": path_column,
+        "identity": identity_column,
+        "camera": camera_column,
+        "subset": subset_column,
+    }
+    wanted = {key: column for key, column in wanted.items() if column is not None}
+    listing, absent = Listing(), []
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, delimiter=delimiter)
+        header = rows.fieldnames or []
+        for key, column in wanted.items():
+            if column not in header:
+                raise ValueError(
+                    f"The column {column!r} is not in {str(path)!r}, whose columns are {header}. Name "
+                    "the right one "
+                    f"with '{key}_column'" + (", or pass camera_column=None." if key == "camera" else ".")
+                )
+        for row in rows:
+            entry = {key: (row[column] or "").strip() for key, column in wanted.items()}
+            if not entry["path"] or not entry["identity"]:
+                raise ValueError(f"Line {rows.line_num} of {str(path)!r} has no path or no identity: {row}.")
+            image = root / entry.pop("path")
+            if not image.is_file():
+                absent.append((rows.line_num, image))
+            listing.add(image, **entry)
+    if absent:
+        line, image = absent[0]
+        raise FileNotFoundError(
+            f"{len(absent)} of the {len(listing.paths)} images named in {str(path)!r} do not exist, the "
+            "first in line "
+            f"{line}: {str(image)!r}. Relative paths start from {str(root)!r}; pass another folder as 'root'."
+        )
+    source = Source(
+        name="CSV table",
+        owner="",
+        layout=f"a header and one row an image, columns {', '.join(wanted.values())}",
+        protocol="",
+    )
+    return bundle(listing, source, path, check_duplicates=check_duplicates)

@@ -1,0 +1,133 @@
+"""load_cuhk03: CUHK03 as the MATLAB file, as folders made of it, or in the new protocol's folders.
+
+The MATLAB file (v7.3, HDF5) is unpacked once into PNG files where the caller says; nothing is ever unpickled.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from skreid.datasets._cuhk03_mat import extract
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, existing_folder, read_names, scan
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="CUHK03",
+    owner="the Multimedia Laboratory of The Chinese University of Hong Kong, on its page 'CUHK Person "
+    "Re-identification Datasets' (W. Li et al., CVPR 2014); the new protocol's lists by Z. Zhong et al. "
+    "(CVPR 2017)",
+    layout="cuhk-03.mat (also in cuhk03_release/), or images_labeled/ and images_detected/ of "
+    "C_PPP_V_II.png (camera "
+    "pair, person, view, image), or PPPP_VV.jpg (person, view; views 00-04 camera 1, 05-09 camera 2), or "
+    "labeled/ and detected/ with bounding_box_train, query and bounding_box_test of PPPP_cC_I.png",
+    protocol="767 people for training, 700 given as query and gallery (CUHK03-NP); or 1367/100, mean of "
+    "20 splits",
+)
+_N_IMAGES = {"labeled": 14096, "detected": 14097}
+_NP_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+_NP_NAME = r"(?P<identity>\d+)_c(?P<camera>\d)_(?P<shots>\d+)\.(png|jpg)"
+_PAIR_NAME = r"(?P<pairs>\d)_(?P<person>\d+)_(?P<camera>[12])_(?P<shots>\d+)\.(png|jpg)"
+_FLAT_NAME = r"(?P<identity>\d{4})_(?P<views>0\d)\.(jpg|jpeg|png)"
+_NESTS = ("", "cuhk03_release", "CUHK03", "cuhk03", "cuhk03-np", "CUHK03-NP", "images")
+
+
+@fill
+def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True):
+    """List CUHK03: 1467 people, each before one of five pairs of cameras, about ten images a person.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set, in any of its forms.
+    boxes : {"labeled", "detected"}, default="labeled"
+        Boxes drawn by hand, or found by a detector. Where ``root`` itself holds images it does not matter.
+    extract_to : str, Path or None, default=None
+        With the MATLAB file: the folder its images are written to as PNG, which takes minutes and half a
+        gigabyte,
+        once: later calls reuse what is there. Needs the package h5py. Without it, folders of images are
+        looked for.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+        subset : ndarray of shape (n,), str
+            "train", "query" or "gallery"; only in the new protocol's folders.
+        test_identities : list of ndarray
+            The 20 published test sets of people; only with the MATLAB file.
+
+        Cameras are 1 and 2, within a person's own pair. In names with a camera pair the identity is the str
+        ``"C_PPP"``, since each pair numbers its people from 1.
+
+    Raises
+    ------
+    %(raises)s
+    ImportError
+        If the MATLAB file is to be read and h5py is not installed.
+    ValueError
+        If the MATLAB file is not of version 7.3, or does not hold the set.
+    """
+    if boxes not in _N_IMAGES:
+        raise ValueError(
+            f"The 'boxes' parameter of load_cuhk03 must be a str among {{'labeled', 'detected'}}. Got "
+            f"{boxes!r} instead."
+        )
+    root = existing_folder(root, _SOURCE)
+    expected = {"n_images": _N_IMAGES[boxes], "n_identities": 1467, "n_cameras": 2}
+    source = replace(_SOURCE, name=f"CUHK03 ({boxes})", expected=expected)
+    mat = next(
+        (root / nest / "cuhk-03.mat" for nest in _NESTS if (root / nest / "cuhk-03.mat").is_file()), None
+    )
+    if extract_to is not None:
+        if mat is None:
+            raise source.missing("the file 'cuhk-03.mat' to be extracted", root)
+        folder = Path(extract_to).expanduser() / f"images_{boxes}"
+        tests = extract(mat, boxes, folder)
+        listing = read_names(Listing(), folder, _PAIR_NAME, label=_pair_label)
+        return bundle(listing, source, folder, check_duplicates=check_duplicates, test_identities=tests)
+    found = _image_folder(root, boxes)
+    if found is None:
+        if mat is None:
+            raise source.missing("cuhk-03.mat or any folder of its images", root)
+        raise ValueError(
+            f"{str(mat)!r} holds the images of CUHK03 and no folder of images is beside it. Pass "
+            "extract_to='FOLDER' to have them written there as PNG files, once (needs h5py)."
+        )
+    kind, folder = found
+    listing = Listing()
+    if kind == "np":
+        for subset, name in _NP_FOLDERS.items():
+            if not (folder / name).is_dir():
+                raise source.missing(f"the folder {name!r} (the others are there: a partial copy)", folder)
+            read_names(listing, folder / name, _NP_NAME, subset=subset, prefix=f"{name}/")
+    elif kind == "pair":
+        read_names(listing, folder, _PAIR_NAME, label=_pair_label)
+    else:
+        read_names(listing, folder, _FLAT_NAME, label=_flat_label)
+        expected.pop("n_images")  # such folders do not tell which boxes they hold
+    return bundle(listing, source, folder, check_duplicates=check_duplicates)
+
+
+def _image_folder(root, boxes):
+    """Return the kind and place of the first folder of images that lies in ``root``."""
+    for nest in _NESTS:
+        for name in ("", f"images_{boxes}", boxes, f"{boxes}_images", "full"):
+            folder = root / nest / name
+            if any((folder / inner).is_dir() for inner in ("bounding_box_train", "bounding_box_test")):
+                return "np", folder
+            names = scan(folder, recursive=False) if folder.is_dir() else []
+            for kind, pattern in (("pair", _PAIR_NAME), ("flat", _FLAT_NAME)):
+                if any(re.fullmatch(pattern, n) for n in names):
+                    return kind, folder
+    return None
+
+
+def _pair_label(groups):
+    groups["identity"] = f"{groups['pairs']}_{groups.pop('person')}"
+    return groups
+
+
+def _flat_label(groups):
+    groups["camera"] = 1 + int(groups["views"]) // 5
+    return groups

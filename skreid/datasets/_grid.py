@@ -1,0 +1,49 @@
+"""load_grid: QMUL underGround Re-IDentification (GRID), 250 pairs and 775 lone people.
+
+File names start with ``PPPP_C_``: person (0000 is a lone person of the gallery), camera.
+"""
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, locate, read_names
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="GRID",
+    owner="Chen Change Loy, on the page 'QMUL underGround Re-IDentification (GRID) Dataset'",
+    layout="folders probe and gallery of PPPP_C_*.jpeg (person, camera)",
+    protocol="125 people for training, the other 125 as probes against their images and the 775 lone ones, "
+    "mean of the 10 splits that come with the set",
+    expected={"n_images": 1275, "n_identities": 250, "n_cameras": 8, "n_junk": 775},
+)
+
+
+@fill
+def load_grid(root, *, check_duplicates=True):
+    """List GRID: 250 people in probe and gallery, and 775 gallery images of people without a match.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+        subset : ndarray of shape (n,), str
+            "query" (the folder probe) or "gallery". People without a match
+            have target 0, as distractors, and are kept.
+
+    Raises
+    ------
+    %(raises)s
+    """
+    folder = locate(root, _SOURCE, ["probe", "gallery"], ("underground_reid", "GRID", "grid"))
+    listing = Listing()
+    for subset, name in (("query", "probe"), ("gallery", "gallery")):
+        before = len(listing.paths)
+        pattern = r"(?P<identity>\d+)_(?P<camera>\d+)_.*\.(jpeg|jpg|png)"
+        read_names(listing, folder / name, pattern, subset=subset, prefix=f"{name}/")
+        if len(listing.paths) == before:
+            raise _SOURCE.missing(f"any image PPPP_C_*.jpeg in {name!r}", folder / name)
+    return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(0,))

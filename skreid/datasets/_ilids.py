@@ -1,0 +1,72 @@
+"""load_ilids: the two sets made from i-LIDS, 119 people in stills or 300 in walks.
+
+Both circulate under this name; the folders tell which one is there.
+"""
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, existing_folder, locate, read_names
+from skreid.datasets._report import bundle
+
+_OWNER = "Queen Mary University of London, School of Electronic Engineering and Computer Science"
+_LAYOUT = (
+    "Persons/PPPPSSS.jpg (QMUL i-LIDS: person, shot), or images/camC/personPPP/*.png and "
+    "sequences/camC/personPPP/*.png (iLIDS-VID)"
+)
+_STILLS = Source(
+    name="QMUL i-LIDS",
+    owner=f"{_OWNER} (W. Zheng, S. Gong, T. Xiang, BMVC 2009)",
+    layout=_LAYOUT,
+    protocol="59 people for training and 60 as probe and gallery, one random image each, mean of 10 "
+    "random splits",
+    expected={"n_images": 476, "n_identities": 119},
+)
+_WALKS = Source(
+    name="iLIDS-VID",
+    owner=f"{_OWNER} (T. Wang et al., ECCV 2014)",
+    layout=_LAYOUT,
+    protocol="150 people for training and 150 as probe (camera 1) and gallery (camera 2), mean of 10 "
+    "random splits",
+    expected={"n_identities": 300, "n_cameras": 2},
+)
+
+
+@fill
+def load_ilids(root, *, part="images", check_duplicates=True):
+    """List QMUL i-LIDS (119 people, stills, no camera told) or iLIDS-VID (300 people, two cameras).
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    part : {"images", "sequences"}, default="images"
+        Of iLIDS-VID: one image a person and camera, or the whole walk.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+
+    Raises
+    ------
+    %(raises)s
+    """
+    if part not in ("images", "sequences"):
+        raise ValueError(
+            f"The 'part' parameter of load_ilids must be a str among {{'images', 'sequences'}}. Got "
+            f"{part!r} instead."
+        )
+    root = existing_folder(root, _STILLS)
+    nests = [root, *(root / name for name in ("i-LIDS-VID", "iLIDS-VID", "i-LIDS_Pedestrian"))]
+    nest = next((f for f in nests if (f / part).is_dir()), None)
+    if nest is not None:
+        locate(nest, _WALKS, [f"{part}/cam1", f"{part}/cam2"])
+        listing = Listing()
+        pattern = r"cam(?P<camera>\d+)/person(?P<identity>\d+)/.*"
+        read_names(listing, nest / part, pattern, recursive=True, prefix=f"{part}/")
+        if len(set(listing.cameras)) == 1:
+            empty = "cam2" if listing.cameras[0] == "1" else "cam1"
+            raise _WALKS.missing(f"any image of a person in {empty!r} (a partial copy)", nest / part)
+        return bundle(listing, _WALKS, nest, check_duplicates=check_duplicates)
+    folder = next((f / "Persons" for f in nests if (f / "Persons").is_dir()), root)
+    listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shots>\d{3})\.(jpg|jpeg|png)")
+    return bundle(listing, _STILLS, folder, check_duplicates=check_duplicates)

@@ -1,0 +1,55 @@
+"""load_market1501: Market-1501, and sets kept in the same layout.
+
+File names are ``PPPP_cCsS_FFFFFF_BB.jpg``; -1 is junk that never counts, 0000 is a distractor.
+"""
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, locate, read_names
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="Market-1501",
+    owner="its authors (L. Zheng et al., ICCV 2015), on the project page of Liang Zheng",
+    layout="folders bounding_box_train, query and bounding_box_test of PPPP_cCsS_FFFFFF_BB.jpg",
+    protocol="all queries against the gallery, leaving out junk and images of the query's person in its "
+    "own camera; "
+    "rank-1 and mAP",
+    expected={"n_images": 12936 + 3368 + 19732, "n_identities": 1501, "n_cameras": 6},
+)
+_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+_NAME = r"(?P<identity>-1|\d+)_c(?P<camera>\d+)(s\d+)?_.*\.(jpg|jpeg|png)"
+
+
+@fill
+def load_market1501(root, *, check_duplicates=True):
+    """List Market-1501: 1501 people, six cameras, given training, query and gallery images.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+        subset : ndarray of shape (n,), str
+            "train", "query" or "gallery".
+
+        Junk (target -1) and distractors (target 0) of the gallery are kept: an evaluation removes the junk,
+        and leaves the distractors in as nobody's match.
+
+    Raises
+    ------
+    %(raises)s
+    """
+    folder = locate(
+        root, _SOURCE, list(_FOLDERS.values()), ("Market-1501-v15.09.15", "Market-1501", "market1501")
+    )
+    listing = Listing()
+    for subset, name in _FOLDERS.items():
+        before = len(listing.paths)
+        read_names(listing, folder / name, _NAME, subset=subset, prefix=f"{name}/")
+        if len(listing.paths) == before:
+            raise _SOURCE.missing(f"any image PPPP_cC... in {name!r}", folder / name)
+    return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(-1, 0))

@@ -1,0 +1,85 @@
+"""load_msmt17: MSMT17, 4101 people before 15 cameras, read from its own lists.
+
+Training and test number their people from 0 each: the loader keeps the two apart.
+"""
+
+import re
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, locate, scan
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="MSMT17",
+    owner="its authors (L. Wei et al., CVPR 2018) at Peking University, on the page of the group PKU-VMC",
+    layout="list_train.txt, list_val.txt, list_query.txt, list_gallery.txt beside the folders train and test "
+    "(V1) or mask_train_v2 and mask_test_v2 (V2)",
+    protocol="all queries against the gallery, leaving out images of the query's person in its own camera; "
+    "rank-1 and mAP",
+    expected={"n_images": 32621 + 11659 + 82161, "n_identities": 4101, "n_cameras": 15},
+)
+_LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # 1: the test half
+_HALVES = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
+_TEST_OFFSET = 10000
+_NAME = re.compile(r"\d+_\d+_(\d+)_.*")
+
+
+@fill
+def load_msmt17(root, *, check_duplicates=True):
+    """List MSMT17 (V1 or V2): 4101 people, 15 cameras, given training, validation, query and gallery images.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+        subset : ndarray of shape (n,), str
+            "train", "val" (further images of training people), "query" or "gallery".
+
+        Both halves of the set number their people from 0: those of the test half get 10000 added, since a
+        target must name one person.
+
+    Raises
+    ------
+    %(raises)s
+    """
+    needed = [f"list_{name}.txt" for name in _LISTS]
+    folder = locate(root, _SOURCE, needed, ("MSMT17_V1", "MSMT17_V2", "MSMT17", "msmt17"))
+    halves = next((h for h in _HALVES if all((folder / name).is_dir() for name in h)), None)
+    if halves is None:
+        raise _SOURCE.missing(
+            "the folders 'train' and 'test' (or 'mask_train_v2' and 'mask_test_v2')", folder
+        )
+    listing, absent, there = Listing(), [], {name: set(scan(folder / name)) for name in halves}
+    listed = {name: set() for name in halves}
+    for subset, half in _LISTS.items():
+        for name, identity in _read_list(folder / f"list_{subset}.txt"):
+            match = _NAME.fullmatch(name.rsplit("/", 1)[-1])
+            if name not in there[halves[half]]:
+                absent.append(f"{halves[half]}/{name}")
+            elif match is None:
+                listing.unmatched.append(f"{halves[half]}/{name}")
+            else:
+                identity += _TEST_OFFSET * half
+                listing.add(folder / halves[half] / name, identity, int(match[1]), subset)
+            listed[halves[half]].add(name)
+    if absent:
+        raise _SOURCE.missing(
+            f"{len(absent)} listed image(s), the first {absent[0]!r} (a partial copy)", folder
+        )
+    for name in halves:  # on disk, but in no list
+        listing.unmatched += [f"{name}/{image}" for image in sorted(there[name] - listed[name])]
+    return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
+
+
+def _read_list(path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.strip():
+            name, _, identity = line.strip().rpartition(" ")
+            if not name or not identity.isdigit():
+                raise ValueError(f"Line {number} of {str(path)!r} is not 'path identity': {line!r}.")
+            yield name.strip(), int(identity)

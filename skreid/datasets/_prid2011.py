@@ -1,0 +1,77 @@
+"""load_prid2011: PRID 2011, 385 and 749 people, the first 200 of them before both cameras.
+
+Beyond the 200th, equal numbers in the two cameras are different people: the loader keeps them apart.
+"""
+
+from dataclasses import replace
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, locate, read_names
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="PRID 2011",
+    owner="the Institute of Computer Graphics and Vision, Graz University of Technology (M. Hirzer et "
+    "al., SCIA 2011)",
+    layout="single_shot/cam_a/person_NNNN.png and multi_shot/cam_a/person_NNNN/NNNN.png, likewise cam_b",
+    protocol="100 of the 200 shared people for training; the other 100 of cam_a as probes against the "
+    "other 649 of cam_b",
+)
+_EXPECTED = {"single": {"n_images": 385 + 749, "n_identities": 200 + 185 + 549, "n_cameras": 2}, "multi": {}}
+_SHARED, _APART = 200, 10000
+
+
+@fill
+def load_prid2011(root, *, shots="single", check_duplicates=True):
+    """List PRID 2011: two cameras that share 200 people.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    shots : {"single", "multi"}, default="single"
+        One image a person and camera, or the whole walk.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+
+        Cameras are 0 (cam_a) and 1 (cam_b). People 1 to 200 are seen by both. A number above 200 means
+        another person
+        in each camera: those of cam_b get 10000 added, since a target must name one person.
+
+    Raises
+    ------
+    %(raises)s
+    """
+    if shots not in ("single", "multi"):
+        raise ValueError(
+            f"The 'shots' parameter of load_prid2011 must be a str among {{'single', 'multi'}}. Got "
+            f"{shots!r} instead."
+        )
+    part = f"{shots}_shot"
+    folder = locate(root, _SOURCE, [f"{part}/cam_a", f"{part}/cam_b"], ("prid_2011", "prid2011", "PRID2011"))
+    listing = Listing()
+    for camera, name in enumerate(("cam_a", "cam_b")):
+        tail = r"\.png" if shots == "single" else r"/(?P<frames>\d+)\.png"
+        inner = folder / part / name
+        read_names(
+            listing,
+            inner,
+            r"person_(?P<identity>\d+)" + tail,
+            recursive=True,
+            prefix=f"{part}/{name}/",
+            label=lambda groups, camera=camera: _label(groups, camera),
+        )
+        if camera not in listing.cameras:
+            raise _SOURCE.missing(f"any person_NNNN in '{part}/{name}'", inner)
+    return bundle(
+        listing, replace(_SOURCE, expected=_EXPECTED[shots]), folder, check_duplicates=check_duplicates
+    )
+
+
+def _label(groups, camera):
+    identity = int(groups["identity"])
+    groups["identity"] = identity + _APART if camera == 1 and identity > _SHARED else identity
+    return {**groups, "camera": camera}

@@ -1,0 +1,165 @@
+"""From a listing of images to the Bunch a loader returns, with a report of what looks wrong in it.
+
+Duplicates and suspicious labels are told, never mended: which of two equal images is right is not ours to
+guess.
+"""
+
+import hashlib
+import os
+import re
+import warnings
+from collections import Counter, defaultdict
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skreid.datasets._layout import as_labels
+
+_SHOWN = 5
+
+
+def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=3, **more):
+    """Return the Bunch of a set whose images are listed; ``junk`` are targets that name nobody."""
+    if not listing.paths:
+        what = "any image whose name fits"
+        if listing.unmatched:
+            what += f" ({len(listing.unmatched)} others are there, for instance {listing.unmatched[0]!r})"
+        raise source.missing(what, root)
+    target, cams = as_labels(listing.identities), as_labels(listing.cameras)
+    data = Bunch(paths=np.array(listing.paths), target=target, cams=cams)
+    if any(s is not None for s in listing.subsets):
+        data.subset = np.array([str(s) for s in listing.subsets])
+    for name, values in listing.extras.items():
+        data[name] = as_labels(values)
+    data.update(more)
+    data.report = inspect(
+        data, listing, check_duplicates=check_duplicates, junk=junk, expected=source.expected
+    )
+    data.protocol = source.protocol
+    data.DESCR = describe(data, source)
+    if listing.unmatched:
+        warnings.warn(
+            f"{source.name}: {len(listing.unmatched)} image file(s) below {str(root)!r} have a name that "
+            "does not fit "
+            f"and were left out, the first is {listing.unmatched[0]!r}; all are in report.unmatched.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    return data
+
+
+def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
+    """Return the report: counts, duplicates, and one sentence for each thing that looks wrong."""
+    named = ~np.isin(data.target, list(junk)) if junk else np.ones(len(data.target), dtype=bool)
+    people = Counter(data.target[named].tolist())
+    within, across = find_duplicates(data.paths, data.target) if check_duplicates else (None, None)
+    report = Bunch(
+        n_images=len(data.paths),
+        n_identities=len(people),
+        n_cameras=None if data.cams is None else len(np.unique(data.cams)),
+        n_junk=int((~named).sum()),
+        subsets=dict(Counter(data.subset.tolist())) if "subset" in data else None,
+        expected=dict(expected or {}),
+        duplicates_within=within,
+        duplicates_across=across,
+        unmatched=list(listing.unmatched),
+        single_image_identities=sorted(p for p, count in people.items() if count == 1),
+        single_camera_identities=_seen_once(data, named),
+        empty_files=[p for p in data.paths.tolist() if os.path.getsize(p) == 0],
+        label_variants=_variants(listing.identities),
+    )
+    report.suspicious = _sentences(report)
+    return report
+
+
+def find_duplicates(paths, target):
+    """Return groups of indices of byte-identical files: within one identity, and across identities.
+
+    Only files of equal size are read.
+    """
+    by_size = defaultdict(list)
+    for i, path in enumerate(paths):
+        by_size[os.path.getsize(path)].append(i)
+    by_content = defaultdict(list)
+    for size, indices in by_size.items():
+        if len(indices) > 1 and size > 0:
+            for i in indices:
+                with open(paths[i], "rb") as file:
+                    by_content[size, hashlib.file_digest(file, "blake2b").digest()].append(i)
+    within, across = [], []
+    for indices in sorted(group for group in by_content.values() if len(group) > 1):
+        (within if len({target[i] for i in indices}) == 1 else across).append(tuple(indices))
+    return within, across
+
+
+def _seen_once(data, named):
+    if data.cams is None:
+        return None
+    cameras = defaultdict(set)
+    for identity, camera in zip(data.target[named].tolist(), data.cams[named].tolist(), strict=True):
+        cameras[identity].add(camera)
+    return sorted(identity for identity, seen in cameras.items() if len(seen) == 1)
+
+
+def _variants(identities):
+    """Return groups of labels that may mean one person: equal but for case, blanks or leading zeros."""
+    spellings = defaultdict(set)
+    for identity in {str(i) for i in identities}:
+        plain = re.sub(r"\s+", "", identity).casefold()
+        spellings[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(identity)
+    return sorted(tuple(sorted(group)) for group in spellings.values() if len(group) > 1)
+
+
+def _few(items):
+    shown = ", ".join(str(i) for i in items[:_SHOWN])
+    return shown + (", ..." if len(items) > _SHOWN else "")
+
+
+def _sentences(report):
+    found = []
+
+    def note(items, text):
+        if items:
+            found.append(f"{len(items)} {text}: {_few(items)}")
+
+    note(report.duplicates_across, "group(s) of byte-identical images across identities (indices)")
+    note(report.duplicates_within, "group(s) of byte-identical images within an identity (indices)")
+    note(report.unmatched, "image file(s) left out, their names do not fit")
+    note(report.empty_files, "empty file(s)")
+    note(
+        report.label_variants, "group(s) of identity labels that differ only in case, blanks or leading zeros"
+    )
+    note(report.single_image_identities, "identity(ies) with a single image, no pair can be made")
+    if report.n_cameras and report.n_cameras > 1:
+        note(report.single_camera_identities, "identity(ies) seen by one camera only")
+    for key, number in report.expected.items():
+        if report.get(key) is not None and report[key] != number:
+            found.append(f"{key} is {report[key]}, published is {number}")
+    return found
+
+
+def describe(data, source):
+    """Return the DESCR text of a loaded set."""
+    report = data.report
+    cameras = "camera unknown" if report.n_cameras is None else f"{report.n_cameras} camera(s)"
+    lines = [source.name, "=" * len(source.name), ""]
+    lines.append(f"{report.n_images} images of {report.n_identities} identities, {cameras}.")
+    if report.n_junk:
+        lines.append(f"{report.n_junk} of the images name nobody (junk or distractors) and are kept.")
+    if report.subsets:
+        lines.append(
+            "Subsets: " + ", ".join(f"{name} {count}" for name, count in report.subsets.items()) + "."
+        )
+    lines += ["", f"Layout: {source.layout}."]
+    if source.owner:
+        lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]
+    lines += ["", "    paths     path of each image", "    target    identity of each image"]
+    lines.append(
+        "    cams      " + ("None: the camera is not told" if data.cams is None else "camera of each image")
+    )
+    if "subset" in data:
+        lines.append("    subset    subset of each image")
+    lines.append("    report    what was found: counts, duplicates, suspicious labels")
+    if report.suspicious:
+        lines += ["", "What looks wrong:", *(f"- {sentence}" for sentence in report.suspicious)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,51 @@
+"""load_viper: VIPeR, 632 people, one image in each of two cameras.
+
+File names are ``PPP_AAA.bmp``: person, then the angle the person is seen from, in degrees.
+"""
+
+from skreid.datasets._docs import fill
+from skreid.datasets._layout import Listing, Source, locate, read_names
+from skreid.datasets._report import bundle
+
+_SOURCE = Source(
+    name="VIPeR",
+    owner="the Computer Vision Lab of the University of California, Santa Cruz (D. Gray and H. Tao)",
+    layout="folders cam_a and cam_b of PPP_AAA.bmp (person, angle)",
+    protocol="316 people for training and 316 as probe and gallery, mean of 10 random splits",
+    expected={"n_images": 1264, "n_identities": 632, "n_cameras": 2},
+)
+
+
+@fill
+def load_viper(root, *, check_duplicates=True):
+    """List VIPeR: 632 people, one image in each of two cameras, 128 x 48.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the unpacked set.
+    %(check_duplicates)s
+
+    Returns
+    -------
+    %(returns)s
+        angles : ndarray of shape (n,), int64
+            Angle of view in degrees. Cameras are 0 (cam_a) and 1 (cam_b).
+
+    Raises
+    ------
+    %(raises)s
+    """
+    folder = locate(root, _SOURCE, ["cam_a", "cam_b"], ("VIPeR", "VIPeR.v1.0", "viper"))
+    listing = Listing()
+    for camera, name in enumerate(("cam_a", "cam_b")):
+        read_names(
+            listing,
+            folder / name,
+            r"(?P<identity>\d+)_(?P<angles>\d+)\.(bmp|png|jpg)",
+            prefix=f"{name}/",
+            label=lambda groups, camera=camera: {**groups, "camera": camera},
+        )
+        if camera not in listing.cameras:
+            raise _SOURCE.missing(f"any image PPP_AAA.bmp in {name!r}", folder / name)
+    return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
