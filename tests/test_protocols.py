@@ -234,8 +234,8 @@ def test_describe_is_one_line():
     lines = [p.describe() for p in protocols]
     assert not any("\n" in line for line in lines)
     assert lines[0] == (
-        "PRID: 25% of training / 7 test identities; probes: all images of camera left, gallery: 1 random image "
-        "an identity of camera right and all distractors; 10 repeats (random_state=0)"
+        "PRID: 25% training / 7 test identities; probes: all images of camera left, "
+        "gallery: 1 random image an identity of camera right and all distractors; 10 repeats (random_state=0)"
     )
     assert "3 random images an identity, of camera 2 where it saw them, person distance = mean" in lines[1]
     assert lines[3] == "Given split: given split; probes: all queries, gallery: all gallery images; 1 repeat"

@@ -28,15 +28,18 @@ def match_ranks(problem, which="all"):
     rank : ndarray of intp, shape (n_ranked,)
         Its rank, from 1.
     """
-    if which == "all":
-        parts = [_ranks_of_all(block) for block in problem.blocks()]
-    else:
-        parts = [_ranks_of_one(block, which) for block in problem.blocks()]
+    parts = []
+    with np.errstate(all="ignore"):  # what is not finite is refused by name, after its block
+        for block in problem.blocks(check=False):
+            probe, order, same, distance = _matches(block) if which == "all" else _extremes(block, which)
+            within, sums = count_within(block.values, probe, distance)
+            problem.refuse_nonfinite(block.start, block.values, sums)
+            parts.append((block.start + probe, order, order + within - same))
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _ranks_of_one(block, which):
-    """Rank the nearest ("first") or farthest ("last") true match of each probe; its pairs need no sorting."""
+def _extremes(block, which):
+    """Return what `_matches` does, of each probe's nearest or farthest match only; nothing is sorted."""
     distance = block.values[block.probe, block.column]
     matches = block.probe[block.counts]
     begins = np.flatnonzero(_starts(matches))
@@ -48,10 +51,11 @@ def _ranks_of_one(block, which):
     limit[probe] = reached
     same = np.bincount(block.probe[distance <= limit[block.probe]], minlength=len(limit))[probe]
     order = np.ones_like(probe) if which == "first" else np.diff(begins, append=len(matches))
-    return block.start + probe, order, order + count_within(block.values, probe, reached) - same
+    return probe, order, same, reached
 
 
-def _ranks_of_all(block):
+def _matches(block):
+    """Return each true match's probe, j, number of images of its identity that near, and distance."""
     distance = block.values[block.probe, block.column]
     by_distance = np.lexsort((distance, block.probe))
     probe, distance, counts = block.probe[by_distance], distance[by_distance], block.counts[by_distance]
@@ -60,7 +64,7 @@ def _ranks_of_all(block):
     probe, distance, same = probe[counts], distance[counts], same[counts]
     index = np.arange(len(probe))
     order = index - np.maximum.accumulate(np.where(_starts(probe), index, 0)) + 1
-    return block.start + probe, order, order + count_within(block.values, probe, distance) - same
+    return probe, order, same, distance
 
 
 def _starts(groups):
@@ -86,7 +90,7 @@ def count_within(values, rows, thresholds):
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_columns)
-        C-ordered, finite.
+        C-ordered.
     rows : ndarray of intp, shape (n,)
         Ascending row indices.
     thresholds : ndarray of shape (n,)
@@ -94,22 +98,23 @@ def count_within(values, rows, thresholds):
 
     Returns
     -------
-    ndarray of intp, shape (n,)
+    counts : ndarray of intp, shape (n,)
+    sums : ndarray of shape (n_rows,)
+        Of every row, taken while the row is in the cache: not finite if one of its entries is not.
     """
-    n_columns = values.shape[1]
+    n_rows, n_columns = values.shape
     # one comparison a threshold beats one binary search an entry until a row has this many thresholds
-    # (measured)
     few = min(8 + n_columns // 500, 200)
-    below = np.empty(n_columns, dtype=bool)
-    result = np.empty(len(rows), dtype=np.intp)
+    below, ones = np.empty(n_columns, dtype=bool), np.ones(n_columns, dtype=values.dtype)
+    counts, sums = np.empty(len(rows), dtype=np.intp), np.empty(n_rows)
     limits = thresholds.tolist()  # exact: compared in the dtype of the row
-    first = np.flatnonzero(_starts(rows))
-    for low, high in zip(first.tolist(), [*first[1:].tolist(), len(rows)], strict=False):
-        row = values[rows[low]]
+    ends = np.searchsorted(rows, np.arange(n_rows + 1)).tolist()
+    for i, (row, low, high) in enumerate(zip(values, ends[:-1], ends[1:], strict=True)):
+        sums[i] = row.dot(ones)
         if high - low <= few:
-            for i in range(low, high):
-                result[i] = np.count_nonzero(np.less_equal(row, limits[i], out=below))
+            for j in range(low, high):
+                counts[j] = np.count_nonzero(np.less_equal(row, limits[j], out=below))
         else:
             bins = np.searchsorted(thresholds[low:high], row)  # number of thresholds below each entry
-            result[low:high] = np.bincount(bins, minlength=high - low + 1)[:-1].cumsum()
-    return result
+            counts[low:high] = np.bincount(bins, minlength=high - low + 1)[:-1].cumsum()
+    return counts, sums

@@ -23,7 +23,7 @@ class Block:
     start : int
         The first probe's index.
     values : ndarray of shape (n_block, n_kept)
-        Finite floating-point distances.
+        Floating-point distances.
     probe, column : ndarray of shape (n_pairs,)
         The pairs of the same identity, as indices into `values`, probe by probe.
     counts : ndarray of bool, shape (n_pairs,)
@@ -120,7 +120,7 @@ class Problem:
                 raise ValueError(f"cams_{name} has {len(cams)} entries, but y_{name} has {n}.")
 
     def _read(self, start, stop):
-        """Return the checked distances of some probes to the kept gallery, in C order."""
+        """Return the distances of some probes to the kept gallery, in C order."""
         if self._function is None:
             values = self._matrix[start:stop]
         else:
@@ -138,10 +138,11 @@ class Problem:
             values = values.astype(np.float64)
         elif values.dtype.itemsize < 4:
             values = values.astype(np.float32)
-        values = np.ascontiguousarray(values)
-        with np.errstate(all="ignore"):
-            suspects = np.flatnonzero(~np.isfinite(values @ np.ones(values.shape[1], dtype=values.dtype)))
-        for row in suspects:  # a sum may also overflow: only the elements can tell
+        return np.ascontiguousarray(values)
+
+    def refuse_nonfinite(self, start, values, sums):
+        """Raise for the first distance that is not finite, given the sums of the rows, which show it."""
+        for row in np.flatnonzero(~np.isfinite(sums)):  # a sum may also overflow: only the entries can tell
             bad = np.flatnonzero(~np.isfinite(values[row]))
             if len(bad):
                 column = bad[0] if self.kept is None else self.kept[bad[0]]
@@ -149,13 +150,16 @@ class Problem:
                     f"distances contains {values[row, bad[0]]} for probe {start + row} and gallery image "
                     f"{column}: all distances must be finite. Check the descriptors of these two images."
                 )
-        return values
 
-    def blocks(self):
-        """Yield the `Block` of every few probes, in order."""
+    def blocks(self, check=True):
+        """Yield the `Block` of every few probes; without `check` the caller refuses what is not finite."""
         for start in range(0, self.n_probes, self._block_size):
             stop = min(start + self._block_size, self.n_probes)
             values = self._read(start, stop)
+            if check:
+                with np.errstate(all="ignore"):
+                    sums = values @ np.ones(values.shape[1], dtype=values.dtype)
+                self.refuse_nonfinite(start, values, sums)
             low, n_pairs = self._low[start:stop], (self._high - self._low)[start:stop]
             probe = np.repeat(np.arange(stop - start), n_pairs)
             first = np.cumsum(n_pairs) - n_pairs

@@ -62,15 +62,15 @@ class _Repeated(ABC):
         n_test = n - n_train if self.n_test is None else count(self.n_test)
         if n_test < 1 or n_train + n_test > n:
             raise ValueError(
-                f"{type(self).__name__} draws {n_train} training and {n_test} test identities, but the "
-                f"dataset has {n} that qualify ({self._qualify}). Change n_train or n_test, or check its target and "
-                "cams."
+                f"{type(self).__name__} draws {n_train} training and {n_test} test identities, "
+                f"but the dataset has {n} that qualify ({self._qualify}). "
+                "Change n_train or n_test, or check the dataset."
             )
         return n_train, n_test
 
     def _describe(self, probes_and_gallery):
         def words(size):
-            return str(size) if isinstance(size, Integral) else f"{size:.0%} of"
+            return str(size) if isinstance(size, Integral) else f"{size:.0%}"
 
         test = "all other" if self.n_test is None else words(self.n_test)
         how = "" if self.aggregation is None else f", person distance = {self.aggregation} over image pairs"
