@@ -85,7 +85,8 @@ def check_pairs(codes, cams=None):
     alone = int((seen < 2).sum())
     if alone == n_identities:
         raise ValueError(
-            f"Every one of the {n_identities} identities has a single {wanted}: there is no pair of images of "
+            f"Every one of the {n_identities} identities has a single {wanted}: there is no pair of "
+            "images of "
             f"the same person to compare. Give two or more {wanted}s of at least one identity."
         )
     if alone:

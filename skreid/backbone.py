@@ -229,6 +229,8 @@ def default_layers(names):
 
 def check_layers(layers, names, backbone):
     """Raise ValueError naming the first layer that is not a tap, with the nearest one that is."""
+    if not layers:
+        raise ValueError(f"layers={layers!r} names no layer; choose from {', '.join(names)}.")
     for name in layers:
         if name not in names:
             raise ValueError(

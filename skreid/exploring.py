@@ -97,7 +97,7 @@ def pair_statistics(
     -------
     statistics : dict of str to PairStatistics
     """
-    sums = {layer: 0.0 for layer in layers}
+    sums = dict.fromkeys(layers, 0.0)
     counts = np.zeros(2, dtype=np.int64)
     blocks = identity_blocks(labels, random_state)
     groups = _layer_groups(network, source, layers, max(len(block) for block in blocks))

@@ -232,9 +232,7 @@ def _check_values(array, index, name):
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
         hint = " Divide by 255, or pass uint8." if low >= 0 and high <= 255 else ""
-        raise ImageError(
-            index, f"{name} has values in [{low:g}, {high:g}]; float images must be in [0, 1].{hint}"
-        )
+        raise ImageError(index, f"{name} has values in [{low:g}, {high:g}]; float images must be in [0, 1].{hint}")
 
 
 def _open(path, index):

@@ -52,8 +52,7 @@ class IdentityKFold(BaseCrossValidator):
             )
         if not isinstance(shuffle, (bool, np.bool_)):
             raise ValueError(
-                f"The 'shuffle' parameter of IdentityKFold must be an instance of 'bool'. "
-                f"Got {shuffle!r} instead."
+                f"The 'shuffle' parameter of IdentityKFold must be an instance of 'bool'. Got {shuffle!r} instead."
             )
         if not shuffle and random_state is not None:
             raise ValueError(
@@ -246,9 +245,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
         turn = rng.permutation(len(names))
         if gallery_cam is not None:
             if gallery_cam not in names:
-                raise ValueError(
-                    f"gallery_cam={gallery_cam!r} is not among the cameras of these images: {names}."
-                )
+                raise ValueError(f"gallery_cam={gallery_cam!r} is not among the cameras of these images: {names}.")
             turn[names.index(gallery_cam)] = -1
         first_turn = np.full(n_identities, len(names))
         np.minimum.at(first_turn, identity, turn[camera])
@@ -281,15 +278,11 @@ def draw_per_identity(candidates, identity, n_shots, rng):
 def _identities(X, y, splitter):
     """Return the identities as integers, and their number."""
     if y is None:
-        raise ValueError(
-            f"The 'y' parameter should not be None: {type(splitter).__name__} splits by identity."
-        )
+        raise ValueError(f"The 'y' parameter should not be None: {type(splitter).__name__} splits by identity.")
     (identity,), uniques = factorize(y=y)
     n = identity.shape[0] if X is None else (X.shape[0] if hasattr(X, "shape") else len(X))
     if n != len(identity):
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: [{n}, {len(identity)}]"
-        )
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {len(identity)}]")
     return identity, len(uniques)
 
 

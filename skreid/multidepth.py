@@ -41,8 +41,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     backbone : str or callable, default="vgg16_bn"
-        A torchvision model name ("vgg16" is the paper's; it wants pretrained `weights`), or a callable without
-        arguments that returns a `torch.nn.Sequential` whose children's names are the layers to choose from.
+        A torchvision model name ("vgg16" is the paper's; it wants pretrained `weights`), or a callable
+        without arguments that returns a `torch.nn.Sequential` whose children's names are the layers to
+        choose from.
     weights : str, path-like or None, default=None
         Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), or the path of
         a state dict or safetensors file (whole model or features).
@@ -116,8 +117,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A descriptor does not hold the frame-size maps themselves but ``P_h F P_w`` for each map ``F``, where ``P``
-    is the polar factor of the upsampling and blurring of an axis. Euclidean distances are those of the
+    A descriptor does not hold the frame-size maps themselves but ``P_h F P_w`` for each map ``F``, where
+    ``P`` is the polar factor of the upsampling and blurring of an axis. Euclidean distances are those of the
     frame-size maps, exactly, with the numbers of the small ones.
 
     References
@@ -215,8 +216,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images, n of them
-            Array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1]; or a sequence
-            of such images of any sizes, of PIL images, or of file paths.
+            Array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1]; or a
+            sequence of such images of any sizes, of PIL images, or of file paths.
         y : array-like of shape (n,)
             Identity of each image, numbers or strings.
         cams : array-like of shape (n,), optional
@@ -484,7 +485,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         size = tuple(size)
         if len(size) != 2 or not all(isinstance(side, Integral) and side > 0 for side in size):
             raise ValueError(
-                "The 'input_size' parameter of MultiDepthReID must be None or two ints in the range [1, inf), "
+                "The 'input_size' parameter of MultiDepthReID must be None or two ints in the range [1, "
+                "inf), "
                 f"height and width. Got {self.input_size!r} instead."
             )
         return size

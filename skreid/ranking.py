@@ -36,7 +36,8 @@ def describe(estimator, X):
         return np.asarray(X)
     if not hasattr(transformer, "transform"):
         raise TypeError(
-            f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank with a "
+            f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
+            "with a "
             "transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
     return np.asarray(transformer.transform(X))
@@ -113,8 +114,7 @@ def rank_gallery(estimator, probes, gallery, n_neighbors=5, return_distance=True
     probes, gallery = describe(estimator, probes), describe(estimator, gallery)
     if not 1 <= n_neighbors <= len(gallery):
         raise ValueError(
-            f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, "
-            f"n_gallery = {len(gallery)}."
+            f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
         )
     distances, indices = nearest(_split(estimator)[1], probes, gallery, n_neighbors)
     return (distances, indices) if return_distance else indices

@@ -54,8 +54,7 @@ class CMCScorer:
         for name, value in (("n_repeats", n_repeats), ("n_shots", n_shots)):
             if not isinstance(value, Integral) or value < 1:
                 raise ValueError(
-                    f"The {name!r} parameter of CMCScorer must be an int in the range [1, inf). "
-                    f"Got {value!r} instead."
+                    f"The {name!r} parameter of CMCScorer must be an int in the range [1, inf). Got {value!r} instead."
                 )
         self.ranks = ranks
         self.mean_average_precision = mean_average_precision
@@ -94,8 +93,7 @@ class CMCScorer:
         descriptors = describe(estimator, X)
         rng = np.random.default_rng(self.random_state)
         rounds = [
-            self._one_round(estimator, descriptors, y, cams, int(rng.integers(2**31)))
-            for _ in range(self.n_repeats)
+            self._one_round(estimator, descriptors, y, cams, int(rng.integers(2**31))) for _ in range(self.n_repeats)
         ]
         scores = {name: float(np.mean([one[name] for one in rounds])) for name in rounds[0]}
         if isinstance(self.ranks, Integral) and not self.mean_average_precision:

@@ -52,7 +52,8 @@ def train(source, labels, settings, *, device, on_epoch):
     AdamW on the cross-entropy with smoothed labels; the rate rises over the first steps and falls along a
     cosine; pretrained layers learn at a tenth of the head's rate. Training stops when for
     `n_iter_no_change` epochs neither the validation accuracy rose nor the validation loss fell; the epoch of
-    the best accuracy, then the lowest loss, is restored. Without validation images the training figures decide.
+    the best accuracy, then the lowest loss, is restored. Without validation images the training figures
+    decide.
 
     Parameters
     ----------

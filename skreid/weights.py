@@ -91,8 +91,7 @@ def fit_weights(backbone, state):
         found[name] = state.get(prefix + name, np.asarray(tensor))
         if found[name].shape != tuple(tensor.shape):
             raise ValueError(
-                f"weights: {prefix + name!r} has shape {found[name].shape}, the backbone "
-                f"needs {tuple(tensor.shape)}."
+                f"weights: {prefix + name!r} has shape {found[name].shape}, the backbone needs {tuple(tensor.shape)}."
             )
         if not np.isfinite(found[name]).all():
             raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite numbers.")
@@ -115,8 +114,7 @@ def _read_state(path):
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): "
-            f"{reason}"
+            f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):

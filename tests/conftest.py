@@ -1,0 +1,34 @@
+"""Small people and small fitted estimators that several test files share."""
+
+import pytest
+from networks import narrow
+
+from skreid import MultiDepthReID
+from skreid.datasets import make_pedestrians
+
+SETTINGS = {
+    "backbone": narrow,
+    "input_size": (32, 16),
+    "layers": ("low", "middle", "high"),
+    "max_epochs": 2,
+    "batch_size": 8,
+    "blur_size": 4,
+    "n_filters": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+@pytest.fixture
+def settings():
+    return dict(SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def people():
+    return make_pedestrians(n_identities=8, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)
+
+
+@pytest.fixture(scope="session")
+def fitted(people):
+    return MultiDepthReID(**SETTINGS).fit(people.images, people.target)

@@ -1,0 +1,23 @@
+"""A narrow backbone for tests: the shape of a VGG at a thousandth of its work."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+
+def narrow():
+    """Return six taps of 4 to 8 filters; `low`, `middle` and `high` follow a ReLU."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 4, 3, padding=1),
+            norm1=nn.BatchNorm2d(4),
+            low=nn.ReLU(inplace=True),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(4, 6, 3, padding=1),
+            middle=nn.ReLU(inplace=True),
+            pool2=nn.MaxPool2d(2),
+            conv3=nn.Conv2d(6, 8, 3, padding=1),
+            norm3=nn.BatchNorm2d(8),
+            high=nn.ReLU(inplace=True),
+        )
+    )

@@ -1,0 +1,215 @@
+"""Taps, cutting and folding against torchvision's own network; weights in every accepted form."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from networks import narrow
+from safetensors.numpy import save_file
+from torch import nn
+
+from skreid.backbone import ChosenMaps, MapReader, build_backbone,
+check_layers, default_layers, map_shapes, tap_names
+from skreid.weights import fit_weights, initial_weights
+
+VGG16_TAPS = (
+    "conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2 conv3_3 conv4_1 conv4_2 conv4_3 conv5_1 conv5_2 conv5_3"
+).split()
+
+
+def shaken(backbone):
+    """A backbone whose batch norms are not the identity."""
+    network = build_backbone(backbone, 0)
+    generator = torch.Generator().manual_seed(1)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(generator=generator)
+            layer.running_var.uniform_(0.5, 2, generator=generator)
+    return network.eval()
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
+def test_taps_are_named_after_blocks_and_read_after_the_relu(backbone):
+    """The thirteen taps of VGG16, and maps that torchvision's features give at the same places."""
+    assert list(tap_names(backbone)) == VGG16_TAPS
+    network = shaken(backbone)
+    assert all(isinstance(network.layers[place], nn.ReLU) for place in network.taps.values())
+    whole = torchvision.models.get_model(backbone).features
+    whole.load_state_dict({name: torch.from_numpy(w) for name, w in network.weights().items()})
+    batch = torch.rand(2, 3, 32, 16)
+    with torch.no_grad():
+        (found,) = network(batch, ["conv5_3"]).values()
+        torch.testing.assert_close(whole.eval()[:-1](batch), found)
+
+
+def test_a_forward_pass_stops_at_the_deepest_layer_asked_for():
+    """No layer beyond runs."""
+    network, ran = build_backbone(narrow, 0), []
+    for name, layer in network.layers.named_children():
+        layer.register_forward_hook(lambda *_, name=name: ran.append(name))
+    network(torch.rand(2, 3, 8, 8), ["low", "middle"])
+    assert ran[-1] == "middle"
+
+
+@pytest.mark.parametrize("backbone", ["vgg11_bn", narrow])
+def test_folding_and_cutting_keep_the_chosen_maps(backbone):
+    """The cut network computes few filters of its last convolution, with the values of the whole."""
+    network, batch = shaken(backbone), torch.rand(2, 3, 32, 16)
+    first, last = list(network.taps)[2], list(network.taps)[-1]
+    chosen = {first: np.array([3, 0]), last: np.array([7, 1, 5])}
+    with torch.no_grad():
+        whole = network(batch, [first, last])
+        cut = ChosenMaps(network.fused(), chosen)
+        found = cut(batch)
+    for layer, filters in chosen.items():
+        torch.testing.assert_close(found[layer], whole[layer][:, filters], rtol=1e-4, atol=1e-5)
+    last_conv = [layer for layer in cut.modules() if isinstance(layer, nn.Conv2d)][-1]
+    assert last_conv.out_channels == 3
+
+
+def test_an_in_place_layer_does_not_overwrite_the_tap_before_it():
+    """`norm1` is read before the ReLU that follows it in place."""
+    maps = shaken(narrow)(torch.rand(2, 3, 8, 8), ["norm1", "low"])
+    assert maps["norm1"].min() < 0 <= maps["low"].min()
+
+
+def test_other_torchvision_networks_offer_their_children():
+    """ResNet's stages are taps; the deepest three are the default."""
+    assert default_layers(tap_names("resnet18")) == ("layer2", "layer3", "layer4")
+    assert default_layers(tap_names("vgg16")) == ("conv3_3", "conv4_3", "conv5_3")
+    assert map_shapes("resnet18", (64, 32))["layer2"] == (128, 8, 4)
+
+
+def test_initial_weights_are_seeded_and_leave_the_global_state():
+    """Equal seeds give equal weights, others not; torch's own generator does not move."""
+    state = torch.random.get_rng_state()
+    for backbone in (narrow, "vgg11_bn"):
+        one, same, other = (build_backbone(backbone, seed).weights() for seed in (0, 0, 1))
+        assert all(np.array_equal(one[name], same[name]) for name in one)
+        assert any(not np.array_equal(one[name], other[name]) for name in one)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_normalisation_is_the_weights_own():
+    """Pixels are scaled by the given mean and deviation before the network."""
+    network = shaken(narrow)
+    normalization = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    reader = MapReader(narrow, network.weights(), normalization, torch.device("cpu"))
+    batch = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in normalization)
+    with torch.no_grad():
+        expected = network((batch / 255 - mean) / std, ["high"])["high"]
+    torch.testing.assert_close(reader(batch, ["high"])["high"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("vgg166", "'vgg166' is not a torchvision classification model. Did you mean 'vgg16'"),
+        (nn.Identity, "returned Identity; expected a torch.nn.Sequential"),
+        (nn.Sequential, "of at least one layer"),
+        ("vit_b_16", "not a plain sequence of layers"),
+    ],
+)
+def test_unusable_backbones_are_named(backbone, message):
+    """The error says what a backbone must be."""
+    with pytest.raises(ValueError, match=message):
+        tap_names(backbone)
+
+
+def test_unknown_layers_are_named_with_the_nearest():
+    """Also a layer named twice."""
+    with pytest.raises(ValueError, match="names 'conv4_4'.*Did you mean 'conv4_"):
+        check_layers(("conv4_4",), VGG16_TAPS, "vgg16")
+    with pytest.raises(ValueError, match="names a layer twice"):
+        check_layers(("conv4_3", "conv4_3"), VGG16_TAPS, "vgg16")
+
+
+def test_a_frame_too_small_is_named():
+    """Four poolings need sixteen pixels."""
+    with pytest.raises(ValueError, match="8 x 8 pixels .* do not pass through backbone 'vgg16'"):
+        map_shapes("vgg16", (8, 8))
+
+
+# weights ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def state():
+    """Weights of a narrow network, by name."""
+    return shaken(narrow).weights()
+
+
+@pytest.mark.parametrize("prefix", ["", "features.", "module.features."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wrapped):
+    """Whole models and features, with prefixes, pickled or not, arrive as the same weights."""
+    path = tmp_path / f"weights{suffix}"
+    named = {prefix + name: value for name, value in state.items()} | {"head.0.weight": np.ones((2, 2), "f4")}
+    if suffix == ".safetensors":
+        save_file(named, path)
+    else:
+        tensors = {name: torch.from_numpy(value) for name, value in named.items()}
+        torch.save({"state_dict": tensors, "epoch": 3} if wrapped else tensors, path)
+    found, mean, std = initial_weights(path, narrow)
+    assert (mean, std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    network = fit_weights(build_backbone(narrow, 5), found)
+    assert all(np.array_equal(network.weights()[name], state[name]) for name in state)
+
+
+def test_torchvisions_weights_bring_their_own_normalisation(monkeypatch):
+    """The features-only ImageNet weights expect another scale than the usual ones."""
+    weights = torchvision.models.VGG16_Weights.IMAGENET1K_FEATURES
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias":
+    torch.ones(64)}) state, mean, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
+    assert list(state) == ["features.0.bias"]
+    np.testing.assert_allclose(std, 1 / 255, rtol=1e-4)
+    assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
+
+
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path):
+    """Nothing in the file runs."""
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil(), protocol=2))
+    torch.save({"a": Evil()}, tmp_path / "zip.pth")
+    for name in ("evil.pth", "zip.pth"):
+        with pytest.raises(ValueError, match="nothing in it was run"):
+            initial_weights(tmp_path / name, narrow)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 100])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_damaged_weight_files_are_named(tmp_path, content, suffix):
+    """The error gives the path."""
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"bad{suffix}'"):
+        initial_weights(path, narrow)
+
+
+def test_weights_that_do_not_fit_are_named(state):
+    """Missing tensors, other shapes and NaN each have an error."""
+    with pytest.raises(ValueError, match=r"missing, the first being 'conv1.weight'"):
+        fit_weights(build_backbone(narrow, 0), {"features.0.bias": np.ones(4)})
+    with pytest.raises(ValueError, match=r"'conv1.weight' has shape \(9,\), the backbone needs \(4, 3, 3, 3\)"):
+        fit_weights(build_backbone(narrow, 0), state | {"conv1.weight": np.ones(9, np.float32)})
+    with pytest.raises(ValueError, match="'conv1.bias' holds NaN"):
+        fit_weights(build_backbone(narrow, 0), state | {"conv1.bias": np.full(4, np.nan, np.float32)})
+
+
+def test_an_unknown_weights_name_is_named_with_the_nearest():
+    """Neither a file nor one of torchvision's."""
+    with pytest.raises(ValueError, match=r"'IMAGENET1K_V9' is not a file.*IMAGENET1K_V1.*Did you mean 'IMAGENET1K_V1'"):
+       
+        initial_weights("IMAGENET1K_V9",
+        "vgg16")
+
+
+

@@ -1,0 +1,117 @@
+"""Eqs. 2-4 against loops over pairs in float64, and the streaming in blocks."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import uniform_filter
+
+from skreid import exploring
+from skreid.exploring import PairStatistics, choose_filters, identity_blocks, pair_statistics
+from skreid.images import ImageSource
+
+
+def compare(maps, labels, cams=None, blur=5, **changed):
+    """Run the streaming statistics on given maps instead of a network."""
+    pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None].repeat(16, 1).repeat(8, 2)
+
+    def network(batch, layers):  # each picture holds its own number
+        chosen = batch[:, 0, 0, 0].long()
+        return {layer: torch.from_numpy(maps[layer]).float()[chosen] for layer in layers}
+
+    arguments = {"batch_size": 4, "device": torch.device("cpu"), "random_state": 0, "progress": lambda n: None}
+    source = ImageSource(pixels)
+    return pair_statistics(
+        network, source, labels, layers=tuple(maps), blur_size=blur, cams=cams, **(arguments | changed)
+    )
+
+
+def by_loops(maps, labels, cams=None, blur=5):
+    """Means and deviations of pair distances, one pair and filter at a time, at frame size."""
+    up = torch.nn.functional.interpolate(torch.from_numpy(maps), size=(16, 8), mode="bilinear").numpy()
+    smooth = uniform_filter(up, size=(1, 1, blur, blur), mode="mirror")
+    kinds = {True: [], False: []}
+    for i, j in itertools.combinations(range(len(labels)), 2):
+        if cams is None or cams[i] != cams[j]:
+            kinds[labels[i] == labels[j]].append(
+                [np.sqrt(((smooth[i, f] - smooth[j, f]) ** 2).sum()) for f in range(maps.shape[1])]
+            )
+    same, different = np.array(kinds[True]), np.array(kinds[False])
+    return same.mean(0), different.mean(0), same.std(0), different.std(0), len(same), len(different)
+
+
+@pytest.fixture
+def maps():
+    rng = np.random.default_rng(0)
+    return {"shallow": rng.random((14, 5, 8, 4)), "deep": rng.random((14, 7, 2, 1)) + 50}
+
+
+labels = np.array([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5, 5])
+cams = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 2, 0])
+
+
+@pytest.mark.parametrize("cameras", [None, cams])
+def test_statistics_equal_loops_over_pairs(maps, cameras):
+    """Means, deviations and counts of every filter of every layer agree with float64 loops."""
+    found = compare(maps, labels, cameras)
+    for layer, given_maps in maps.items():
+        for value, expected in zip(found[layer], by_loops(given_maps, labels, cameras), strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_identical_images_are_at_distance_zero():
+    """Cancellation does not push apart two copies of a map far from zero."""
+    maps = {"layer": np.repeat(np.random.default_rng(1).random((2, 3, 4, 2)) + 1000, 2, axis=0)}
+    found = compare(maps, np.array([0, 0, 1, 1]))["layer"]
+    assert found.d_same.max() < 1e-6 * found.d_different.min()
+
+
+def test_layers_read_in_several_passes_give_the_same(maps, monkeypatch):
+    """A tight memory budget changes the passes, not the numbers."""
+    whole = compare(maps, labels)
+    monkeypatch.setattr(exploring, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(exploring, "PRODUCT_BYTES", 1)
+    for layer, found in compare(maps, labels).items():
+        for value, expected in zip(found, whole[layer], strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_several_blocks_count_exactly_the_pairs_within_them(maps, monkeypatch):
+    """With small blocks, the same pairs all count and different pairs are those that share a block."""
+    blocks = identity_blocks(labels, 0, max_images=8)
+    monkeypatch.setattr(exploring, "identity_blocks", lambda labels, seed: blocks)
+    found = compare(maps, labels)["deep"]
+    parts = [by_loops(maps["deep"][block], labels[block]) for block in blocks if len(set(labels[block])) > 1]
+    assert found.n_same == sum(n * (n - 1) // 2 for n in np.bincount(labels))
+    assert found.n_different == sum(part[5] for part in parts)
+    expected = sum(part[1] * part[5] for part in parts) / found.n_different
+    np.testing.assert_allclose(found.d_different, expected, rtol=1e-4)
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=40), st.integers(0, 3))
+def test_blocks_hold_every_image_once_and_whole_identities(sizes, seed):
+    """Blocks partition the images, respect the limit, keep small identities whole, and can compare persons."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    blocks = identity_blocks(labels, seed, max_images=20)
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(len(labels)))
+    assert max(map(len, blocks)) <= 20
+    assert len(set(labels[blocks[0]])) >= 2
+    for identity in np.flatnonzero(np.array(sizes) <= 10):
+        assert sum(identity in labels[block] for block in blocks) == 1
+
+
+def test_choice_by_margin_and_by_dprime():
+    """The margin prefers large maps, d' prefers margins large for their spread; ties go to the lower index."""
+    statistics = PairStatistics(
+        d_same=np.array([1.0, 10.0, 0.0, 1.0]),
+        d_different=np.array([3.0, 14.0, 0.0, 3.0]),
+        std_same=np.array([0.5, 8.0, 0.0, 0.5]),
+        std_different=np.array([0.5, 8.0, 0.0, 0.5]),
+        n_same=3,
+        n_different=9,
+    )
+    assert choose_filters(statistics, "margin", 4).tolist() == [1, 0, 3, 2]
+    assert choose_filters(statistics, "dprime", 3).tolist() == [0, 3, 1]

@@ -1,0 +1,236 @@
+"""Every form of X gives the same pixels, and every bad image is named."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from skreid.images import ImageError, ImageSource
+
+rng = np.random.default_rng(0)
+colour = rng.integers(0, 256, (5, 12, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(len(colour))]
+    for name, pixels in zip(names, colour, strict=True):
+        Image.fromarray(pixels).save(name)
+    return names
+
+
+def pixels(X, **settings):
+    source = ImageSource(X, **settings)
+    return torch.cat(list(source.batches(2))).permute(0, 2, 3, 1).numpy()
+
+
+def test_every_form_gives_the_same_pixels(paths):
+    """Arrays, lists, PIL images, paths, strings and columns of them are one thing."""
+    names = [str(path) for path in paths]
+    forms = [
+        colour,
+        list(colour),
+        [Image.fromarray(image) for image in colour],
+        paths,
+        names,
+        np.array(names),
+        np.array(names, dtype=object),
+        pd.Series(names),
+        pd.DataFrame({"path": names}),
+        pl.Series(names),
+        tuple(names),
+        torch.from_numpy(colour),
+    ]
+    for form in forms:
+        np.testing.assert_array_equal(pixels(form), colour)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_threads_keep_the_order(paths, n_jobs):
+    """Decoding in threads returns images in the order asked for."""
+    batch = ImageSource(paths, n_jobs=n_jobs).read([4, 0, 2])
+    np.testing.assert_array_equal(batch.permute(0, 2, 3, 1), colour[[4, 0, 2]])
+
+
+def test_grey_becomes_three_equal_channels(paths):
+    """(n, H, W), (n, H, W, 1) and single-channel PIL images are repeated over the channels."""
+    grey = colour[..., 0]
+    for form in (grey, grey[..., None], list(grey), [Image.fromarray(image) for image in grey]):
+        np.testing.assert_array_equal(pixels(form), grey[..., None].repeat(3, axis=-1))
+
+
+def test_floats_stay_floats():
+    """Floats in [0, 1] are read as float32, double or half alike."""
+    found = pixels(colour / 255)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, colour / 255, rtol=1e-6)
+    np.testing.assert_allclose(pixels((colour / 255).astype(np.float16)), colour / 255, atol=1e-3)
+
+
+def test_resizing_is_antialiased_bilinear():
+    """A reduced image is Pillow's bilinear reduction, to rounding; sizes may differ within X."""
+    large = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    found = pixels([large, large[:20]], input_size=(10, 9))
+    for image, result in zip([large, large[:20]], found, strict=True):
+        expected = np.asarray(Image.fromarray(image).resize((9, 10), Image.Resampling.BILINEAR))
+        assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_size_is_the_first_images_when_none_is_given():
+    """`input_size=None` follows the data."""
+    assert ImageSource([colour[0][:7], colour[1]]).size == (7, 8)
+
+
+def test_mixed_types_meet_as_floats():
+    """uint8 and float images in one X become floats on one scale."""
+    found = pixels([colour[0], colour[1] / 255])
+    np.testing.assert_allclose(found, colour[:2] / 255, atol=1e-6)
+
+
+def test_read_only_and_strided_arrays_are_read():
+    """Memory maps and views need no copy by the caller."""
+    frozen = colour.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(pixels(frozen[:, ::-1]), colour[:, ::-1])
+
+
+def test_cached_and_digest(paths):
+    """Decoded into memory, the pixels and their digest stay; a changed pixel or order changes the digest."""
+    source = ImageSource(paths)
+    np.testing.assert_array_equal(source.cached().read(slice(None)), source.read(slice(None)))
+    assert source.cached(limit=10) is source
+    assert source.digest() == source.cached().digest() == ImageSource(colour).digest()
+    changed = colour.copy()
+    changed[3, 0, 0, 0] ^= 1
+    assert len({s.digest() for s in map(ImageSource, (colour, changed, colour[::-1], colour[:4]))}) == 4
+
+
+def saved(tmp_path, image, name, **settings):
+    path = tmp_path / name
+    image.save(path, **settings)
+    return [path]
+
+
+def test_file_kinds_have_defined_results(tmp_path):
+    """Palette, CMYK, 16 bits, alpha, rotation and animation each become upright 8-bit RGB."""
+    one = Image.fromarray(colour[0])
+    np.testing.assert_array_equal(pixels(saved(tmp_path, one.convert("CMYK"), "a.tif")), colour[:1])
+    palette = one.quantize(200)
+    expected = np.asarray(palette.convert("RGB"))
+    np.testing.assert_array_equal(pixels(saved(tmp_path, palette, "b.png"))[0], expected)
+    deep = (np.arange(96).reshape(12, 8) * 600).astype(np.uint16)
+    np.testing.assert_array_equal(
+        pixels(saved(tmp_path, Image.fromarray(deep), "c.png"))[0, ..., 0], deep // 257
+    )
+    clear = np.dstack([colour[0], np.zeros((12, 8), np.uint8)])
+    clear[:6, :, 3] = 255
+    found = pixels(saved(tmp_path, Image.fromarray(clear), "d.png"))[0]
+    np.testing.assert_array_equal(found[:6], colour[0, :6])
+    assert found[6:].max() == 0
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown a quarter turn clockwise
+    found = pixels(saved(tmp_path, one, "e.png", exif=turned))[0]
+    np.testing.assert_array_equal(found, np.rot90(colour[0], -1))
+    frames = [Image.fromarray(image) for image in colour]
+    moving = saved(tmp_path, frames[0], "f.png", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(pixels(moving)[0], colour[0])
+
+
+def truncated():
+    file = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "JPEG")
+    return file.getvalue()[:1500]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "could not be read as an image"),
+        (b"hello", "could not be read as an image"),
+        (truncated(), "[Tt]runcated"),
+        (None, "does not exist"),
+        ("folder", "is a folder"),
+    ],
+)
+def test_bad_files_are_named(paths, tmp_path, content, reason):
+    """The error gives place, path and reason."""
+    bad = tmp_path / "bad.jpg"
+    if content == "folder":
+        bad.mkdir()
+    elif content is not None:
+        bad.write_bytes(content)
+    with pytest.raises(ImageError, match=r"image 2 \('.*bad\.jpg'\).*" + reason) as caught:
+        ImageSource([*paths[:2], bad]).read(slice(None))
+    assert caught.value.index == 2
+
+
+def test_a_decompression_bomb_is_refused(paths, monkeypatch):
+    """Pillow's own limit holds, and the error names the file."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with pytest.raises(ImageError,
+    match=r"image
+    0 \('.*0\.png'\)"),
+  
+   
+   
+  
+   
+    pytest.warns(Image.DecompressionBombWarning):
+       
+       
+        ImageSource(paths)
+
+
+with_nan = np.where(np.arange(5)[:, None, None, None] == 3, np.nan, colour / 255)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([], "X is empty"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "X is empty"),
+        (np.zeros((3, 4)), r"array of shape \(3, 4\)"),
+        (np.zeros((2, 4, 4, 4), np.uint8), r"shape \(2, 4, 4, 4\)"),
+        (np.zeros((2, 3, 8, 5), np.uint8), "move the channels last"),
+        (colour[0], r"looks like one colour image: pass X\[None\]"),
+        (np.zeros((2, 0, 4, 3), np.uint8), "no side of zero pixels"),
+        (colour.astype(np.int64), r"dtype int64.*use \.astype\(np\.uint8\)"),
+        (colour.astype(np.int64) * 300, "dtype int64.*Scale it"),
+        (with_nan, "image 3 contains NaN"),
+        (np.where(np.isnan(with_nan), np.inf, with_nan), "image 3 contains inf"),
+        (colour.astype(float), r"image 0 has values in \[.*Divide by 255"),
+        (colour / 255 - 0.5, r"image 0 has values in \[-"),
+        ([colour[0], colour[1] * 1.0], r"image 1 has values in \[.*Divide by 255"),
+        ([colour[0], np.zeros((0, 4, 3), np.uint8)], r"image 1 has shape \(0, 4, 3\): it holds no pixel"),
+        ([colour[0], np.zeros(4, np.uint8)], r"image 1 has shape \(4,\)"),
+        ([colour[0], np.zeros((4, 4, 2), np.uint8)], r"image 1 has shape \(4, 4, 2\)"),
+        ([colour[0], colour[1].astype(np.int32)], "image 1 has dtype int32"),
+        ([colour[0], np.full((4, 4), np.nan)], "image 1 contains NaN"),
+        ([colour[0], [[1, 2], [3]]], "image 1 is not an array"),
+        ([Image.fromarray(np.zeros((4, 4), np.float32))], "image 0 holds 32-bit floats"),
+        ("one.png", "Got a single image"),
+        (Path("one.png"), "Got a single image"),
+        (Image.fromarray(colour[0]), "Got a single image"),
+        (7, "Got X of type int"),
+        ([None], "image 0 has"),
+    ],
+)
+def test_bad_input_is_named(X, message):
+    """The error names the image and says what was expected."""
+    with pytest.raises(ValueError,
+    match=message):
+        ImageSource(X, input_size=(8, 8)).read(slice(None))
+
+
+def test_an_error_survives_pickling():
+    """Processes can hand it back."""
+   
+    import pickle
+
+    error = pickle.loads(pickle.dumps(ImageError(3, "image 3 is bad")))
+    assert (error.index, str(error)) == (3, "image 3 is bad")

@@ -1,0 +1,94 @@
+"""The scorer against a score worked out by hand, and inside cross-validation with and without routing."""
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skreid import CMCScorer, cmc_score
+from skreid.metrics import cmc_curve
+from skreid.model_selection import IdentityKFold, split_probe_gallery
+
+rng = np.random.default_rng(0)
+y = np.repeat(np.arange(12), 4)
+cams = np.tile([0, 0, 1, 1], 12)
+X = rng.normal(size=(12, 5))[y] + rng.normal(size=(48, 5))
+identity = FunctionTransformer().fit(X)
+
+
+def test_the_score_is_the_mean_over_seeded_galleries():
+    """Recomputed from the splitter and the metric."""
+    shares = []
+    seeds = np.random.default_rng(7)
+    for _ in range(3):
+        probe, gallery = split_probe_gallery(y, random_state=int(seeds.integers(2**31)))
+        distances = np.linalg.norm(X[probe][:, None] - X[gallery], axis=2)
+        shares.append(cmc_curve(y[probe], y[gallery], distances)[[0, 4]])
+    scores = CMCScorer(ranks=(1, 5), n_repeats=3, random_state=7)(identity, X, y)
+    assert scores == pytest.approx({"rank_1": np.mean(shares, axis=0)[0], "rank_5": np.mean(shares, axis=0)[1]})
+
+
+def test_one_rank_is_a_float_and_map_joins_on_request():
+    """Forms of the score."""
+    assert isinstance(cmc_score(identity, X, y), float)
+    assert set(CMCScorer(mean_average_precision=True)(identity, X, y)) == {"rank_1", "mAP"}
+    assert cmc_score(identity, X, y) == CMCScorer(ranks=[1])(identity, X, y)["rank_1"]
+
+
+def test_cameras_change_the_score_and_keep_views_apart():
+    """A descriptor that knows the camera only is right within views and wrong across them."""
+    by_camera = (cams + y / 1000)[:, None]
+    assert cmc_score(identity, by_camera, y) > 0.3
+    assert cmc_score(identity, np.where(cams == 0, y, 100 - y)[:, None], y, cams=cams) < 0.2
+
+
+def test_images_are_described_once():
+    """Several ranks and repeats need one pass."""
+    calls = []
+    counting = FunctionTransformer(lambda rows: calls.append(1) or rows, validate=False).fit(X)
+    calls.clear()
+    CMCScorer(ranks=(1, 5, 10), n_repeats=4)(counting, X, y)
+    assert len(calls) == 1
+
+
+def test_scoring_in_cross_validation_without_routing():
+    """As `scoring=`, in a Pipeline too, with several figures."""
+    pipeline = make_pipeline(StandardScaler(), FunctionTransformer())
+    scorer = CMCScorer(ranks=(1, 5), mean_average_precision=True)
+    found = cross_validate(pipeline, X, y, scoring=scorer, cv=IdentityKFold(3), error_score="raise")
+    assert {"test_rank_1", "test_rank_5", "test_mAP"} <= set(found)
+    search = GridSearchCV(
+        pipeline, {"standardscaler": ["passthrough", StandardScaler()]}, scoring=cmc_score, cv=IdentityKFold(3),
+        error_score="raise",
+    )  # fmt: skip
+    assert 0 < search.fit(X, y).best_score_ <= 1
+
+
+def test_cameras_are_routed():
+    """With routing, `params={"cams": ...}` reaches the scorer, fold by fold."""
+    expected = [cmc_score(identity, X[test], y[test], cams=cams[test]) for _, test in IdentityKFold(3).split(X, y)]
+    with sklearn.config_context(enable_metadata_routing=True):
+        found = cross_validate(
+            make_pipeline(FunctionTransformer()), X, y, scoring=cmc_score, cv=IdentityKFold(3),
+            params={"cams": cams}, error_score="raise",
+        )  # fmt: skip
+    np.testing.assert_allclose(found["test_score"], expected)
+
+
+def test_a_fold_without_probes_is_named():
+    """One image a person leaves nothing to find."""
+    with pytest.raises(ValueError, match="probe"):
+        cmc_score(identity, X[:3], [0, 1, 2])
+
+
+def test_bad_settings_are_named():
+    """Counts of galleries and shots are positive."""
+    with pytest.raises(ValueError, match="The 'n_repeats' parameter of CMCScorer"):
+        CMCScorer(n_repeats=0)
+
+
+def test_repr_tells_the_settings():
+    """A search's table can be read."""
+    assert repr(CMCScorer(5)).startswith("CMCScorer(ranks=5, mean_average_precision=False, n_repeats=10")

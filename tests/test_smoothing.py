@@ -1,0 +1,74 @@
+"""Eq. 1 against scipy and hand-written loops, and the compact form against frame-size distances."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import uniform_filter
+
+from skreid.smoothing import compact_maps, compact_operator, smooth_maps, smoothing_operator
+
+sizes = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 24), st.integers(1, 24))
+
+
+def upsample_by_hand(row, size):
+    """Bilinear with half-pixel centres and clamped ends, written as a loop."""
+    out = np.empty(size)
+    for pixel in range(size):
+        place = max((pixel + 0.5) * len(row) / size - 0.5, 0)
+        left = min(int(place), len(row) - 1)
+        right = min(left + 1, len(row) - 1)
+        out[pixel] = row[left] + (place - left) * (row[right] - row[left])
+    return out
+
+
+@pytest.mark.parametrize("frame", [8, 9, 31])
+def test_upsampling_is_bilinear_with_half_pixel_centres(frame):
+    """A filter of one pixel leaves the upsampled row as a loop computes it."""
+    row = np.random.default_rng(0).normal(size=5)
+    np.testing.assert_allclose(smoothing_operator(5, frame, 1) @ row, upsample_by_hand(row, frame), atol=1e-12)
+
+
+@given(sizes, st.integers(1, 60))
+def test_smoothed_maps_equal_scipys_box_filter(size, blur):
+    """Upsampled by torch and filtered by scipy gives the same map, also with a filter over the frame's size."""
+    h, w, height, width = size
+    maps = torch.rand(2, 3, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(blur))
+    upsampled = torch.nn.functional.interpolate(maps, size=(height, width), mode="bilinear").numpy()
+    expected = uniform_filter(upsampled, size=(1, 1, blur, blur), mode="mirror")
+    np.testing.assert_allclose(smooth_maps(maps, (height, width), blur), expected, atol=1e-10)
+
+
+@given(sizes, st.integers(1, 60))
+def test_compact_maps_keep_every_distance(size, blur):
+    """Distances between compact maps are those between frame-size smoothed maps."""
+    h, w, height, width = size
+    maps = torch.rand(4, 2, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(blur))
+    whole = smooth_maps(maps, (height, width), blur).flatten(2)
+    compact = compact_maps(maps, (height, width), blur)
+    assert compact.shape == maps.shape
+    apart = torch.cdist(whole.transpose(0, 1), whole.transpose(0, 1), compute_mode="donot_use_mm_for_euclid_dist")
+    near = compact.flatten(2).transpose(0, 1)
+    torch.testing.assert_close(
+        torch.cdist(near, near, compute_mode="donot_use_mm_for_euclid_dist"), apart, rtol=1e-8, atol=1e-7
+    )
+
+
+def test_a_constant_map_stays_constant():
+    """Every row of the operator sums to one, so blurring keeps means and makes no dark border."""
+    np.testing.assert_allclose(smoothing_operator(10, 160, 20).sum(axis=1), 1)
+
+
+def test_compact_numbers_stay_near_their_cell():
+    """Nearly all weight of a compact number lies within one blur width of its own cell."""
+    factor = compact_operator(40, 160, 20) ** 2
+    cells = np.arange(40)
+    near = np.abs(cells[:, None] - cells) * 4 <= 20
+    assert (factor * near).sum() / factor.sum() > 0.99
+
+
+def test_operators_cannot_be_changed_through_the_cache():
+    """A shared operator is read-only."""
+    with pytest.raises(ValueError, match="read-only"):
+        smoothing_operator(4, 8, 3)[0, 0] = 1
