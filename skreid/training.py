@@ -245,6 +245,7 @@ class EarlyStopping:
         return self.stalled >= self.patience
 
     def update(self, record, network):
+        """Take in the record of an epoch and, if it is the best so far, the network's weights."""
         kind = "train" if math.isnan(record["validation_loss"]) else "validation"
         accuracy, loss = record[f"{kind}_accuracy"], record[f"{kind}_loss"]
         self.stalled = 0 if accuracy > self.accuracy or loss < self.loss else self.stalled + 1

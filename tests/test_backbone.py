@@ -8,13 +8,32 @@ from networks import narrow
 from safetensors.numpy import save_file
 from torch import nn
 
-from skreid.backbone import ChosenMaps, MapReader, build_backbone,
-check_layers, default_layers, map_shapes, tap_names
+from skreid.backbone import (
+    ChosenMaps,
+    MapReader,
+    build_backbone,
+    check_layers,
+    default_layers,
+    map_shapes,
+    tap_names,
+)
 from skreid.weights import fit_weights, initial_weights
 
-VGG16_TAPS = (
-    "conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2 conv3_3 conv4_1 conv4_2 conv4_3 conv5_1 conv5_2 conv5_3"
-).split()
+VGG16_TAPS = [
+    "conv1_1",
+    "conv1_2",
+    "conv2_1",
+    "conv2_2",
+    "conv3_1",
+    "conv3_2",
+    "conv3_3",
+    "conv4_1",
+    "conv4_2",
+    "conv4_3",
+    "conv5_1",
+    "conv5_2",
+    "conv5_3",
+]
 
 
 def shaken(backbone):
@@ -161,8 +180,8 @@ def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wr
 def test_torchvisions_weights_bring_their_own_normalisation(monkeypatch):
     """The features-only ImageNet weights expect another scale than the usual ones."""
     weights = torchvision.models.VGG16_Weights.IMAGENET1K_FEATURES
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias":
-    torch.ones(64)}) state, mean, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias": torch.ones(64)})
+    state, mean, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
     assert list(state) == ["features.0.bias"]
     np.testing.assert_allclose(std, 1 / 255, rtol=1e-4)
     assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
@@ -207,9 +226,4 @@ def test_weights_that_do_not_fit_are_named(state):
 def test_an_unknown_weights_name_is_named_with_the_nearest():
     """Neither a file nor one of torchvision's."""
     with pytest.raises(ValueError, match=r"'IMAGENET1K_V9' is not a file.*IMAGENET1K_V1.*Did you mean 'IMAGENET1K_V1'"):
-       
-        initial_weights("IMAGENET1K_V9",
-        "vgg16")
-
-
-
+        initial_weights("IMAGENET1K_V9", "vgg16")

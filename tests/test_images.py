@@ -124,9 +124,7 @@ def test_file_kinds_have_defined_results(tmp_path):
     expected = np.asarray(palette.convert("RGB"))
     np.testing.assert_array_equal(pixels(saved(tmp_path, palette, "b.png"))[0], expected)
     deep = (np.arange(96).reshape(12, 8) * 600).astype(np.uint16)
-    np.testing.assert_array_equal(
-        pixels(saved(tmp_path, Image.fromarray(deep), "c.png"))[0, ..., 0], deep // 257
-    )
+    np.testing.assert_array_equal(pixels(saved(tmp_path, Image.fromarray(deep), "c.png"))[0, ..., 0], deep // 257)
     clear = np.dstack([colour[0], np.zeros((12, 8), np.uint8)])
     clear[:6, :, 3] = 255
     found = pixels(saved(tmp_path, Image.fromarray(clear), "d.png"))[0]
@@ -172,17 +170,7 @@ def test_bad_files_are_named(paths, tmp_path, content, reason):
 def test_a_decompression_bomb_is_refused(paths, monkeypatch):
     """Pillow's own limit holds, and the error names the file."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
-    with pytest.raises(ImageError,
-    match=r"image
-    0 \('.*0\.png'\)"),
-  
-   
-   
-  
-   
-    pytest.warns(Image.DecompressionBombWarning):
-       
-       
+    with pytest.raises(ImageError, match=r"image 0 \('.*0\.png'\)"), pytest.warns(Image.DecompressionBombWarning):
         ImageSource(paths)
 
 
@@ -222,14 +210,12 @@ with_nan = np.where(np.arange(5)[:, None, None, None] == 3, np.nan, colour / 255
 )
 def test_bad_input_is_named(X, message):
     """The error names the image and says what was expected."""
-    with pytest.raises(ValueError,
-    match=message):
+    with pytest.raises(ValueError, match=message):
         ImageSource(X, input_size=(8, 8)).read(slice(None))
 
 
 def test_an_error_survives_pickling():
     """Processes can hand it back."""
-   
     import pickle
 
     error = pickle.loads(pickle.dumps(ImageError(3, "image 3 is bad")))

@@ -137,7 +137,7 @@ def test_layers_on_demand(people, fitted):
     maps = fitted.feature_maps(people.images[:3], "conv2")
     assert maps["conv2"].shape == (3, 6, 16, 8)
     assert maps["conv2"].min() < 0
-    with pytest.raises(ValueError, match="names 'hihg'.*Did you mean 'high'"):
+    with pytest.raises(ValueError, match=r"names 'hihg'.*Did you mean 'high'"):
         fitted.feature_maps(people.images[:3], "hihg")
 
 
