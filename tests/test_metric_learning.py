@@ -84,9 +84,7 @@ def labelled(draw):
     n = draw(st.integers(4, 14))
     y = [0, 0, 1, *draw(st.lists(st.integers(0, 3), min_size=n - 3, max_size=n - 3))]
     cams = [0, 1, 0, *draw(st.lists(st.integers(0, 2), min_size=n - 3, max_size=n - 3))]
-    X = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(size=(n, 3)) + draw(
-        st.sampled_from([0.0, 1e4])
-    )
+    X = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(size=(n, 3)) + draw(st.sampled_from([0.0, 1e4]))
     return X, np.array(y), draw(st.sampled_from([np.array(cams), None]))
 
 
@@ -166,9 +164,7 @@ def test_kernel_xqda_width_norm_and_sign():
     sigma = np.sqrt((euclidean_distances(X) ** 2).mean() / 2)
     K = rbf_kernel(X, gamma=1 / (2 * sigma**2))
     assert_allclose(metric.gamma_, 1 / (2 * sigma**2))
-    assert_allclose(
-        metric.dual_components_ @ K @ metric.dual_components_.T, np.eye(metric.n_components_), atol=1e-7
-    )
+    assert_allclose(metric.dual_components_ @ K @ metric.dual_components_.T, np.eye(metric.n_components_), atol=1e-7)
     assert_allclose(metric.transform(X), K @ metric.dual_components_.T, atol=1e-8)
     distances = metric.pairwise_distances(X, X)
     assert distances.min() > -1e-9 * distances.max()
@@ -246,6 +242,17 @@ def test_errors_name_the_culprit(metric):
         fit(X[:-2], y[:-2], cams[:-2])
 
 
+@each_metric
+def test_rank_bounds_the_dimension(metric):
+    """More components than the images span are refused, where copies of images lower the rank."""
+    X, y, cams = make_people(n_ids=6, shots=1, n_features=20)
+    X, y, cams = np.vstack([X, X]), np.tile(y, 2), np.tile(cams, 2)
+    clone(metric).set_params(n_components=11).fit(X, y, cams)
+    if not isinstance(metric, KCVDCA):
+        with pytest.raises(ValueError, match="n_components=20 must be at most 1[12], the rank"):
+            clone(metric).set_params(n_components=20).fit(np.hstack([X, X]), y, cams)
+
+
 def test_degenerate_data_is_refused():
     """Without a regulariser a singular scatter, and features that never differ, give a reason."""
     X, y, cams = make_people(n_ids=6, shots=1, n_features=8)
@@ -317,6 +324,4 @@ def test_common_checks_all_ran(metric):
     results = check_estimator(clone(metric), on_skip=None, on_fail=None)
     status = [result["status"] for result in results]
     assert status.count("passed") >= 47
-    assert {result["check_name"] for result in results if result["status"] != "passed"} <= {
-        "check_array_api_input"
-    }
+    assert {result["check_name"] for result in results if result["status"] != "passed"} <= {"check_array_api_input"}

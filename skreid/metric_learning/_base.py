@@ -4,7 +4,7 @@ Private: the estimators' own files tell what each metric is.
 """
 
 import numpy as np
-from scipy.linalg import qr
+from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
 
@@ -25,6 +25,11 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ids = encode_identities(y, len(X))
         return X, ids, *encode_cams(cams, ids)
 
+    def _check_rank(self, rank):
+        """Refuse more components than the training data have dimensions."""
+        if self.n_components is not None and self.n_components > rank:
+            raise ValueError(f"n_components={self.n_components} must be at most {rank}, the rank of the training data.")
+
     def _check_rows(self, X):
         """Validate descriptors met after fit."""
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -36,18 +41,30 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return tags
 
 
-def span_coordinates(X):
-    """Express the rows of float64 ``X`` in an orthonormal basis of their span.
+def gram_coordinates(gram):
+    """Orthonormal coordinates of n vectors in their span, from their inner products (n, n): overwritten.
 
-    A metric with an isotropic regulariser only ever acts within the span of its training rows, so nothing
-    is lost. Returns ``(coordinates (n, m), basis (d, m) or None)``, m = min(n, d); None stands for the
-    identity. ``X`` is overwritten.
+    Returns ``(coordinates (n, m), dual (n, m), lowest)``. A column of ``dual`` writes one orthonormal direction
+    in the vectors, so ``gram @ dual`` are the coordinates; ``lowest`` is the least eigenvalue over the largest.
+    Directions that rounding cannot tell from nothing are dropped.
     """
-    n, d = X.shape
-    if d <= n:
-        return X, None
-    basis, triangle = qr(X.T, mode="economic", overwrite_a=True, check_finite=False)
-    return np.ascontiguousarray(triangle.T), basis
+    values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
+    kept = values > len(values) * np.finfo(np.float64).eps * np.abs(values).max()
+    root, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    return vectors * root, vectors / root, values[0] / max(np.abs(values).max(), np.finfo(np.float64).tiny)
+
+
+def span_coordinates(X):
+    """Coordinates of the rows of float64 ``X`` in an orthonormal basis of no more than n dimensions.
+
+    A metric with an isotropic regulariser acts within the span of its training rows, so nothing is lost. The
+    basis comes from the Gram matrix, as exactly as the scatter matrices do, and is never formed. Returns
+    ``(coordinates (n, m), lift)``; ``lift`` takes directions (..., m) back to all features (..., d).
+    """
+    if X.shape[1] <= len(X):
+        return X, lambda directions: directions
+    coordinates, dual, _ = gram_coordinates(X @ X.T)
+    return coordinates, lambda directions: (directions @ dual.T) @ X
 
 
 def fix_signs(rows):

@@ -14,17 +14,13 @@ def _codes(values, name, n_samples):
     """Encode labels of any one sortable type as 0..m-1: the sorted labels and the codes."""
     values = column_or_1d(values)
     if len(values) != n_samples:
-        raise ValueError(
-            f"{name} has {len(values)} entries but X has {n_samples} samples: give one for each."
-        )
+        raise ValueError(f"{name} has {len(values)} entries but X has {n_samples} samples: give one for each.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{name} holds NaN or infinity at entry {np.flatnonzero(~np.isfinite(values))[0]}.")
     try:
         return np.unique(values, return_inverse=True)
     except TypeError as error:
-        raise ValueError(
-            f"{name} must hold labels of one type (all numbers or all strings): {error}."
-        ) from error
+        raise ValueError(f"{name} must hold labels of one type (all numbers or all strings): {error}.") from error
 
 
 def encode_identities(y, n_samples):
@@ -59,13 +55,11 @@ def encode_cams(cams, ids):
         alone, missing = seen.reshape(n_ids, -1).sum(axis=1) < 2, "images in two cameras"
     if alone.all():
         raise ValueError(
-            f"None of the {n_ids} identities has {missing}: "
-            "there is no cross-view pair of one person to learn from."
+            f"None of the {n_ids} identities has {missing}: there is no cross-view pair of one person to learn from."
         )
     if alone.any():
         warnings.warn(
-            f"{alone.sum()} of {n_ids} identities lack {missing}: "
-            "they serve in pairs of different persons only.",
+            f"{alone.sum()} of {n_ids} identities lack {missing}: they serve in pairs of different persons only.",
             UserWarning,
             stacklevel=3,
         )

@@ -87,9 +87,6 @@ def solve_views(blocks, constraints, view_reg, n_components):
         r = max(1, int((values <= min(values[0] / 2, 0)).sum()))
         values, vectors = values[:r], vectors[:, :r]
     projections = np.stack(
-        [
-            solve_triangular(L, vectors[p * d : (p + 1) * d], lower=True, trans="T")
-            for p, L in enumerate(factors)
-        ]
+        [solve_triangular(L, vectors[p * d : (p + 1) * d], lower=True, trans="T") for p, L in enumerate(factors)]
     )
     return (np.repeat(projections, n_views, axis=0) if shared else projections), values

@@ -21,6 +21,8 @@ class ViewSpecificMetric(CrossViewMetric):
 
     def _solve(self, X, ids, views, n_features):
         """Minimise the objective over rows of float64 ``X``: projections (n_views, n_components, d)."""
+        if not X.any():
+            raise ValueError("All features of X (or its kernel) are zero: there is nothing to learn from.")
         # Without cams there is one view, and its pairs stand in for the cross-view ones.
         within_weight = 1.0 if views is None else self.within_weight
         views = np.zeros(len(X), dtype=int) if views is None else views
@@ -39,9 +41,7 @@ class ViewSpecificMetric(CrossViewMetric):
             return coordinates @ maps.mean(axis=0).T
         cams = column_or_1d(cams)
         if len(cams) != len(X):
-            raise ValueError(
-                f"{name} has {len(cams)} entries but there are {len(X)} samples: give one for each."
-            )
+            raise ValueError(f"{name} has {len(cams)} entries but there are {len(X)} samples: give one for each.")
         if self.cameras_ is None:
             return coordinates @ maps[0].T
         unknown = cams[~np.isin(cams, self.cameras_)]
@@ -255,9 +255,10 @@ class CVDCA(ViewSpecificMetric):
             When no cross-view pair of one person exists, or a singular constraint needs a larger ``reg``.
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
-        coordinates, basis = span_coordinates(X.astype(np.float64))
+        coordinates, lift = span_coordinates(X.astype(np.float64, copy=False))
+        self._check_rank(coordinates.shape[1])
         maps = self._solve(coordinates, ids, views, X.shape[1])
-        self.components_ = maps if basis is None else maps @ basis.T
+        self.components_ = lift(maps)
         # One sign a component, for all views.
         self.components_ *= fix_signs(self.components_.mean(axis=0))
         return self

@@ -8,35 +8,25 @@ from scipy.linalg import eigh
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from skreid.metric_learning._base import CrossViewMetric, fix_signs, quadratic_distances
+from skreid.metric_learning._base import CrossViewMetric, fix_signs, gram_coordinates, quadratic_distances
 from skreid.metric_learning._kernels import KERNEL_CONSTRAINTS, KernelMixin
 from skreid.metric_learning._scatter import scatter_from_codes
 from skreid.metric_learning.xqda import solve_xqda
 
 
 def kernel_coordinates(kernel):
-    """Orthonormal coordinates of the training images in the kernel's space, about their mean.
-
-    Returns ``(coordinates (n, m), dual (n, m))``: ``kernel @ dual`` are the coordinates up to a shift, and
-    each column of ``dual`` is an orthonormal direction of the space, written in the training images.
-    """
+    """Coordinates of the training images about their mean, and directions as weights of the images."""
     centred = kernel - kernel.mean(axis=0)
     centred -= centred.mean(axis=1, keepdims=True)
-    values, vectors = eigh(centred, overwrite_a=True, check_finite=False)
-    top = values[-1]
-    if values[0] < -1e-7 * abs(top):
+    coordinates, dual, lowest = gram_coordinates(centred)
+    if lowest < -1e-7:
         raise ValueError(
-            f"The kernel is not positive semi-definite (eigenvalues from {values[0]:.3g} to {top:.3g}): "
+            f"The kernel is not positive semi-definite (an eigenvalue is {lowest:.3g} times the largest): "
             "use one that is."
         )
-    kept = values > len(values) * np.finfo(np.float64).eps * top
-    if not kept.any():
-        raise ValueError(
-            "The kernel sees no difference between the training images: check kernel, gamma and X."
-        )
-    root = np.sqrt(values[kept])
-    vectors = vectors[:, kept]
-    return vectors * root, vectors / root
+    if not dual.shape[1]:
+        raise ValueError("The kernel sees no difference between the training images: check kernel, gamma and X.")
+    return coordinates, dual
 
 
 class KernelXQDA(KernelMixin, CrossViewMetric):
@@ -159,9 +149,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
         coordinates, dual = kernel_coordinates(self._fit_kernel(X))
-        rank = coordinates.shape[1]
-        if self.n_components is not None and self.n_components > rank:
-            raise ValueError(f"n_components={self.n_components} must be at most the kernel's rank, {rank}.")
+        self._check_rank(coordinates.shape[1])
         intra, inter = scatter_from_codes(coordinates, ids, views)
         subspace, metric, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
         dual = (dual @ subspace).T

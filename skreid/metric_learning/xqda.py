@@ -19,17 +19,13 @@ def solve_xqda(intra, inter, reg, n_components=None):
     """Solve XQDA for two scatter matrices: subspace (d, r), form (r, r), all singular values, descending."""
     intra = intra + reg * np.eye(len(intra))
     if not inter.any():
-        raise ValueError(
-            "All images of different persons have the same features: there is nothing to tell apart."
-        )
+        raise ValueError("All images of different persons have the same features: there is nothing to tell apart.")
     try:
         factor = cho_factor(intra, check_finite=False)
     except LinAlgError as error:
         raise ValueError(f"The same-person scatter is singular with reg={reg}: use a larger reg.") from error
     # Left singular vectors, not generalised eigenvectors: the published method, and not the same subspace.
-    vectors, values, _ = svd(
-        cho_solve(factor, inter, check_finite=False), overwrite_a=True, check_finite=False
-    )
+    vectors, values, _ = svd(cho_solve(factor, inter, check_finite=False), overwrite_a=True, check_finite=False)
     r = max(1, int((values > 1).sum())) if n_components is None else n_components
     subspace = vectors[:, :r]
     form = pinvh(subspace.T @ intra @ subspace) - pinvh(subspace.T @ inter @ subspace)
@@ -75,9 +71,9 @@ class XQDA(CrossViewMetric):
         The subspace, one orthonormal direction a row, float64.
     metric_ : ndarray of shape (n_components_, n_components_)
         The quadratic form within the subspace; symmetric, in general indefinite.
-    singular_values_ : ndarray of shape (min(n_samples, n_features_in_),)
-        Singular values of :math:`\Sigma_I^{-1} \Sigma_E`, descending; those beyond the rank of the data are
-        zero.
+    singular_values_ : ndarray of shape (n_features_in_,) or (rank,)
+        Singular values of :math:`\Sigma_I^{-1} \Sigma_E`, descending. Where n_features exceeds n_samples, those
+        beyond the rank of the data are left out: they are zero.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training descriptors. Distances do not depend on it; it only keeps them precise.
     n_components_ : int
@@ -97,8 +93,8 @@ class XQDA(CrossViewMetric):
     With more than two cameras the pairs are those of all ordered pairs of cameras, each pair of images with
     equal weight. Without ``cams`` every image is a view of its own: all pairs of different images count.
 
-    The scatter matrices come from class sums in O(n d^2). When n_features exceeds n_samples everything
-    happens in the span of the data, found by a QR decomposition: exact, for directions outside of it have
+    The scatter matrices come from class sums in O(n d^2). When n_features exceeds n_samples everything happens
+    in the span of the centred data, found from their Gram matrix: exact, for directions outside of it have
     singular value 0.
 
     References
@@ -154,10 +150,11 @@ class XQDA(CrossViewMetric):
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        coordinates, basis = span_coordinates(X - self.mean_)  # differences do not see the mean
+        coordinates, lift = span_coordinates(X - self.mean_)  # differences do not see the mean
+        self._check_rank(coordinates.shape[1])
         intra, inter = scatter_from_codes(coordinates, ids, views)
         subspace, self.metric_, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
-        components = (subspace if basis is None else basis @ subspace).T
+        components = lift(subspace.T)
         signs = fix_signs(components)
         self.components_ = np.ascontiguousarray(signs * components)
         self.metric_ *= signs * signs.T
