@@ -16,10 +16,10 @@ data : :class:`~sklearn.utils.Bunch`
         cams : ndarray of shape (n,), int64 or str, or None
             Camera of each image; ``None`` when the layout does not tell it.
         report : Bunch
-            ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``, ``subsets``, 
-            ``expected`` (the published numbers), ``duplicates_within`` and ``duplicates_across`` identities (tuples of
-            indices; ``None`` when not checked), ``unmatched``, ``single_image_identities``,
-            ``single_camera_identities``, ``label_variants``, ``empty_files``, and ``suspicious``: a sentence
+            ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``, ``subsets``;
+            ``expected`` (the published numbers); ``duplicates_within`` and ``duplicates_across`` identities
+            (tuples of indices; ``None`` when not checked); ``unmatched``, ``single_image_identities``,
+            ``single_camera_identities``, ``label_variants``, ``empty_files``; and ``suspicious``: a sentence
             for each thing that looks wrong. Nothing is dropped for it.
         protocol : str
             The customary protocol.

@@ -165,7 +165,7 @@ def _brick_wall(draw, rng, width, height, horizon, ground):
     mortar = _shift(brick, 42)
     draw.rectangle((0, 0, width, horizon), fill=mortar)
     tall, long = height / 26, height / 10
-    for row, v in enumerate(np.arange(0, horizon, tall)):
+    for row, v in enumerate(np.arange(0, horizon - 2, tall)):
         for u in np.arange(-long * (0.5 if row % 2 else 1), width, long):
             fill = _shift(brick, rng.uniform(-16, 16))
             draw.rectangle((u + 1, v + 1, u + long - 1, min(horizon, v + tall - 1)), fill=fill)
