@@ -54,7 +54,8 @@ class Backbone(nn.Module):
 
     def weights(self):
         """Return a copy of all weights and buffers: name -> ndarray, with torchvision's names."""
-        return {name: np.array(tensor.numpy(force=True)) for name, tensor in self.layers.state_dict().items()}
+        state = self.layers.state_dict()
+        return {name: np.array(tensor.numpy(force=True), order="C") for name, tensor in state.items()}
 
     def load_weights(self, weights):
         """Take over weights that `weights` gave, and return the backbone."""

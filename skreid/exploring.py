@@ -189,6 +189,6 @@ def _distance_sums(maps, pairs):
 def _finish(sums, counts):
     """Turn sums over pairs into means and standard deviations."""
     with np.errstate(invalid="ignore"):  # no pair of a kind: NaN says so
-        mean, second = sums / counts
+        mean, second = np.ascontiguousarray((sums / counts).transpose(0, 2, 1))
     std = np.sqrt(np.maximum(second - mean**2, 0))
-    return PairStatistics(mean[:, 0], mean[:, 1], std[:, 0], std[:, 1], int(counts[0]), int(counts[1]))
+    return PairStatistics(*(row.copy() for row in (*mean, *std)), *map(int, counts))

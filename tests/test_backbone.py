@@ -19,25 +19,12 @@ from skreid.backbone import (
 )
 from skreid.weights import fit_weights, initial_weights
 
-VGG16_TAPS = [
-    "conv1_1",
-    "conv1_2",
-    "conv2_1",
-    "conv2_2",
-    "conv3_1",
-    "conv3_2",
-    "conv3_3",
-    "conv4_1",
-    "conv4_2",
-    "conv4_3",
-    "conv5_1",
-    "conv5_2",
-    "conv5_3",
-]
+SIZES = (2, 2, 3, 3, 3)
+VGG16_TAPS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))
 
 
 def shaken(backbone):
-    """A backbone whose batch norms are not the identity."""
+    """Return a backbone whose batch norms are not the identity."""
     network = build_backbone(backbone, 0)
     generator = torch.Generator().manual_seed(1)
     for layer in network.modules():
@@ -50,7 +37,7 @@ def shaken(backbone):
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
 def test_taps_are_named_after_blocks_and_read_after_the_relu(backbone):
     """The thirteen taps of VGG16, and maps that torchvision's features give at the same places."""
-    assert list(tap_names(backbone)) == VGG16_TAPS
+    assert tap_names(backbone) == VGG16_TAPS
     network = shaken(backbone)
     assert all(isinstance(network.layers[place], nn.ReLU) for place in network.taps.values())
     whole = torchvision.models.get_model(backbone).features
@@ -138,7 +125,7 @@ def test_unusable_backbones_are_named(backbone, message):
 
 def test_unknown_layers_are_named_with_the_nearest():
     """Also a layer named twice."""
-    with pytest.raises(ValueError, match="names 'conv4_4'.*Did you mean 'conv4_"):
+    with pytest.raises(ValueError, match=r"names 'conv4_4'.*Did you mean 'conv4_"):
         check_layers(("conv4_4",), VGG16_TAPS, "vgg16")
     with pytest.raises(ValueError, match="names a layer twice"):
         check_layers(("conv4_3", "conv4_3"), VGG16_TAPS, "vgg16")
@@ -146,7 +133,7 @@ def test_unknown_layers_are_named_with_the_nearest():
 
 def test_a_frame_too_small_is_named():
     """Four poolings need sixteen pixels."""
-    with pytest.raises(ValueError, match="8 x 8 pixels .* do not pass through backbone 'vgg16'"):
+    with pytest.raises(ValueError, match=r"8 x 8 pixels .* do not pass through backbone 'vgg16'"):
         map_shapes("vgg16", (8, 8))
 
 
@@ -181,7 +168,7 @@ def test_torchvisions_weights_bring_their_own_normalisation(monkeypatch):
     """The features-only ImageNet weights expect another scale than the usual ones."""
     weights = torchvision.models.VGG16_Weights.IMAGENET1K_FEATURES
     monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias": torch.ones(64)})
-    state, mean, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
+    state, _, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
     assert list(state) == ["features.0.bias"]
     np.testing.assert_allclose(std, 1 / 255, rtol=1e-4)
     assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
@@ -219,7 +206,7 @@ def test_weights_that_do_not_fit_are_named(state):
         fit_weights(build_backbone(narrow, 0), {"features.0.bias": np.ones(4)})
     with pytest.raises(ValueError, match=r"'conv1.weight' has shape \(9,\), the backbone needs \(4, 3, 3, 3\)"):
         fit_weights(build_backbone(narrow, 0), state | {"conv1.weight": np.ones(9, np.float32)})
-    with pytest.raises(ValueError, match="'conv1.bias' holds NaN"):
+    with pytest.raises(ValueError, match=r"'conv1.bias' holds NaN"):
         fit_weights(build_backbone(narrow, 0), state | {"conv1.bias": np.full(4, np.nan, np.float32)})
 
 

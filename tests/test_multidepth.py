@@ -162,7 +162,8 @@ def test_state_is_numpy_and_survives(people, fitted, tmp_path, route):
         joblib.dump(fitted, tmp_path / "reid.joblib")
         copy = joblib.load(tmp_path / "reid.joblib", mmap_mode="r")
     np.testing.assert_array_equal(copy.transform(people.images), fitted.transform(people.images))
-    assert joblib.hash(copy) == joblib.hash(fitted)
+    if route == "pickle":  # joblib hashes memory maps apart from arrays
+        assert joblib.hash(copy) == joblib.hash(fitted)
 
 
 def test_progress_bars_show_when_asked(people, settings, capfd):
