@@ -1,0 +1,366 @@
+"""CMCDisplay: the cumulative matching characteristic, its mean and its band over repeats.
+
+A curve of one draw of the gallery hides how much luck is in it; the band shows it.
+"""
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from skreid.displays._common import single_axes, style
+from skreid.evaluation import name_of
+from skreid.metrics import cmc_curve, summary
+from skreid.model_selection import split_probe_gallery
+from skreid.ranking import describe, gallery_distances
+
+_BANDS = ("std", "ci", "range", None)
+_DASHES = ("-", "--", "-.", ":")
+
+
+class CMCDisplay:
+    """Share of probes recognised within the first k ranks, as a curve over k.
+
+    Make one with :meth:`from_estimator`, :meth:`from_predictions`, :meth:`from_cv_results` or
+    :meth:`from_evaluation`. Several systems share one picture if the next gets ``ax=display.ax_``.
+
+    Parameters
+    ----------
+    cmc : array-like of shape (n_ranks,) or (n_repeats, n_ranks)
+        Curves in [0, 1], one a repeat, from rank 1.
+    name : str, default=None
+        Of the system, for the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+        The mean curve.
+    band_ : matplotlib Artist or None
+        The band over the repeats; None for a single one.
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    skreid.metrics.cmc_curve : The curve itself.
+    skreid.evaluation.evaluate : Repeats under a protocol.
+
+    Examples
+    --------
+    >>> from skreid.displays import CMCDisplay
+    >>> display = CMCDisplay.from_predictions(["ann", "bo"], ["bo", "ann", "cy"], [[3, 1, 2], [5, 4, 9]])
+    >>> display.line_.get_ydata()
+    array([0.5, 1. , 1. ])
+    """
+
+    def __init__(self, *, cmc, name=None):
+        self.cmc = cmc
+        self.name = name
+
+    def plot(self, ax=None, *, name=None, max_rank=20, band="std", band_kwargs=None, **kwargs):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        name : str, default=None
+            For the legend; by default the display's own.
+        max_rank : int or None, default=20
+            Last rank shown; None for all.
+        band : {"std", "ci", "range"} or None, default="std"
+            What the band over the repeats spans: one standard deviation on each side of the mean, its 95 %
+            confidence interval, or all repeats.
+        band_kwargs : dict, default=None
+            Passed to matplotlib's `fill_between`.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        display : CMCDisplay
+        """
+        if band not in _BANDS:
+            raise ValueError(
+                "The 'band' parameter of CMCDisplay.plot must be None or a str among {'std', 'ci', 'range'}. "
+                f"Got {band!r} instead."
+            )
+        if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) != max_rank or max_rank < 1):
+            raise ValueError(
+                "The 'max_rank' parameter of CMCDisplay.plot must be None or an int in the range [1, inf). "
+                f"Got {max_rank!r} instead."
+            )
+        curves = self._curves()
+        shown = curves.shape[1] if max_rank is None else min(int(max_rank), curves.shape[1])
+        ranks = np.arange(1, shown + 1)
+        found = summary(curves)
+        label = f"rank-1 = {found.mean[0]:.3f}"
+        if len(curves) > 1:
+            label += f" ± {found.std[0]:.3f}"
+        name = self.name if name is None else name
+        label = label if name is None else f"{name} ({label})"
+
+        self.ax_ = single_axes(ax, "CMCDisplay", figsize=(6.4, 4.4))
+        self.figure_ = self.ax_.figure
+        already = len(self.ax_.lines)
+        default = {"label": label, "linestyle": _DASHES[already % len(_DASHES)], "drawstyle": "default"}
+        if shown <= 30:
+            default |= {"marker": "o^sDv"[already % 5], "markersize": 4}
+        (self.line_,) = self.ax_.plot(ranks, found.mean[:shown], **style(default, kwargs))
+        self.band_ = None
+        if band is not None and len(curves) > 1:
+            low, high = _band(curves, found, band)
+            default = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0}
+            self.band_ = self.ax_.fill_between(ranks, low[:shown], high[:shown], **style(default, band_kwargs))
+        self._frame(shown, band if self.band_ is not None else None, len(curves))
+        return self
+
+    def _curves(self):
+        curves = np.atleast_2d(np.asarray(self.cmc, dtype=np.float64))
+        if curves.ndim != 2 or not curves.size:
+            raise ValueError(
+                f"cmc must have shape (n_ranks,) or (n_repeats, n_ranks). Got an array of shape {np.shape(self.cmc)}."
+            )
+        return curves
+
+    def _frame(self, shown, band, n_repeats):
+        """Label the axes; the ranks of an earlier, longer curve stay in view."""
+        from matplotlib.ticker import MaxNLocator
+
+        shown = max([shown, *(line.get_xdata()[-1] for line in self.ax_.lines if len(line.get_xdata()))])
+        margin = max(0.5, shown * 0.02)
+        self.ax_.set(xlabel="Rank k", ylabel="Share of probes found within rank k")
+        self.ax_.set(xlim=(1 - margin, shown + margin), ylim=(-0.02, 1.02))
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+        if shown >= 5:
+            ticks = [k for k in self.ax_.xaxis.get_major_locator().tick_values(1, shown) if 1 < k <= shown]
+            self.ax_.set_xticks([1, *ticks])
+        self.ax_.grid(alpha=0.3)
+        legend = self.ax_.legend(loc="lower right")
+        said = {
+            "std": f"Band: ± 1 standard deviation over {n_repeats} repeats",
+            "ci": f"Band: 95 % confidence interval of the mean of {n_repeats} repeats",
+            "range": f"Band: lowest to highest of {n_repeats} repeats",
+        }
+        if band is not None:
+            legend.set_title(said[band], prop={"size": "small"})
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        cams=None,
+        n_repeats=10,
+        n_shots=1,
+        random_state=0,
+        max_rank=20,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw how well a fitted estimator finds test persons again in random galleries.
+
+        Parameters
+        ----------
+        estimator : fitted transformer or Pipeline
+            As for :func:`skreid.rank_gallery`.
+        X : images, n of them
+            Of persons it was not fitted on, in any form it takes.
+        y : array-like of shape (n,)
+            Identities.
+        cams : array-like of shape (n,), default=None
+            Cameras; probe and gallery then come from different ones.
+        n_repeats : int, default=10
+            Random galleries.
+        n_shots : int, default=1
+            Gallery images an identity.
+        random_state : int, RandomState instance or None, default=0
+            Draws the galleries.
+        max_rank : int or None, default=20
+            Last rank shown.
+        name : str, default=None
+            For the legend; by default the estimator's.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : CMCDisplay
+        """
+        curves = _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state)
+        name = name_of(estimator) if name is None else name
+        return cls(cmc=_stack(curves), name=name).plot(ax, max_rank=max_rank, **kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_probe,
+        y_gallery,
+        distances,
+        *,
+        cams_probe=None,
+        cams_gallery=None,
+        junk_ids=None,
+        on_missing="warn",
+        max_rank=20,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the curve of distances.
+
+        Parameters
+        ----------
+        y_probe, y_gallery, distances, cams_probe, cams_gallery, junk_ids, on_missing
+            As in :func:`skreid.metrics.cmc_curve`.
+        max_rank : int or None, default=20
+            Last rank shown.
+        name : str, default=None
+            For the legend.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : CMCDisplay
+        """
+        curve = cmc_curve(
+            y_probe,
+            y_gallery,
+            distances,
+            cams_probe=cams_probe,
+            cams_gallery=cams_gallery,
+            junk_ids=junk_ids,
+            on_missing=on_missing,
+        )
+        return cls(cmc=curve, name=name).plot(ax, max_rank=max_rank, **kwargs)
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results,
+        X,
+        y,
+        *,
+        cams=None,
+        n_repeats=10,
+        n_shots=1,
+        random_state=0,
+        max_rank=20,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the mean curve of the folds of a cross-validation; each fold is one repeat of the band.
+
+        Parameters
+        ----------
+        cv_results : dict
+            What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator=True`` and
+            ``return_indices=True``.
+        X, y : images and identities
+            Those that were cross-validated.
+        cams, n_repeats, n_shots, random_state
+            As in :meth:`from_estimator`, within each fold.
+        max_rank : int or None, default=20
+            Last rank shown.
+        name : str, default=None
+            For the legend; by default the estimator's.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : CMCDisplay
+
+        Raises
+        ------
+        ValueError
+            If `cv_results` lacks estimators or indices, or belongs to other data.
+        """
+        if not {"estimator", "indices"} <= set(cv_results):
+            raise ValueError(
+                "cv_results has no estimators or no indices: call cross_validate with return_estimator=True and "
+                "return_indices=True."
+            )
+        y = column_or_1d(y)
+        tests = cv_results["indices"]["test"]
+        n_samples = len(cv_results["indices"]["train"][0]) + len(tests[0])
+        if len(y) < n_samples or len(y) <= max(int(np.max(test)) for test in tests):
+            raise ValueError(f"y has {len(y)} entries, but {n_samples} images were cross-validated.")
+        cams = None if cams is None else column_or_1d(cams)
+        curves = []
+        for estimator, test in zip(cv_results["estimator"], tests, strict=True):
+            images = X[test] if isinstance(X, np.ndarray) else [X[i] for i in test]
+            of_test = None if cams is None else cams[test]
+            galleries = _random_galleries(estimator, images, y[test], of_test, n_repeats, n_shots, random_state)
+            curves.append(_stack(galleries).mean(axis=0))
+        name = name_of(cv_results["estimator"][0]) if name is None else name
+        return cls(cmc=_stack(curves), name=name).plot(ax, max_rank=max_rank, **kwargs)
+
+    @classmethod
+    def from_evaluation(cls, result, *, max_rank=20, name=None, ax=None, **kwargs):
+        """Draw the curves of an evaluation.
+
+        Parameters
+        ----------
+        result : EvaluationResult
+            Of :func:`skreid.evaluation.evaluate`.
+        max_rank : int or None, default=20
+            Last rank shown.
+        name : str, default=None
+            For the legend; by default the result's.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : CMCDisplay
+        """
+        return cls(cmc=result.cmc, name=result.name if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
+
+
+def _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
+    """Describe images once and return one curve a random gallery."""
+    y = column_or_1d(y)
+    cams = None if cams is None else column_or_1d(cams)
+    descriptors = describe(estimator, X)
+    rng = np.random.default_rng(random_state)
+    curves = []
+    for _ in range(n_repeats):
+        seed = int(rng.integers(2**31))
+        probe, gallery = split_probe_gallery(y, cams=cams, n_shots=n_shots, random_state=seed)
+        curves.append(
+            cmc_curve(
+                y[probe],
+                y[gallery],
+                gallery_distances(estimator, descriptors[probe], descriptors[gallery]),
+                cams_probe=None if cams is None else cams[probe],
+                cams_gallery=None if cams is None else cams[gallery],
+                on_missing="drop",
+            )
+        )
+    return curves
+
+
+def _stack(curves):
+    """Stack curves of galleries of differing sizes: each stays at its last value."""
+    longest = max(len(curve) for curve in curves)
+    return np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
+
+
+def _band(curves, found, band):
+    """Return the lower and upper edge of the band, within [0, 1]."""
+    if band == "range":
+        return curves.min(axis=0), curves.max(axis=0)
+    low, high = (found.mean - found.std, found.mean + found.std) if band == "std" else (found.low, found.high)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)

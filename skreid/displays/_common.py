@@ -1,0 +1,138 @@
+"""What the Displays share: axes, styles, pictures from whatever X holds, and finding what was fitted.
+
+Colours are from Okabe and Ito's set, which colour-blind readers tell apart; nothing is said by colour alone.
+"""
+
+import os
+
+import numpy as np
+from PIL import Image, ImageOps
+from sklearn.pipeline import Pipeline
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs for right and wrong
+
+
+def require_matplotlib(caller):
+    """Say which extra to install if matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{caller} requires matplotlib. Install it with 'pip install skreid[plot]'.") from error
+
+
+def single_axes(ax, owner, **figure_kwargs):
+    """Return the axes to draw on, new ones if `ax` is None."""
+    require_matplotlib(f"{owner}.plot")
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained", **figure_kwargs)[1]
+
+
+def grid_of_axes(ax, shape, owner, *, figsize, **ratios):
+    """Return an array of axes of a shape: new ones, the place of one axes divided, or the ones given."""
+    require_matplotlib(f"{owner}.plot")
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        return figure.subplots(*shape, squeeze=False, gridspec_kw=ratios)
+    if hasattr(ax, "get_subplotspec"):
+        spec = ax.get_subplotspec()
+        if spec is None:
+            raise ValueError(
+                f"The 'ax' given to {owner}.plot has no place in a grid to be divided: make it with "
+                f"plt.subplots(), or pass an array of axes of shape {shape}."
+            )
+        ax.set_axis_off()
+        inner = spec.subgridspec(*shape, **ratios)
+        return np.array([[ax.figure.add_subplot(inner[i, j]) for j in range(shape[1])] for i in range(shape[0])])
+    axes = np.asarray(ax, dtype=object)
+    if axes.size != shape[0] * shape[1]:
+        raise ValueError(
+            f"{owner}.plot draws on {shape[0]} x {shape[1]} axes, but 'ax' holds {axes.size}. Pass one axes, "
+            "that many, or None."
+        )
+    return axes.reshape(shape)
+
+
+def style(default, given):
+    """Merge keyword arguments of matplotlib, whose short names replace the long ones."""
+    short = {"c": "color", "ls": "linestyle", "lw": "linewidth", "ms": "markersize", "ec": "edgecolor"}
+    given = {} if given is None else given
+    for alias, name in short.items():
+        if alias in given and name in given:
+            raise TypeError(f"Got both {alias!r} and {name!r}, which are aliases of one another.")
+    return default | {short.get(name, name): value for name, value in given.items()}
+
+
+def picture(images, index):
+    """Return one image as an array to show, upright, of shape (height, width, 3).
+
+    Parameters
+    ----------
+    images : sequence
+        Images as estimators take them: arrays, PIL images or file paths.
+    index : int
+
+    Returns
+    -------
+    picture : ndarray of shape (height, width, 3)
+        uint8, or float in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the entry is no image, or its file cannot be read.
+    """
+    image = images.iloc[index] if hasattr(images, "iloc") else images[index]
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            with Image.open(image) as opened:
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except OSError as error:
+            raise ValueError(f"Image {index} ({str(image)!r}) cannot be shown: {error}") from error
+    elif isinstance(image, Image.Image):
+        image = image.convert("RGB")
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2 and 0 not in array.shape:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ValueError(
+            f"Image {index} cannot be shown: expected an array of shape (height, width, 3) or (height, "
+            "width), "
+            f"a PIL image or a path. Got {type(image).__name__} of shape {array.shape}. If these are "
+            "descriptors, pass the images they came from."
+        )
+    if array.dtype != np.uint8:
+        array = np.clip(array.astype(np.float64), 0, 1)
+    return array
+
+
+def count(images):
+    """Return the number of images."""
+    return images.shape[0] if hasattr(images, "shape") else len(images)
+
+
+def fitted_part(estimator, attribute, owner):
+    """Return the estimator, or the step of a Pipeline or search, that has a fitted attribute."""
+    candidates = [estimator]
+    best = getattr(estimator, "best_estimator_", None)
+    if best is not None:
+        candidates.append(best)
+    for candidate in list(candidates):
+        if isinstance(candidate, Pipeline):
+            candidates.extend(step for _, step in candidate.steps)
+    for candidate in candidates:
+        if hasattr(candidate, attribute):
+            return candidate
+    raise ValueError(
+        f"{owner} needs a fitted estimator with the attribute {attribute!r}, such as MultiDepthReID, "
+        "alone or "
+        f"in a Pipeline. Got {type(estimator).__name__}, which has none: fit it first, or use another "
+        "display."
+    )

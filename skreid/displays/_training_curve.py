@@ -1,0 +1,166 @@
+"""TrainingCurveDisplay: loss and accuracy of the baseline network over the epochs (Fig. 4).
+
+It tells whether training was long enough, and which epoch the descriptors come from.
+"""
+
+import math
+
+from skreid.displays._common import BLUE, ORANGE, fitted_part, grid_of_axes, style
+
+_PANELS = (("loss", "Cross-entropy loss"), ("accuracy", "Accuracy"))
+_SIDES = (("train", BLUE, "-", "o"), ("validation", ORANGE, "--", "s"))
+
+
+class TrainingCurveDisplay:
+    """Loss and accuracy of each epoch, on training and validation images; the epoch kept is marked.
+
+    Make one with :meth:`from_estimator` or :meth:`from_history`.
+
+    Parameters
+    ----------
+    history : list of dict
+        One record an epoch, with "epoch", "train_loss", "train_accuracy" and, unless NaN, "validation_loss"
+        and "validation_accuracy"; "best" is true for the epoch whose weights were kept.
+    name : str, default=None
+        For the title.
+
+    Attributes
+    ----------
+    lines_ : dict of str to matplotlib Artist
+        By the record's keys, such as "train_loss".
+    best_lines_ : list of matplotlib Artist
+        The marks of the epoch kept, one a panel; empty if there is none.
+    axes_ : ndarray of matplotlib Axes, shape (2,)
+        Loss and accuracy.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from skreid.displays import TrainingCurveDisplay
+    >>> history = [{"epoch": 0, "train_loss": 2.0, "train_accuracy": 0.3, "best": False},
+    ...            {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.8, "best": True}]
+    >>> display = TrainingCurveDisplay.from_history(history)
+    >>> sorted(display.lines_)
+    ['train_accuracy', 'train_loss']
+    """
+
+    def __init__(self, *, history, name=None):
+        self.history = history
+        self.name = name
+
+    def plot(self, ax=None, *, name=None, best_kwargs=None, **kwargs):
+        """Draw both panels.
+
+        Parameters
+        ----------
+        ax : matplotlib axes or array of two, default=None
+            One is divided into two panels; a new figure by default.
+        name : str, default=None
+            For the title; by default the display's own.
+        best_kwargs : dict, default=None
+            Passed to matplotlib's `axvline` that marks the epoch kept.
+        **kwargs : dict
+            Passed to matplotlib's `plot` of every curve.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If no epoch was trained, or a record lacks a figure.
+        """
+        self._check()
+        axes = grid_of_axes(ax, (1, 2), "TrainingCurveDisplay", figsize=(9.6, 3.8))
+        self.axes_ = axes.ravel()
+        self.figure_ = self.axes_[0].figure
+        self.lines_, self.best_lines_ = {}, []
+        epochs = [record["epoch"] + 1 for record in self.history]  # people count from 1
+        for panel, (figure, label) in zip(self.axes_, _PANELS, strict=True):
+            for side, color, dashes, marker in _SIDES:
+                values = [record.get(f"{side}_{figure}", math.nan) for record in self.history]
+                if all(math.isnan(value) for value in values):
+                    continue  # nothing could be held out
+                default = {"label": f"{side}ing" if side == "train" else side, "color": color}
+                default |= {"linestyle": dashes, "marker": marker if len(epochs) <= 30 else None, "markersize": 4}
+                (self.lines_[f"{side}_{figure}"],) = panel.plot(epochs, values, **style(default, kwargs))
+            self._mark_best(panel, best_kwargs)
+            self._frame(panel, figure, label, epochs)
+        name = self.name if name is None else name
+        if name is not None:
+            self.axes_[0].set_title(name, loc="left")
+        return self
+
+    def _check(self):
+        if not len(self.history):
+            raise ValueError("The history is empty: no epoch was trained (max_epochs=0?), so there is no curve.")
+        for record in self.history:
+            for key in ("epoch", "train_loss", "train_accuracy"):
+                if key not in record:
+                    raise ValueError(f"A record of the history lacks {key!r}; it has {sorted(record)}.")
+
+    def _mark_best(self, panel, best_kwargs):
+        for record in self.history:
+            if record.get("best"):
+                epoch = record["epoch"] + 1
+                default = {"color": "0.35", "linestyle": ":", "label": f"kept: epoch {epoch}"}
+                self.best_lines_.append(panel.axvline(epoch, **style(default, best_kwargs)))
+
+    @staticmethod
+    def _frame(panel, figure, label, epochs):
+        from matplotlib.ticker import MaxNLocator
+
+        panel.set(xlabel="Epoch", ylabel=label)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(epochs) == 1:
+            panel.set_xlim(epochs[0] - 1, epochs[0] + 1)
+        if figure == "accuracy":
+            panel.set_ylim(-0.02, 1.02)
+        else:
+            panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
+        panel.legend()
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
+        """Draw the training of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : MultiDepthReID, or Pipeline or search that holds one
+            Fitted.
+        name : str, default=None
+            For the title.
+        ax : matplotlib axes or array of two, default=None
+            One is divided into two panels; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        found = fitted_part(estimator, "history_", cls.__name__)
+        return cls(history=found.history_, name=name).plot(ax, **kwargs)
+
+    @classmethod
+    def from_history(cls, history, *, name=None, ax=None, **kwargs):
+        """Draw a history that was kept.
+
+        Parameters
+        ----------
+        history : list of dict
+            As in the constructor.
+        name : str, default=None
+            For the title.
+        ax : matplotlib axes or array of two, default=None
+            One is divided into two panels; a new figure by default.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        return cls(history=list(history), name=name).plot(ax, **kwargs)

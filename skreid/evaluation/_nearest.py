@@ -1,0 +1,117 @@
+"""The first places of each probe's ranking, kept while the figures are computed: distances are walked once.
+
+They are what a reader wants to see beside a figure: who was found, and who was taken for whom.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skreid.metrics._ids import factorize
+
+
+class Nearest(NamedTuple):
+    """The first places of some rankings.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (n_probes, k), intp
+        Gallery columns, nearest first; -1 after the end of a short gallery.
+    distances : ndarray of shape (n_probes, k)
+        NaN after the end.
+    matches : ndarray of shape (n_probes, k), bool
+        Whether they are of the probe's identity.
+    first_rank : ndarray of shape (n_probes,), intp
+        Rank of the nearest true match, shown or not; 0 if there is none.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+    matches: np.ndarray
+    first_rank: np.ndarray
+
+
+def nearest_images(distances, same, left_out=None, n_neighbors=10):
+    """Rank the gallery for each probe and keep the first places.
+
+    Equal distances put true matches last, as :func:`skreid.metrics.cmc_curve` counts them, then go by the
+    gallery's order.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n_probes, n_gallery)
+        Finite, lower is nearer.
+    same : ndarray of shape (n_probes, n_gallery), bool
+        Whether probe and gallery image are of one identity.
+    left_out : ndarray of shape (n_probes, n_gallery), bool, default=None
+        Pairs that do not count, such as those of one camera.
+    n_neighbors : int, default=10
+        Places kept.
+
+    Returns
+    -------
+    Nearest
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.evaluation import nearest_images
+    >>> found = nearest_images(np.array([[0.3, 0.1, 0.3]]), np.array([[True, False, False]]), n_neighbors=2)
+    >>> found.indices, found.first_rank
+    (array([[1, 2]]), array([3]))
+    """
+    values = np.array(distances, dtype=np.float64)
+    if left_out is not None:
+        values[left_out] = np.inf
+    n_probes, n_gallery = values.shape
+    kept = min(n_neighbors, n_gallery)
+    indices = np.full((n_probes, n_neighbors), -1, dtype=np.intp)
+    if kept:
+        limit = np.partition(values, kept - 1, axis=1)[:, kept - 1 : kept]
+        probe, column = np.nonzero((values <= limit) & np.isfinite(values))
+        order = np.lexsort((column, same[probe, column], values[probe, column], probe))
+        probe, column = probe[order], column[order]
+        place = np.arange(len(probe)) - np.searchsorted(probe, probe)
+        first = place < kept
+        indices[probe[first], place[first]] = column[first]
+    there, rows = indices >= 0, np.arange(n_probes)[:, None]
+    nearest_match = np.where(same, values, np.inf).min(axis=1, initial=np.inf)[:, None]
+    wrong_before = ((values <= nearest_match) & ~same).sum(axis=1)
+    return Nearest(
+        indices,
+        np.where(there, values[rows, indices], np.nan),
+        np.where(there, same[rows, indices], False),
+        np.where(np.isfinite(nearest_match[:, 0]), wrong_before + 1, 0),
+    )
+
+
+class NearestRecorder:
+    """Distances as :mod:`skreid.metrics` takes them, which keeps the first places of every row it gives.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Identities, distances and cameras.
+    n_neighbors : int
+    """
+
+    def __init__(self, comparison, n_neighbors):
+        self._distances = comparison.distances
+        (self._probe, self._gallery), _ = factorize(y_probe=comparison.y_probe, y_gallery=comparison.y_gallery)
+        self._cams = None
+        if comparison.cams_probe is not None:
+            self._cams, _ = factorize(cams_probe=comparison.cams_probe, cams_gallery=comparison.cams_gallery)
+        self._n_neighbors, self._found = n_neighbors, {}
+
+    def __call__(self, start, stop):
+        """Return the distances of probes ``start:stop`` and remember who is nearest."""
+        values = self._distances(start, stop) if callable(self._distances) else self._distances[start:stop]
+        same = self._probe[start:stop, None] == self._gallery
+        left_out = None if self._cams is None else same & (self._cams[0][start:stop, None] == self._cams[1])
+        self._found[start] = nearest_images(values, same, left_out, self._n_neighbors)
+        return values
+
+    def nearest(self):
+        """Return the first places of all probes."""
+        blocks = [self._found[start] for start in sorted(self._found)]
+        return Nearest(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

@@ -1,0 +1,244 @@
+"""EvaluationResult: every figure of every repeat, and the protocol it belongs to.
+
+A figure without its protocol means nothing, so text, table and dict all carry the one-line statement.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from skreid.evaluation._nearest import Nearest
+from skreid.metrics import RankingMetrics, summary
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat:
+    """One repeat of an evaluation.
+
+    Attributes
+    ----------
+    metrics : RankingMetrics
+        Figures, curve, counts, and each probe's first rank and average precision.
+    probe : ndarray of shape (n_probes,), intp
+        Place of each probe in the dataset; the first image of a person where persons are compared.
+    nearest : Nearest
+        First places of each probe's ranking; `indices` are places in the dataset.
+    n_train, n_gallery : int
+        Images trained on, and columns ranked.
+    seconds_fit, seconds_rank : float
+        Spent on fitting, and on describing and ranking.
+    """
+
+    metrics: RankingMetrics
+    probe: np.ndarray = field(repr=False)
+    nearest: Nearest = field(repr=False)
+    n_train: int
+    n_gallery: int
+    seconds_fit: float
+    seconds_rank: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationResult:
+    """What :func:`evaluate` returns.
+
+    Attributes
+    ----------
+    name : str
+        Of the system.
+    protocol : str
+        Its one-line statement.
+    ranks : tuple of int
+        The ranks reported.
+    repeats : tuple of Repeat
+        One entry a trial.
+    confidence : float
+        Of :attr:`interval`.
+    estimator : estimator
+        The one evaluated: unfitted if each repeat fitted a clone.
+    estimators : tuple or None
+        The fitted ones, a repeat each, if they were asked for.
+    """
+
+    name: str
+    protocol: str
+    ranks: tuple
+    repeats: tuple
+    confidence: float
+    estimator: object
+    estimators: tuple | None = None
+
+    @cached_property
+    def values(self):
+        """Figure ("rank_1", ..., "mAP", "mINP") -> ndarray of shape (n_repeats,), in [0, 1]."""
+        found = [repeat.metrics for repeat in self.repeats]
+        figures = {f"rank_{k}": np.array([one.ranks[k] for one in found]) for k in self.ranks}
+        figures["mAP"] = np.array([one.mean_average_precision for one in found])
+        figures["mINP"] = np.array([one.mean_inverse_negative_penalty for one in found])
+        return figures
+
+    @cached_property
+    def summaries(self):
+        """Figure -> :class:`skreid.metrics.Summary`.
+
+        The interval is Student's over the repeats; of a single one, Wilson's for rank-k and none for mAP.
+        """
+        n_counted = None
+        if len(self.repeats) == 1:
+            n_counted = int(self.n_probes[0] - self.n_dropped[0])
+        return {
+            figure: summary(
+                values,
+                n_probes=n_counted if figure.startswith("rank_") else None,
+                confidence=self.confidence,
+            )
+            for figure, values in self.values.items()
+        }
+
+    @property
+    def mean(self):
+        """Figure -> mean over the repeats."""
+        return {figure: found.mean for figure, found in self.summaries.items()}
+
+    @property
+    def std(self):
+        """Figure -> standard deviation over the repeats, n - 1 in the denominator; NaN for a single one."""
+        return {figure: found.std for figure, found in self.summaries.items()}
+
+    @property
+    def interval(self):
+        """Figure -> (low, high), the confidence interval of the mean, cut to [0, 1]; NaN if unknown."""
+        return {
+            figure: (float(np.clip(found.low, 0, 1)), float(np.clip(found.high, 0, 1)))
+            for figure, found in self.summaries.items()
+        }
+
+    @property
+    def cmc(self):
+        """Curves, an ndarray of shape (n_repeats, n_ranks); beyond a gallery's end one stays at its last value."""
+        curves = [repeat.metrics.cmc for repeat in self.repeats]
+        longest = max(map(len, curves))
+        return np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
+
+    @property
+    def n_probes(self):
+        """Probes of each repeat, an ndarray of shape (n_repeats,)."""
+        return np.array([repeat.metrics.n_probes for repeat in self.repeats])
+
+    @property
+    def n_valid(self):
+        """Those with a true match in their gallery."""
+        return np.array([repeat.metrics.n_valid for repeat in self.repeats])
+
+    @property
+    def n_dropped(self):
+        """Those left out of the means."""
+        return np.array([repeat.metrics.n_dropped for repeat in self.repeats])
+
+    def to_dict(self):
+        """Return everything but images and estimators as plain numbers, strings, lists and dicts, for JSON.
+
+        Numbers that are not known, such as the deviation of one repeat, are None.
+        """
+        figures = {
+            figure: {
+                "mean": found.mean,
+                "std": _known(found.std),
+                "low": _known(self.interval[figure][0]),
+                "high": _known(self.interval[figure][1]),
+                "values": self.values[figure].tolist(),
+            }
+            for figure, found in self.summaries.items()
+        }
+        return {
+            "name": self.name,
+            "protocol": self.protocol,
+            "n_repeats": len(self.repeats),
+            "confidence": self.confidence,
+            "figures": figures,
+            "cmc": self.cmc.tolist(),
+            "n_probes": self.n_probes.tolist(),
+            "n_valid": self.n_valid.tolist(),
+            "n_dropped": self.n_dropped.tolist(),
+            "n_gallery": [repeat.n_gallery for repeat in self.repeats],
+            "n_train": [repeat.n_train for repeat in self.repeats],
+        }
+
+    def table(self, *others):
+        """Return a Markdown table in percent, a row a system, with the protocol of each below.
+
+        Parameters
+        ----------
+        *others : EvaluationResult
+            Further systems. The same figures must have been asked of them.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If another result has other ranks.
+        """
+        results = [self, *others]
+        for other in others:
+            if other.ranks != self.ranks:
+                raise ValueError(
+                    f"{other.name!r} was evaluated at ranks {other.ranks} and {self.name!r} at {self.ranks}: "
+                    "one table needs the same."
+                )
+        protocols = list(dict.fromkeys(result.protocol for result in results))
+        head = ["System", *(f"Rank {k}" for k in self.ranks), "mAP", "mINP"]
+        rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+        if len(protocols) > 1:
+            rows[0].append("Protocol")
+            rows[1].append("---:")
+        for result in results:
+            row = [result.name.replace("|", "\\|"), *(percent(found) for found in result.summaries.values())]
+            rows.append(row + [f"[{protocols.index(result.protocol) + 1}]"] * (len(protocols) > 1))
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        if len(protocols) == 1:
+            lines += ["", f"Protocol: {protocols[0]}."]
+        else:
+            lines += ["", *(f"[{i}] {protocol}.  " for i, protocol in enumerate(protocols, 1))]
+        return "\n".join(lines)
+
+    def __repr__(self):
+        width = max(map(len, self.values))
+        lines = [f"EvaluationResult of {self.name}", f"  protocol: {self.protocol}"]
+        for figure, found in self.summaries.items():
+            line = f"  {figure:<{width}}  {percent(found):>13} %"
+            low, high = self.interval[figure]
+            if math.isfinite(low):
+                line += f"   [{100 * low:.1f}, {100 * high:.1f}]"
+            lines.append(line)
+        lines.append(f"  {self.counts()}; intervals at {100 * self.confidence:g} %")
+        return "\n".join(lines)
+
+    def counts(self):
+        """Return in words how many probes the figures rest on."""
+        probes, dropped, valid = self.n_probes, self.n_dropped, self.n_valid
+        n_repeats = len(self.repeats)
+        line = f"{_span(probes)} probes" + (f" in each of {n_repeats} repeats" if n_repeats > 1 else "")
+        if not (valid < probes).any():
+            return f"{line}, each with a true match"
+        fate = "left out" if dropped.any() else "counted as failures"
+        return f"{line}, {_span(probes - valid)} without a true match ({fate})"
+
+
+def percent(found):
+    """Write a mean in percent, with its deviation if there is one."""
+    deviation = "" if math.isnan(found.std) else f" ± {100 * found.std:.1f}"
+    return f"{100 * found.mean:.1f}{deviation}"
+
+
+def _span(counts):
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _known(value):
+    return value if math.isfinite(value) else None
