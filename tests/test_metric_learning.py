@@ -249,7 +249,7 @@ def test_rank_bounds_the_dimension(metric):
     X, y, cams = np.vstack([X, X]), np.tile(y, 2), np.tile(cams, 2)
     clone(metric).set_params(n_components=11).fit(X, y, cams)
     if not isinstance(metric, KCVDCA):
-        with pytest.raises(ValueError, match="n_components=20 must be at most 1[12], the rank"):
+        with pytest.raises(ValueError, match=r"n_components=20 must be at most 1[12], the rank"):
             clone(metric).set_params(n_components=20).fit(np.hstack([X, X]), y, cams)
 
 
