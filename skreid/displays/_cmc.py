@@ -12,7 +12,11 @@ from skreid.metrics import cmc_curve, summary
 from skreid.model_selection import split_probe_gallery
 from skreid.ranking import describe, gallery_distances
 
-_BANDS = ("std", "ci", "range", None)
+_BANDS = {
+    "std": "Band: ± 1 standard deviation over n repeats",
+    "ci": "Band: 95 % confidence interval of the mean of n repeats",
+    "range": "Band: lowest to highest of n repeats",
+}
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -78,7 +82,7 @@ class CMCDisplay:
         -------
         display : CMCDisplay
         """
-        if band not in _BANDS:
+        if band is not None and band not in _BANDS:
             raise ValueError(
                 "The 'band' parameter of CMCDisplay.plot must be None or a str among {'std', 'ci', 'range'}. "
                 f"Got {band!r} instead."
@@ -94,7 +98,7 @@ class CMCDisplay:
         found = summary(curves)
         label = f"rank-1 = {found.mean[0]:.3f}"
         if len(curves) > 1:
-            label += f" ± {found.std[0]:.3f}"
+            label += f" ± {found.std[0]:.3f}, n = {len(curves)}"
         name = self.name if name is None else name
         label = label if name is None else f"{name} ({label})"
 
@@ -110,7 +114,7 @@ class CMCDisplay:
             low, high = _band(curves, found, band)
             default = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0}
             self.band_ = self.ax_.fill_between(ranks, low[:shown], high[:shown], **style(default, band_kwargs))
-        self._frame(shown, band if self.band_ is not None else None, len(curves))
+        self._frame(shown, None if self.band_ is None else band)
         return self
 
     def _curves(self):
@@ -121,27 +125,23 @@ class CMCDisplay:
             )
         return curves
 
-    def _frame(self, shown, band, n_repeats):
-        """Label the axes; the ranks of an earlier, longer curve stay in view."""
-        from matplotlib.ticker import MaxNLocator
-
-        shown = max([shown, *(line.get_xdata()[-1] for line in self.ax_.lines if len(line.get_xdata()))])
+    def _frame(self, shown, band):
+        """Label the axes; the ranks of an earlier, longer curve and what its band means stay in view."""
+        shown = max([shown, *(int(line.get_xdata()[-1]) for line in self.ax_.lines if len(line.get_xdata()))])
         margin = max(0.5, shown * 0.02)
         self.ax_.set(xlabel="Rank k", ylabel="Share of probes found within rank k")
         self.ax_.set(xlim=(1 - margin, shown + margin), ylim=(-0.02, 1.02))
-        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-        if shown >= 5:
-            ticks = [k for k in self.ax_.xaxis.get_major_locator().tick_values(1, shown) if 1 < k <= shown]
-            self.ax_.set_xticks([1, *ticks])
+        step = 1
+        if shown > 10:
+            step = next(s * 10**power for power in range(12) for s in (5, 10, 20) if shown <= s * 10 ** (power + 1))
+        self.ax_.set_xticks(sorted({1, *range(step, shown + 1, step)}))
         self.ax_.grid(alpha=0.3)
+        old = self.ax_.get_legend()
+        notes = [] if old is None else [line for line in old.get_title().get_text().split("\n") if line]
         legend = self.ax_.legend(loc="lower right")
-        said = {
-            "std": f"Band: ± 1 standard deviation over {n_repeats} repeats",
-            "ci": f"Band: 95 % confidence interval of the mean of {n_repeats} repeats",
-            "range": f"Band: lowest to highest of {n_repeats} repeats",
-        }
-        if band is not None:
-            legend.set_title(said[band], prop={"size": "small"})
+        notes = list(dict.fromkeys([*notes, *([] if band is None else [_BANDS[band]])]))
+        if notes:
+            legend.set_title("\n".join(notes), prop={"size": "small"})
 
     @classmethod
     def from_estimator(

@@ -10,6 +10,7 @@ from skreid.displays._common import BLUE, count, fitted_part, grid_of_axes, pict
 
 ROWS = ("query", "same person", "different person")
 PARTS = ("top", "middle", "bottom")
+HISTOGRAM = 1.25  # its width, in inches
 
 
 class FeatureMapDisplay:
@@ -73,9 +74,13 @@ class FeatureMapDisplay:
         maps = self._checked()
         height, width = next(iter(maps.values())).shape[1:]
         column = max(1.05, 2.3 * width / height)
-        ratios = [column] + [column, 1.25] * len(maps)
+        ratios = [column] + [column, HISTOGRAM] * len(maps)
         self.axes_ = grid_of_axes(
-            ax, (3, len(ratios)), "FeatureMapDisplay", figsize=(sum(ratios) + 1.2, 8.4), width_ratios=ratios
+            ax,
+            (3, len(ratios)),
+            "FeatureMapDisplay",
+            figsize=(sum(ratios) + 0.7 * len(maps) + 0.6, 3 * (column * height / width + 0.45) + 1),
+            width_ratios=ratios,
         )
         self.figure_ = self.axes_[0, 0].figure
         self.images_, self.bars_, self.parts_, self.distances_ = {}, {}, {}, {}
@@ -87,6 +92,8 @@ class FeatureMapDisplay:
         for i, (title, three) in enumerate(maps.items()):
             self._show_maps(self.axes_[:, 1 + 2 * i], title, three, {"cmap": cmap} | kwargs)
             self._show_parts(self.axes_[:, 2 + 2 * i], title, three, bar_kwargs)
+            for axes in self.axes_[:, 2 + 2 * i]:
+                axes.set_box_aspect(height / width * column / HISTOGRAM)  # bars stand beside their thirds
         for axes in self.axes_[:, [0, *range(1, len(ratios), 2)]].ravel():
             axes.set(xticks=[], yticks=[])
         return self
@@ -111,6 +118,13 @@ class FeatureMapDisplay:
         self.images_[title] = [axes.imshow(one, **shared | kwargs) for axes, one in zip(column, three, strict=True)]
         self.distances_[title] = np.array([np.linalg.norm(three[0] - other) for other in three[1:]])
         column[0].set_title(title, fontsize="medium")
+        for axes in column:
+            for edge in (1, 2):  # where the histogram's thirds meet
+                axes.axhline(edge * three.shape[1] / 3 - 0.5, color="white", linewidth=0.8, linestyle=":")
+        scale = column[-1].inset_axes((0, -0.3, 1, 0.04))  # outside the grid, which it would misalign
+        self.figure_.colorbar(self.images_[title][0], cax=scale, orientation="horizontal")
+        scale.set_xticks([shared["vmin"], shared["vmax"]])
+        scale.set_xticklabels([f"{value:.2g}" for value in scale.get_xticks()], fontsize="small")
         for axes, distance in zip(column[1:], self.distances_[title], strict=True):
             axes.set_xlabel(f"distance {distance:.3g}", fontsize="small")
 
@@ -125,7 +139,7 @@ class FeatureMapDisplay:
             axes.locator_params(axis="x", nbins=3)
             axes.tick_params(labelsize="small")
             axes.spines[["top", "right"]].set_visible(False)
-        column[-1].set_xlabel("mean of each third", fontsize="small")
+        column[0].set_title("mean of\neach third", fontsize="medium")
 
     @classmethod
     def from_estimator(
@@ -198,7 +212,7 @@ class FeatureMapDisplay:
         chosen = {layer: int(found.filters_[layer][rank]) for layer in layers}
         return cls(
             pictures=pictures,
-            maps={f"{layer}, filter {chosen[layer]}": smoothed[layer][:, chosen[layer]] for layer in layers},
+            maps={f"{layer}\nfilter {chosen[layer]}": smoothed[layer][:, chosen[layer]] for layer in layers},
         ).plot(ax, **kwargs)
 
 

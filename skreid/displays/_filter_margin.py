@@ -7,7 +7,7 @@ import numpy as np
 
 from skreid.displays._common import BLUE, GREEN, ORANGE, fitted_part, single_axes, style
 
-LABELLED = 12  # chosen filters that get their number written; more would overlap
+NAMED = 8  # chosen filters whose numbers are written
 
 
 class FilterMarginDisplay:
@@ -38,7 +38,7 @@ class FilterMarginDisplay:
     marks_ : matplotlib Artist or None
         The chosen filters on the margin.
     labels_ : list of matplotlib Artist
-        Their numbers, of the first 12.
+        Numbers beside the marks, of those of the first 8 that have room; the legend names all 8.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -87,18 +87,19 @@ class FilterMarginDisplay:
         self.figure_ = self.ax_.figure
         x = np.arange(n_filters)
         marker = {"marker": "o", "markersize": 4} if n_filters <= 64 else {}
-        width = 1.5 if n_filters <= 128 else 0.9
+        few = n_filters <= 128  # dashes of a long jagged line read as noise
+        width = 1.5 if few else 0.7
         self.lines_ = {}
         for key, values, label, color, dashes in (
             ("d_different", different, "different persons, $d_d$", ORANGE, "-"),
-            ("d_same", same, "same person, $d_s$", BLUE, "--"),
+            ("d_same", same, "same person, $d_s$", BLUE, "--" if few else "-"),
             ("margin", self.margin_, "margin, $d_d - d_s$", GREEN, "-"),
         ):
             default = {"label": label, "color": color, "linestyle": dashes, "linewidth": width} | marker
             (self.lines_[key],) = self.ax_.plot(x, values[self.order_], **style(default, kwargs))
         self.ax_.fill_between(x, 0, self.margin_[self.order_], color=GREEN, alpha=0.2, linewidth=0)
         self.ax_.axhline(0, color="0.3", linewidth=0.8)
-        self._mark(chosen, place, mark_kwargs)
+        self._mark(chosen, place, sort, mark_kwargs)
 
         title = ", ".join(part for part in (self.name if name is None else name, self.layer) if part)
         self.ax_.set(
@@ -109,8 +110,8 @@ class FilterMarginDisplay:
         )
         top = max(different.max(), same.max())
         bottom = min(0.0, float(self.margin_.min()))
-        self.ax_.set_ylim(bottom - 0.04 * (top - bottom or 1), top + 0.3 * (top - bottom or 1))
-        self.ax_.legend(loc="upper center", ncols=4, fontsize="small")
+        self.ax_.set_ylim(bottom - 0.04 * (top - bottom or 1), top + 0.35 * (top - bottom or 1))
+        self.ax_.legend(loc="upper center", ncols=2, fontsize="small")
         return self
 
     def _checked(self):
@@ -126,19 +127,25 @@ class FilterMarginDisplay:
             raise ValueError(f"chosen holds {chosen.tolist()}, but the layer has {len(same)} filters, from 0.")
         return same, different, chosen
 
-    def _mark(self, chosen, place, mark_kwargs):
+    def _mark(self, chosen, place, sort, mark_kwargs):
         self.marks_, self.labels_ = None, []
         if not len(chosen):
             return
-        margins = self.margin_[chosen]
-        default = {"label": "chosen", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
-        (self.marks_,) = self.ax_.plot(place[chosen], margins, **style(default, mark_kwargs))
-        for i, (filter_, margin) in enumerate(zip(chosen[:LABELLED], margins, strict=False)):
+        numbers = ", ".join(map(str, chosen[:NAMED])) + ", …" * (len(chosen) > NAMED)
+        default = {"label": f"chosen: {numbers}", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
+        (self.marks_,) = self.ax_.plot(place[chosen], self.margin_[chosen], **style(default, mark_kwargs))
+        if sort:  # they stand side by side at the left: the legend names them
+            return
+        written = []
+        for filter_ in chosen[:NAMED]:
+            if any(abs(place[filter_] - place[other]) < 0.04 * len(place) for other in written):
+                continue  # would cover a better one's number
+            written.append(filter_)
             self.labels_.append(
                 self.ax_.annotate(
                     str(filter_),
-                    (place[filter_], margin),
-                    xytext=(0, 6 + 11 * _level(place[chosen], i, 0.03 * len(place))),
+                    (place[filter_], self.margin_[filter_]),
+                    xytext=(0, 6),
                     textcoords="offset points",
                     ha="center",
                     fontsize="small",
@@ -187,9 +194,3 @@ class FilterMarginDisplay:
             layer=layer,
             name=name,
         ).plot(ax, **kwargs)
-
-
-def _level(places, i, width):
-    """Return the line on which the i-th number is written, so that none covers an earlier neighbour."""
-    taken = {_level(places, j, width) for j in range(i) if abs(places[j] - places[i]) < width}
-    return next(level for level in range(i + 1) if level not in taken)

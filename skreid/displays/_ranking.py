@@ -103,7 +103,7 @@ class RankingDisplay:
         lefts = np.arange(n_columns) * (width + GAP) + 3 * GAP * (np.arange(n_columns) > 0)
         tops = np.arange(n_probes) * (1 + TEXT + 2 * GAP)
         extent = lefts[-1] + width, tops[-1] + 1 + TEXT
-        self.ax_ = single_axes(ax, "RankingDisplay", figsize=(1.4 * extent[0] + 1.3, 1.4 * extent[1] + 0.4))
+        self.ax_ = single_axes(ax, "RankingDisplay", figsize=(1.4 * extent[0] + 1.8, 1.4 * extent[1] + 0.4))
         self.figure_ = self.ax_.figure
         self.images_, self.frames_, self.texts_ = [], [], []
         for row, top in enumerate(tops):

@@ -5,6 +5,8 @@ It tells whether training was long enough, and which epoch the descriptors come 
 
 import math
 
+import numpy as np
+
 from skreid.displays._common import BLUE, ORANGE, fitted_part, grid_of_axes, style
 
 _PANELS = (("loss", "Cross-entropy loss"), ("accuracy", "Accuracy"))
@@ -86,7 +88,8 @@ class TrainingCurveDisplay:
                 default |= {"linestyle": dashes, "marker": marker if len(epochs) <= 30 else None, "markersize": 4}
                 (self.lines_[f"{side}_{figure}"],) = panel.plot(epochs, values, **style(default, kwargs))
             self._mark_best(panel, best_kwargs)
-            self._frame(panel, figure, label, epochs)
+            lines = [line for key, line in self.lines_.items() if key.endswith(figure)]
+            self._frame(panel, figure, label, epochs, lines)
         name = self.name if name is None else name
         if name is not None:
             self.axes_[0].set_title(name, loc="left")
@@ -108,17 +111,17 @@ class TrainingCurveDisplay:
                 self.best_lines_.append(panel.axvline(epoch, **style(default, best_kwargs)))
 
     @staticmethod
-    def _frame(panel, figure, label, epochs):
+    def _frame(panel, figure, label, epochs, lines):
         from matplotlib.ticker import MaxNLocator
 
         panel.set(xlabel="Epoch", ylabel=label)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
         if len(epochs) == 1:
             panel.set_xlim(epochs[0] - 1, epochs[0] + 1)
         if figure == "accuracy":
             panel.set_ylim(-0.02, 1.02)
         else:
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.08 * max(np.nanmax(line.get_ydata()) for line in lines) or 1)
         panel.grid(alpha=0.3)
         panel.legend()
 
