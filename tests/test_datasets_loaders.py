@@ -245,9 +245,7 @@ def test_cuhk03_mat_errors(tmp_path, monkeypatch):
 def test_image_folder_pattern_groups(tmp_path):
     """Identity, camera, subset and further groups come from the pattern, on the path with its folders."""
     root = plant(tmp_path, "train/007/02_5.png", "train/007/01_1.png", "val/anna/01_1.png")
-    data = load_image_folder(
-        root, pattern=r"(?P<subset>\w+)/(?P<identity>\w+)/(?P<camera>\d\d)_(?P<view>\d)\.png$"
-    )
+    data = load_image_folder(root, pattern=r"(?P<subset>\w+)/(?P<identity>\w+)/(?P<camera>\d\d)_(?P<view>\d)\.png$")
     assert data.target.tolist() == ["007", "007", "anna"]
     assert data.cams.tolist() == [1, 2, 1]
     assert data.view.tolist() == [1, 5, 1]
@@ -389,12 +387,8 @@ def test_suspicious_labels(tmp_path):
     assert len(report.suspicious) == 4
 
 
-@pytest.mark.parametrize(
-    ("load", "bad"), [(load_cuhk03, "boxes"), (load_prid2011, "shots"), (load_ilids, "part")]
-)
+@pytest.mark.parametrize(("load", "bad"), [(load_cuhk03, "boxes"), (load_prid2011, "shots"), (load_ilids, "part")])
 def test_unknown_option_is_named(tmp_path, load, bad):
     """An option outside its set is refused in scikit-learn's wording."""
-    with pytest.raises(
-        ValueError, match=rf"The '{bad}' parameter of \w+ must be a str among .* Got 'x' instead\."
-    ):
+    with pytest.raises(ValueError, match=rf"The '{bad}' parameter of \w+ must be a str among .* Got 'x' instead\."):
         load(tmp_path, **{bad: "x"})

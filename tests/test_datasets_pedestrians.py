@@ -71,9 +71,7 @@ def test_random_state_instances():
         generator = kind(5)
         first = make_pedestrians(1, image_size=(16, 8), random_state=generator).images
         assert (first != make_pedestrians(1, image_size=(16, 8), random_state=generator).images).any()
-        np.testing.assert_array_equal(
-            first, make_pedestrians(1, image_size=(16, 8), random_state=kind(5)).images
-        )
+        np.testing.assert_array_equal(first, make_pedestrians(1, image_size=(16, 8), random_state=kind(5)).images)
     fresh = [make_pedestrians(1, image_size=(16, 8)).images for _ in range(2)]
     assert (fresh[0] != fresh[1]).any()
 

@@ -12,8 +12,7 @@ _SOURCE = Source(
     owner="the Multimedia Laboratory of The Chinese University of Hong Kong, on its page 'CUHK Person "
     "Re-identification Datasets' (W. Li, R. Zhao, X. Wang, ACCV 2012)",
     layout="NNNNKKK.png (person 0001-0971, shot 001-004), in 'root' or in 'root/campus'",
-    protocol="487 people for training and 484 as probe and gallery, or 486/485 single-shot, mean of 10 "
-    "random splits",
+    protocol="487 people for training and 484 as probe and gallery, or 486/485 single-shot, mean of 10 random splits",
     expected={"n_images": 3884, "n_identities": 971, "n_cameras": 2},
 )
 
@@ -40,9 +39,7 @@ def load_cuhk01(root, *, check_duplicates=True):
     """
     root = locate(root, _SOURCE, [])
     folder = next((f for f in (root / "campus", root / "CUHK01" / "campus") if f.is_dir()), root)
-    listing = read_names(
-        Listing(), folder, r"(?P<identity>\d{4})(?P<shot>\d{3})\.(png|jpg|bmp)", label=_label
-    )
+    listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shot>\d{3})\.(png|jpg|bmp)", label=_label)
     if listing.paths and len(set(listing.cameras)) < 2:
         raise _SOURCE.missing(f"view {'AB'[1 - listing.cameras[0]]} of any person (a partial copy)", folder)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

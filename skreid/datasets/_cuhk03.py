@@ -21,8 +21,7 @@ _SOURCE = Source(
     "C_PPP_V_II.png (camera "
     "pair, person, view, image), or PPPP_VV.jpg (person, view; views 00-04 camera 1, 05-09 camera 2), or "
     "labeled/ and detected/ with bounding_box_train, query and bounding_box_test of PPPP_cC_I.png",
-    protocol="767 people for training, 700 given as query and gallery (CUHK03-NP); or 1367/100, mean of "
-    "20 splits",
+    protocol="767 people for training, 700 given as query and gallery (CUHK03-NP); or 1367/100, mean of 20 splits",
 )
 _N_IMAGES = {"labeled": 14096, "detected": 14097}
 _NP_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -76,9 +75,7 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
     root = existing_folder(root, _SOURCE)
     expected = {"n_images": _N_IMAGES[boxes], "n_identities": 1467, "n_cameras": 2}
     source = replace(_SOURCE, name=f"CUHK03 ({boxes})", expected=expected)
-    mat = next(
-        (root / nest / "cuhk-03.mat" for nest in _NESTS if (root / nest / "cuhk-03.mat").is_file()), None
-    )
+    mat = next((root / nest / "cuhk-03.mat" for nest in _NESTS if (root / nest / "cuhk-03.mat").is_file()), None)
     if extract_to is not None:
         if mat is None:
             raise source.missing("the file 'cuhk-03.mat' to be extracted", root)

@@ -28,9 +28,7 @@ def extract(mat, boxes, folder):
     with h5py.File(mat, "r") as file:
         absent = [name for name in (boxes, "testsets") if name not in file]
         if absent:
-            raise ValueError(
-                f"{str(mat)!r} holds {sorted(file)} and not {absent}: it is not the file of CUHK03."
-            )
+            raise ValueError(f"{str(mat)!r} holds {sorted(file)} and not {absent}: it is not the file of CUHK03.")
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
             for pair, reference in enumerate(file[boxes][()].ravel(), 1):

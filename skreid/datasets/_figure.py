@@ -144,9 +144,7 @@ def cloth_texture(size, person, at, unit, turn):
         for v in np.arange(top - top % 1, bottom, step):
             draw.rectangle((0, v, width, v + share * step), fill=accent)
     if pattern in ("bars", "checks"):
-        both = (
-            tuple((a + b) // 2 for a, b in zip(base, accent, strict=True)) if pattern == "checks" else accent
-        )
+        both = tuple((a + b) // 2 for a, b in zip(base, accent, strict=True)) if pattern == "checks" else accent
         for u in np.arange(left, right, step):
             draw.rectangle((u, 0, u + 0.35 * step, size[1]), fill=both)
     if pattern in ("dots", "camouflage"):

@@ -244,9 +244,7 @@ def draw_bag(brush, see, person, moment, side, arm, drop):
         brush.draw.line(
             [(u - 0.6 * half, top), hand, (u + 0.6 * half, top)], _darker(colour), max(1, round(0.01 * unit))
         )
-        brush.polygon(
-            [(u - 0.8 * half, top), (u + 0.8 * half, top), (u + half, foot), (u - half, foot)], colour
-        )
+        brush.polygon([(u - 0.8 * half, top), (u + 0.8 * half, top), (u + half, foot), (u - half, foot)], colour)
 
 
 def _backpack(brush, see, person, moment, drop):

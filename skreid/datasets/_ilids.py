@@ -16,16 +16,14 @@ _STILLS = Source(
     name="QMUL i-LIDS",
     owner=f"{_OWNER} (W. Zheng, S. Gong, T. Xiang, BMVC 2009)",
     layout=_LAYOUT,
-    protocol="59 people for training and 60 as probe and gallery, one random image each, mean of 10 "
-    "random splits",
+    protocol="59 people for training and 60 as probe and gallery, one random image each, mean of 10 random splits",
     expected={"n_images": 476, "n_identities": 119},
 )
 _WALKS = Source(
     name="iLIDS-VID",
     owner=f"{_OWNER} (T. Wang et al., ECCV 2014)",
     layout=_LAYOUT,
-    protocol="150 people for training and 150 as probe (camera 1) and gallery (camera 2), mean of 10 "
-    "random splits",
+    protocol="150 people for training and 150 as probe (camera 1) and gallery (camera 2), mean of 10 random splits",
     expected={"n_identities": 300, "n_cameras": 2},
 )
 
@@ -52,8 +50,7 @@ def load_ilids(root, *, part="images", check_duplicates=True):
     """
     if part not in ("images", "sequences"):
         raise ValueError(
-            f"The 'part' parameter of load_ilids must be a str among {{'images', 'sequences'}}. Got "
-            f"{part!r} instead."
+            f"The 'part' parameter of load_ilids must be a str among {{'images', 'sequences'}}. Got {part!r} instead."
         )
     root = existing_folder(root, _STILLS)
     nests = [root, *(root / name for name in ("i-LIDS-VID", "iLIDS-VID", "i-LIDS_Pedestrian"))]

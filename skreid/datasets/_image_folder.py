@@ -74,9 +74,7 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
             )
         taken = sorted(_TAKEN & set(pattern.groupindex))
         if taken:
-            raise ValueError(
-                f"The groups {taken} of the pattern have names that the result needs: choose others."
-            )
+            raise ValueError(f"The groups {taken} of the pattern have names that the result needs: choose others.")
     if camera is not None and (pattern is None or "camera" not in pattern.groupindex):
         raise ValueError("The 'camera' parameter of load_image_folder needs a group 'camera' in 'pattern'.")
     folder = existing_folder(root)

@@ -26,9 +26,7 @@ class Source:
 
     def missing(self, what, where):
         """Return the error that says what was looked for, where, and where to get the set."""
-        message = (
-            f"{self.name}: {what} was looked for in {str(where)!r} and not found. Expected: {self.layout}."
-        )
+        message = f"{self.name}: {what} was looked for in {str(where)!r} and not found. Expected: {self.layout}."
         if self.owner:  # one's own images have none
             message += f" The set is distributed by {self.owner}; unpack it and pass its folder as 'root'."
         return FileNotFoundError(message)
@@ -62,9 +60,7 @@ def existing_folder(root, source=None):
         return folder
     problem = "is a file, not a folder" if folder.exists() else "does not exist"
     if source is None:
-        raise FileNotFoundError(
-            f"The folder {str(folder)!r} {problem}. Pass the folder that holds the images."
-        )
+        raise FileNotFoundError(f"The folder {str(folder)!r} {problem}. Pass the folder that holds the images.")
     raise source.missing(f"its folder ('root' {problem})", folder)
 
 

@@ -43,9 +43,7 @@ def load_market1501(root, *, check_duplicates=True):
     ------
     %(raises)s
     """
-    folder = locate(
-        root, _SOURCE, list(_FOLDERS.values()), ("Market-1501-v15.09.15", "Market-1501", "market1501")
-    )
+    folder = locate(root, _SOURCE, list(_FOLDERS.values()), ("Market-1501-v15.09.15", "Market-1501", "market1501"))
     listing = Listing()
     for subset, name in _FOLDERS.items():
         before = len(listing.paths)

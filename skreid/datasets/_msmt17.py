@@ -51,9 +51,7 @@ def load_msmt17(root, *, check_duplicates=True):
     folder = locate(root, _SOURCE, needed, ("MSMT17_V1", "MSMT17_V2", "MSMT17", "msmt17"))
     halves = next((h for h in _HALVES if all((folder / name).is_dir() for name in h)), None)
     if halves is None:
-        raise _SOURCE.missing(
-            "the folders 'train' and 'test' (or 'mask_train_v2' and 'mask_test_v2')", folder
-        )
+        raise _SOURCE.missing("the folders 'train' and 'test' (or 'mask_train_v2' and 'mask_test_v2')", folder)
     listing, absent, there = Listing(), [], {name: set(scan(folder / name)) for name in halves}
     listed = {name: set() for name in halves}
     for subset, half in _LISTS.items():
@@ -68,9 +66,7 @@ def load_msmt17(root, *, check_duplicates=True):
                 listing.add(folder / halves[half] / name, identity, int(match[1]), subset)
             listed[halves[half]].add(name)
     if absent:
-        raise _SOURCE.missing(
-            f"{len(absent)} listed image(s), the first {absent[0]!r} (a partial copy)", folder
-        )
+        raise _SOURCE.missing(f"{len(absent)} listed image(s), the first {absent[0]!r} (a partial copy)", folder)
     for name in halves:  # on disk, but in no list
         listing.unmatched += [f"{name}/{image}" for image in sorted(there[name] - listed[name])]
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

@@ -142,8 +142,7 @@ def make_pedestrians(
 def _check_count(name, value):
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(
-            f"The '{name}' parameter of make_pedestrians must be an int in the range [1, inf). "
-            f"Got {value!r} instead."
+            f"The '{name}' parameter of make_pedestrians must be an int in the range [1, inf). Got {value!r} instead."
         )
 
 
@@ -164,11 +163,7 @@ def _check_size(image_size):
 def _seed(random_state):
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    if (
-        isinstance(random_state, numbers.Integral)
-        and not isinstance(random_state, bool)
-        and random_state >= 0
-    ):
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool) and random_state >= 0:
         return int(random_state)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))

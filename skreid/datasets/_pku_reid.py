@@ -10,8 +10,7 @@ from skreid.datasets._report import bundle
 
 _SOURCE = Source(
     name="PKU-Reid",
-    owner="its authors (L. Ma et al., 2016) at Peking University, as the repository PKU-Reid-Dataset of "
-    "Liqian Ma",
+    owner="its authors (L. Ma et al., 2016) at Peking University, as the repository PKU-Reid-Dataset of Liqian Ma",
     layout="PPP_CC_VV.png (person, camera, direction) in 'root' or 'root/PKUv1a_128x48', or PPP/CC_V.png",
     protocol="half of the people for training, the other half as probe and gallery, mean of 10 random splits",
     expected={"n_images": 1824, "n_identities": 114, "n_cameras": 2},
@@ -43,7 +42,5 @@ def load_pku_reid(root, *, check_duplicates=True):
     pattern = r"(?P<identity>\d+)[_/](?P<camera>\d+)_(?P<views>\d+)\.(png|jpg|bmp)"
     listing = read_names(Listing(), folder, pattern, recursive=True)
     if listing.paths and len(set(listing.cameras)) < 2:
-        raise _SOURCE.missing(
-            f"any image of a camera other than {listing.cameras[0]!r} (a partial copy)", folder
-        )
+        raise _SOURCE.missing(f"any image of a camera other than {listing.cameras[0]!r} (a partial copy)", folder)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

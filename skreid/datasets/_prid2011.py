@@ -11,8 +11,7 @@ from skreid.datasets._report import bundle
 
 _SOURCE = Source(
     name="PRID 2011",
-    owner="the Institute of Computer Graphics and Vision, Graz University of Technology (M. Hirzer et "
-    "al., SCIA 2011)",
+    owner="the Institute of Computer Graphics and Vision, Graz University of Technology (M. Hirzer et al., SCIA 2011)",
     layout="single_shot/cam_a/person_NNNN.png and multi_shot/cam_a/person_NNNN/NNNN.png, likewise cam_b",
     protocol="100 of the 200 shared people for training; the other 100 of cam_a as probes against the "
     "other 649 of cam_b",
@@ -47,8 +46,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     """
     if shots not in ("single", "multi"):
         raise ValueError(
-            f"The 'shots' parameter of load_prid2011 must be a str among {{'single', 'multi'}}. Got "
-            f"{shots!r} instead."
+            f"The 'shots' parameter of load_prid2011 must be a str among {{'single', 'multi'}}. Got {shots!r} instead."
         )
     part = f"{shots}_shot"
     folder = locate(root, _SOURCE, [f"{part}/cam_a", f"{part}/cam_b"], ("prid_2011", "prid2011", "PRID2011"))
@@ -66,9 +64,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
         )
         if camera not in listing.cameras:
             raise _SOURCE.missing(f"any person_NNNN in '{part}/{name}'", inner)
-    return bundle(
-        listing, replace(_SOURCE, expected=_EXPECTED[shots]), folder, check_duplicates=check_duplicates
-    )
+    return bundle(listing, replace(_SOURCE, expected=_EXPECTED[shots]), folder, check_duplicates=check_duplicates)
 
 
 def _label(groups, camera):

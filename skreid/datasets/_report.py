@@ -32,9 +32,7 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
     for name, values in listing.extras.items():
         data[name] = as_labels(values)
     data.update(more)
-    data.report = inspect(
-        data, listing, check_duplicates=check_duplicates, junk=junk, expected=source.expected
-    )
+    data.report = inspect(data, listing, check_duplicates=check_duplicates, junk=junk, expected=source.expected)
     data.protocol = source.protocol
     data.DESCR = describe(data, source)
     if listing.unmatched:
@@ -126,9 +124,7 @@ def _sentences(report):
     note(report.duplicates_within, "group(s) of byte-identical images within an identity (indices)")
     note(report.unmatched, "image file(s) left out, their names do not fit")
     note(report.empty_files, "empty file(s)")
-    note(
-        report.label_variants, "group(s) of identity labels that differ only in case, blanks or leading zeros"
-    )
+    note(report.label_variants, "group(s) of identity labels that differ only in case, blanks or leading zeros")
     note(report.single_image_identities, "identity(ies) with a single image, no pair can be made")
     if report.n_cameras and report.n_cameras > 1:
         note(report.single_camera_identities, "identity(ies) seen by one camera only")
@@ -147,16 +143,12 @@ def describe(data, source):
     if report.n_junk:
         lines.append(f"{report.n_junk} of the images name nobody (junk or distractors) and are kept.")
     if report.subsets:
-        lines.append(
-            "Subsets: " + ", ".join(f"{name} {count}" for name, count in report.subsets.items()) + "."
-        )
+        lines.append("Subsets: " + ", ".join(f"{name} {count}" for name, count in report.subsets.items()) + ".")
     lines += ["", f"Layout: {source.layout}."]
     if source.owner:
         lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]
     lines += ["", "    paths     path of each image", "    target    identity of each image"]
-    lines.append(
-        "    cams      " + ("None: the camera is not told" if data.cams is None else "camera of each image")
-    )
+    lines.append("    cams      " + ("None: the camera is not told" if data.cams is None else "camera of each image"))
     if "subset" in data:
         lines.append("    subset    subset of each image")
     lines.append("    report    what was found: counts, duplicates, suspicious labels")

@@ -101,9 +101,7 @@ def _occlude(canvas, camera, scale, rng):
             rng.uniform(0.74, 0.86) * height,
         )
         draw.rectangle((u - half, top, u + half, height), fill=colour)
-        draw.rectangle(
-            (u - half, top, u + half, top + 0.02 * height), fill=tuple(min(255, c + 40) for c in colour)
-        )
+        draw.rectangle((u - half, top, u + half, top + 0.02 * height), fill=tuple(min(255, c + 40) for c in colour))
     else:  # a pole
         u, half = rng.uniform(0.1, 0.9) * width, 0.02 * height
         draw.rectangle((u - half, 0, u + half, height), fill=colour)
@@ -120,16 +118,14 @@ def develop(image, camera, level, rng):
     pixels = np.asarray(image, dtype=np.float32) / 255
     pixels = pixels @ camera.response.T.astype(np.float32)
     exposure = np.exp(level["exposure"] * rng.normal())
-    pixels = np.power(pixels, camera.gamma.astype(np.float32)) * (255 * exposure * camera.gain).astype(
-        np.float32
-    )
+    pixels = np.power(pixels, camera.gamma.astype(np.float32)) * (255 * exposure * camera.gain).astype(np.float32)
     pixels += camera.offset.astype(np.float32)
     if rng.random() < level["shadow"]:  # of a tree or a house, across the picture
         edge = np.arange(height, dtype=np.float32)[:, None] / height - rng.uniform(0.15, 0.85)
         edge = edge + rng.uniform(-0.6, 0.6) * (np.arange(image.width, dtype=np.float32) / height)
         depth = rng.uniform(0.15, 0.4) * rng.choice((-1, 1))
-        pixels *= (1 - abs(depth) / (1 + np.exp(np.clip(edge * 30 * np.sign(depth), -30, 30))))[
-            ..., None
-        ].astype(np.float32)
+        pixels *= (1 - abs(depth) / (1 + np.exp(np.clip(edge * 30 * np.sign(depth), -30, 30))))[..., None].astype(
+            np.float32
+        )
     pixels += level["noise"] * rng.standard_normal(pixels.shape, dtype=np.float32)
     return np.clip(pixels, 0, 255).astype(np.uint8)

@@ -54,8 +54,7 @@ def build_cameras(seed, n_cameras, canvas_size, level):
                 blur=float(rng.uniform(0.0, 0.006) * level["blur"]),
                 response=mixing,
                 gamma=np.exp(rng.uniform(-0.33, 0.33) * cast + rng.uniform(-0.05, 0.05, 3) * cast),
-                gain=np.exp(np.array([warmth, 0.15 * rng.uniform(-1, 1) * cast, -warmth]))
-                * rng.uniform(0.88, 1.06),
+                gain=np.exp(np.array([warmth, 0.15 * rng.uniform(-1, 1) * cast, -warmth])) * rng.uniform(0.88, 1.06),
                 offset=rng.uniform(0, 16, 3) * cast,
             )
         )
@@ -134,10 +133,7 @@ def _street(draw, rng, width, height, horizon, ground):
 def _cars(draw, rng, width, height, base, count):
     for _ in range(count):
         paint = tuple(
-            int(c)
-            for c in rng.choice(
-                [(190, 190, 192), (40, 40, 44), (150, 30, 34), (40, 60, 110), (230, 230, 228)]
-            )
+            int(c) for c in rng.choice([(190, 190, 192), (40, 40, 44), (150, 30, 34), (40, 60, 110), (230, 230, 228)])
         )
         u, long = rng.uniform(0, width), height * 0.75
         v = base - 0.2 * height
@@ -255,9 +251,7 @@ def _corridor(draw, rng, width, height, horizon, ground):
     for u in np.arange(rng.uniform(0, 0.4) * height, width, 0.95 * height):
         door = _tone(rng, 70, 160, 26)
         draw.rectangle((u, 0.12 * height, u + 0.34 * height, horizon), fill=door)
-        draw.ellipse(
-            (u + 0.29 * height, 0.36 * height, u + 0.31 * height, 0.38 * height), fill=(220, 214, 190)
-        )
+        draw.ellipse((u + 0.29 * height, 0.36 * height, u + 0.31 * height, 0.38 * height), fill=(220, 214, 190))
     floor = _shift(ground, 20)
     draw.rectangle((0, horizon, width, height), fill=floor)
     _slabs(draw, width, height, horizon, floor, 0.16, -14)

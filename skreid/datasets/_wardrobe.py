@@ -160,9 +160,7 @@ def dress(rng):
         lower_accent=_dye(rng, _contrasting(rng, ACCENT_WEIGHTS, lower_name)),
         lower_stripe=lower_stripe,
         tights=rng.random() < 0.35,
-        shoe_colour=_dye(
-            rng, _pick(rng, NAMES, (20, 6, 5, 3, 14, 4, 0, 3, 1, 3, 1, 1, 0, 1, 0, 2, 9, 2, 0, 1, 0))
-        ),
+        shoe_colour=_dye(rng, _pick(rng, NAMES, (20, 6, 5, 3, 14, 4, 0, 3, 1, 3, 1, 1, 0, 1, 0, 2, 9, 2, 0, 1, 0))),
         boots=womanly and rng.random() < 0.2,
         bag=bag,
         bag_colour=_dye(rng, bag_name),
