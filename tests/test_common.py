@@ -1,0 +1,96 @@
+"""scikit-learn's own checks, all of them, on the real code path: each table row becomes a tiny picture."""
+
+import numpy as np
+import pytest
+from networks import narrow
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from skreid import MultiDepthReID
+
+# the checks hand one estimator tables with and without column names; scikit-learn runs them with warnings allowed
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names"),
+    pytest.mark.filterwarnings("ignore:Can.t test estimator MultiDepthReID which requires input"),
+]
+
+
+class TabularReID(MultiDepthReID):
+    """Takes tables, as scikit-learn's checks do: a row is drawn as vertical lines whose greys are its values."""
+
+    def fit(self, X, y, cams=None):
+        """Fit on rows."""
+        return super().fit(self._pictures(X, reset=True), y, cams)
+
+    def transform(self, X):
+        """Describe rows."""
+        describe = MultiDepthReID.transform.__wrapped__  # set_output must see the table, not the pictures
+        return describe(self, self._pictures(X, reset=False))
+
+    def get_feature_names_out(self, input_features=None):
+        """Names, after a look at those of the columns."""
+        _check_feature_names_in(self, input_features, generate_names=False)
+        return super().get_feature_names_out()
+
+    def _pictures(self, X, reset):
+        if not reset:
+            check_is_fitted(self)
+        rows = validate_data(self, X, reset=reset, dtype=np.float64)
+        return np.repeat(1 / (1 + np.exp(-np.clip(rows, -30, 30)))[:, None], 4, axis=1)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = False
+        tags.input_tags.string = False
+        return tags
+
+
+def reid():
+    """Return an estimator small enough for hundreds of fits."""
+    return TabularReID(
+        backbone=narrow,
+        input_size=(8, 8),
+        layers=("low", "high"),
+        blur_size=3,
+        max_epochs=1,
+        device="cpu",
+        random_state=0,
+    )
+
+
+def test_all_common_checks_run_and_pass():
+    """Every check of scikit-learn passes; the one skipped needs SCIPY_ARRAY_API. Their number is watched."""
+    results = check_estimator(reid(), on_fail="warn", on_skip=None)
+    failed = [(result["check_name"], result["exception"]) for result in results if result["status"] == "failed"]
+    assert failed == []
+    assert {result["check_name"] for result in results if result["status"] != "passed"} <= {"check_array_api_input"}
+    assert sum(result["status"] == "passed" for result in results) >= 46
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_param_validation",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_global_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_global_set_output_transform_polars",
+        "check_inplace_ensure_writeable",
+        "check_fit_check_is_fitted",
+        "check_n_features_in",
+    ],
+)
+def test_checks_not_given_to_third_parties(check):
+    """Those that scikit-learn keeps for its own estimators hold as well."""
+    getattr(estimator_checks, check)("TabularReID", reid())
+
+
+def test_the_estimator_on_pictures_passes_what_applies():
+    """With `two_d_array=False`, the checks left are still passed by MultiDepthReID itself."""
+    results = check_estimator(MultiDepthReID(backbone=narrow, max_epochs=1), on_fail="raise", on_skip=None)
+    assert any(result["status"] == "passed" for result in results)
