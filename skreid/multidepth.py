@@ -6,6 +6,7 @@ The steps of the method in their order; the arithmetic of each lives in a module
 import os
 from numbers import Integral, Real
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from skreid.smoothing import compact_maps, smooth_maps
 from skreid.training import TrainingSettings, train
 from skreid.weights import initial_weights
 
+_live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
 BAR_FROM = 1000  # images from which a transform shows a bar
 
 
@@ -517,17 +519,12 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return device
 
     def _reader(self, chosen=False):
-        """Return the live network, built on first use for the device of the moment; it is never pickled."""
-        device = self._resolve_device()
-        live = self.__dict__.get("_live")
+        """Return the live network, built on first use for the device of the moment."""
+        device, live = self._resolve_device(), _live_networks.get(self)
         if live is None or live[0] != device or live[1] is not self.weights_:
             whole = MapReader(self.backbone, self.weights_, self.normalization_, device)
-            live = self._live = (device, self.weights_, whole, whole.choose(self.filters_))
+            live = _live_networks[self] = (device, self.weights_, whole, whole.choose(self.filters_))
         return live[3 if chosen else 2]
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_live"}
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)
