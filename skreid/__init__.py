@@ -5,19 +5,24 @@ from importlib import import_module
 from skreid._version import __version__
 
 _HOME = {
-    "MultiDepthReID": "skreid.multidepth",
-    "rank_gallery": "skreid.ranking",
     "CMCScorer": "skreid.scoring",
+    "MultiDepthReID": "skreid.multidepth",
     "cmc_score": "skreid.scoring",
+    "evaluate": "skreid.evaluation",
+    "evaluation_report": "skreid.report",
+    "rank_gallery": "skreid.ranking",
 }
 _ROOMS = (
     "datasets",
+    "descriptors",
+    "displays",
+    "metric_learning",
     "metrics",
     "model_selection",
+    "protocols",
 )
 
-__all__ = ["CMCScorer", "MultiDepthReID", "__version__", "cmc_score", "datasets", "metrics", "model_selection",
-           "rank_gallery"]  # fmt: skip
+__all__ = sorted(["__version__", *_HOME, *_ROOMS])
 
 
 def __getattr__(name):
