@@ -1,0 +1,411 @@
+"""The Displays: what they draw, by their artists; what they refuse; and that they leave torch alone."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgb
+
+from skreid import cmc_score
+from skreid.displays import (
+    CMCDisplay,
+    FeatureMapDisplay,
+    FilterMarginDisplay,
+    RankingDisplay,
+    TrainingCurveDisplay,
+)
+from skreid.evaluation import evaluate
+from skreid.metrics import cmc_curve
+from skreid.model_selection import IdentityKFold
+from skreid.protocols import TwoViewProtocol
+
+
+def flatten(images):
+    return np.asarray(images).reshape(len(images), -1) / 255.0
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def pixels():
+    return FunctionTransformer(flatten)
+
+
+def drawn_without_overflow(figure):
+    """Draw a figure and return whether every visible text lies within it."""
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    boxes = [
+        text.get_window_extent()
+        for text in figure.findobj(matplotlib.text.Text)
+        if text.get_visible() and text.get_text() and text.axes is not None and text.axes.axison
+    ]
+    return all(
+        box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        for box in boxes
+        if box.width and 0 <= (box.x0 + box.x1) / 2 <= width and 0 <= (box.y0 + box.y1) / 2 <= height
+    )
+
+
+def test_displays_do_not_import_torch_or_matplotlib():
+    """Importing the displays loads neither."""
+    code = "import sys, skreid.displays; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+class TestCMC:
+    def test_line_is_the_mean_and_band_one_deviation(self):
+        """The line is the mean over repeats, the band one standard deviation cut to [0, 1]."""
+        curves = np.array([[0.2, 0.6, 1.0], [0.4, 0.6, 1.0], [0.9, 0.9, 1.0]])
+        display = CMCDisplay(cmc=curves, name="ours").plot()
+        np.testing.assert_allclose(display.line_.get_ydata(), curves.mean(axis=0))
+        np.testing.assert_array_equal(display.line_.get_xdata(), [1, 2, 3])
+        edge = display.band_.get_paths()[0].vertices
+        std = curves.std(axis=0, ddof=1)
+        at_first = edge[edge[:, 0] == 1, 1]
+        np.testing.assert_allclose([at_first.min(), at_first.max()], [0.5 - std[0], 0.5 + std[0]])
+        assert edge[:, 1].max() <= 1
+        assert display.line_.get_label() == "ours (rank-1 = 0.500 ± 0.361, n = 3)"
+        assert display.figure_ is display.ax_.figure
+
+    @pytest.mark.parametrize("band", ["ci", "range", None])
+    def test_other_bands(self, band):
+        """The range holds all repeats; None draws no band; the legend says what a band is."""
+        curves = np.array([[0.2, 0.6], [0.4, 0.7], [0.9, 0.9]])
+        display = CMCDisplay(cmc=curves).plot(band=band)
+        title = display.ax_.get_legend().get_title().get_text()
+        if band is None:
+            assert display.band_ is None
+            assert title == ""
+        elif band == "range":
+            at_first = display.band_.get_paths()[0].vertices
+            np.testing.assert_allclose([at_first[:, 1].min(), at_first[:, 1].max()], [0.2, 0.9])
+        else:
+            assert "95 %" in title
+
+    def test_several_systems_share_axes_with_their_own_dashes(self, people, pixels):
+        """Two systems on one axes differ in dashes as well as colour, and both are in the legend."""
+        first = CMCDisplay.from_estimator(pixels, people.images, people.target, cams=people.cams, name="a")
+        second = CMCDisplay(cmc=np.linspace(0.5, 1, 12), name="b").plot(first.ax_)
+        assert second.ax_ is first.ax_
+        assert first.line_.get_linestyle() != second.line_.get_linestyle()
+        assert first.line_.get_color() != second.line_.get_color()
+        legend = first.ax_.get_legend()
+        assert len(legend.get_texts()) == 2
+        assert "standard deviation" in legend.get_title().get_text()
+        assert first.ax_.get_xlim()[1] >= 12
+        assert drawn_without_overflow(first.figure_)
+
+    def test_from_predictions_is_the_curve(self):
+        """The curve drawn is cmc_curve's, and max_rank cuts it."""
+        rng = np.random.default_rng(0)
+        arguments = rng.integers(0, 5, 9), np.repeat(np.arange(5), 6), rng.random((9, 30))
+        display = CMCDisplay.from_predictions(*arguments, max_rank=7)
+        np.testing.assert_allclose(display.line_.get_ydata(), cmc_curve(*arguments)[:7])
+        assert display.line_.get_label().startswith("rank-1 = ")
+        assert len(CMCDisplay.from_predictions(*arguments, max_rank=None).line_.get_xdata()) == 30
+
+    def test_from_estimator_is_the_scorer(self, people, pixels):
+        """Rank 1 of the mean curve is cmc_score's, drawn from the same galleries."""
+        display = CMCDisplay.from_estimator(pixels, people.images, people.target, cams=people.cams)
+        score = cmc_score(pixels, people.images, people.target, cams=people.cams)
+        assert display.line_.get_ydata()[0] == pytest.approx(score)
+        assert display.line_.get_label().startswith("FunctionTransformer (")
+
+    def test_from_cv_results_has_a_repeat_a_fold(self, people, pixels):
+        """Each fold gives one curve, whose rank 1 is the fold's score."""
+        cv = cross_validate(
+            pixels, people.images, people.target, cv=IdentityKFold(3), scoring=cmc_score,
+            return_estimator=True, return_indices=True, error_score="raise",
+        )  # fmt: skip
+        display = CMCDisplay.from_cv_results(cv, people.images, people.target)
+        assert len(display.cmc) == 3
+        np.testing.assert_allclose(display.cmc[:, 0], cv["test_score"])
+        with pytest.raises(ValueError, match="return_estimator=True"):
+            CMCDisplay.from_cv_results({"test_score": []}, people.images, people.target)
+        with pytest.raises(ValueError, match="were cross-validated"):
+            CMCDisplay.from_cv_results(cv, people.images[:5], people.target[:5])
+
+    def test_from_evaluation(self, people, pixels):
+        """An evaluation's curves and name are drawn."""
+        result = evaluate(pixels, people, TwoViewProtocol(n_repeats=3), name="pixels")
+        display = CMCDisplay.from_evaluation(result)
+        np.testing.assert_allclose(display.line_.get_ydata(), result.cmc.mean(axis=0)[:20])
+        assert "pixels" in display.line_.get_label()
+
+    def test_arguments_reach_matplotlib(self):
+        """Keyword arguments win over the defaults, short names too."""
+        line = CMCDisplay(cmc=[0.5, 1]).plot(color="k", ls=":").line_
+        assert (line.get_color(), line.get_linestyle()) == ("k", ":")
+        with pytest.raises(TypeError, match="aliases"):
+            CMCDisplay(cmc=[0.5, 1]).plot(ls=":", linestyle="-")
+
+    @pytest.mark.parametrize(
+        ("cmc", "given", "message"),
+        [
+            ([], {}, "n_ranks"),
+            ([0.5], {"band": "sem"}, "'band' parameter of CMCDisplay.plot"),
+            ([0.5], {"max_rank": 0}, "'max_rank' parameter of CMCDisplay.plot"),
+        ],
+    )
+    def test_refusals(self, cmc, given, message):
+        """Empty curves and unknown options are named."""
+        with pytest.raises(ValueError, match=message):
+            CMCDisplay(cmc=cmc).plot(**given)
+
+
+class TestTrainingCurve:
+    def test_curves_are_the_history(self, fitted):
+        """Each line holds one figure of the history, epochs counted from 1, and the best epoch is marked."""
+        display = TrainingCurveDisplay.from_estimator(make_pipeline(fitted))
+        for key, line in display.lines_.items():
+            np.testing.assert_allclose(line.get_ydata(), [record[key] for record in fitted.history_])
+            np.testing.assert_array_equal(line.get_xdata(), [1, 2])
+        best = next(record["epoch"] for record in fitted.history_ if record["best"])
+        assert [line.get_xdata()[0] for line in display.best_lines_] == [best + 1] * 2
+        assert len(display.axes_) == 2
+        assert drawn_without_overflow(display.figure_)
+
+    def test_without_validation_only_training_is_drawn(self):
+        """NaN validation figures give no line and no legend entry."""
+        history = [
+            {"epoch": 0, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": np.nan,
+             "validation_accuracy": np.nan, "best": True}
+        ]  # fmt: skip
+        display = TrainingCurveDisplay.from_history(history, name="ours")
+        assert set(display.lines_) == {"train_loss", "train_accuracy"}
+        assert display.axes_[0].get_title(loc="left") == "ours"
+
+    def test_one_axes_is_divided_and_two_are_taken(self):
+        """`ax` may be one axes of a grid, or two; any other number is refused."""
+        history = [{"epoch": 0, "train_loss": 1.0, "train_accuracy": 0.5}]
+        figure, ax = plt.subplots(1, 3)
+        assert TrainingCurveDisplay.from_history(history, ax=ax[0]).figure_ is figure
+        assert TrainingCurveDisplay.from_history(history, ax=ax[1:]).axes_[1] is ax[2]
+        with pytest.raises(ValueError, match="1 x 2 axes, but 'ax' holds 3"):
+            TrainingCurveDisplay.from_history(history, ax=ax)
+        with pytest.raises(ValueError, match="no place in a grid"):
+            TrainingCurveDisplay.from_history(history, ax=figure.add_axes((0, 0, 1, 1)))
+
+    def test_refusals(self, pixels):
+        """No epochs, incomplete records and unfitted estimators are named."""
+        with pytest.raises(ValueError, match="max_epochs=0"):
+            TrainingCurveDisplay.from_history([])
+        with pytest.raises(ValueError, match="lacks 'train_loss'"):
+            TrainingCurveDisplay.from_history([{"epoch": 0}])
+        with pytest.raises(ValueError, match=r"needs a fitted estimator.*'history_'"):
+            TrainingCurveDisplay.from_estimator(pixels)
+
+
+class TestFilterMargin:
+    @pytest.mark.parametrize("sort", [False, True])
+    def test_lines_are_the_distances_and_marks_the_chosen(self, fitted, sort):
+        """The lines hold d_d, d_s and their difference in the order shown; marks sit on the chosen margins."""
+        display = FilterMarginDisplay.from_estimator(fitted, layer="middle", sort=sort)
+        distances = fitted.filter_distances_["middle"]
+        margin = distances["d_different"] - distances["d_same"]
+        np.testing.assert_allclose(display.lines_["d_same"].get_ydata(), distances["d_same"][display.order_])
+        np.testing.assert_allclose(display.lines_["margin"].get_ydata(), margin[display.order_])
+        chosen = fitted.filters_["middle"]
+        np.testing.assert_allclose(display.marks_.get_ydata(), margin[chosen])
+        assert display.order_[display.marks_.get_xdata()].tolist() == chosen.tolist()
+        if sort:
+            assert (np.diff(display.lines_["margin"].get_ydata()) <= 0).all()
+        assert display.ax_.get_title() == "middle"
+        texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert texts[-1] == f"chosen: {', '.join(map(str, chosen))}"
+        assert drawn_without_overflow(display.figure_)
+
+    def test_numbers_beside_marks_never_cover_each_other(self):
+        """Of many neighbouring chosen filters, those numbers that would overlap are left to the legend."""
+        rng = np.random.default_rng(0)
+        same = rng.random(512)
+        display = FilterMarginDisplay(d_same=same, d_different=same + rng.random(512), chosen=range(100, 120)).plot()
+        display.figure_.canvas.draw()
+        boxes = [label.get_window_extent() for label in display.labels_]
+        assert boxes
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+        assert display.marks_.get_label().endswith("…")
+
+    def test_default_layer_is_the_last_and_none_may_be_chosen(self, fitted):
+        """Without a layer the last one is drawn; without chosen filters nothing is marked."""
+        assert FilterMarginDisplay.from_estimator(fitted, name="ours").ax_.get_title() == "ours, high"
+        assert FilterMarginDisplay(d_same=[1, 2], d_different=[2, 2]).plot().marks_ is None
+
+    def test_refusals(self, fitted):
+        """Unknown layers, differing lengths, NaN and impossible filters are named."""
+        with pytest.raises(ValueError, match="'conv9' was not explored"):
+            FilterMarginDisplay.from_estimator(fitted, layer="conv9")
+        for arguments, message in (
+            ({"d_same": [1, 2], "d_different": [1]}, "n_filters"),
+            ({"d_same": [1, np.nan], "d_different": [1, 2]}, "not finite"),
+            ({"d_same": [1, 2], "d_different": [1, 2], "chosen": [2]}, "has 2 filters"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                FilterMarginDisplay(**arguments).plot()
+
+
+class TestFeatureMaps:
+    def test_maps_thirds_and_distances(self, people, fitted):
+        """Shown are the chosen filter's smoothed maps; thirds and distances are those of the maps shown."""
+        display = FeatureMapDisplay.from_estimator(fitted, people.images, people.target, query=5, layers="high")
+        (title,) = display.maps
+        chosen = fitted.filters_["high"][0]
+        assert title == f"high\nfilter {chosen}"
+        shown = [np.asarray(image.get_array()) for image in display.images_[title]]
+        places = [5, 6, 8]  # the query, the next image of person 1, the next of another
+        wanted = fitted.feature_maps(people.images[places], "high", smooth=True)["high"][:, chosen]
+        np.testing.assert_allclose(shown, wanted, rtol=1e-4, atol=1e-6)
+        heights = [bar.get_width() for bar in display.bars_[title][0]]
+        np.testing.assert_allclose(heights, [third.mean() for third in np.array_split(shown[0], 3)], rtol=1e-5)
+        np.testing.assert_allclose(
+            display.distances_[title], [np.linalg.norm(shown[0] - other) for other in shown[1:]], rtol=1e-5
+        )
+        assert len({image.get_clim() for image in display.images_[title]}) == 1
+        np.testing.assert_array_equal(display.images_["picture"][0].get_array(), people.images[5])
+
+    def test_all_layers_by_default_and_nothing_overflows(self, people, fitted):
+        """Every layer gets a map and a histogram, and all words fit in."""
+        display = FeatureMapDisplay.from_estimator(fitted, people.images, people.target, rank=1)
+        assert display.axes_.shape == (3, 7)
+        assert drawn_without_overflow(display.figure_)
+
+    def test_other_cameras_come_first(self, people, fitted):
+        """With cameras, the same person is shown in another one."""
+        display = FeatureMapDisplay.from_estimator(
+            fitted, people.images, people.target, query=1, cams=people.cams, layers="high"
+        )
+        np.testing.assert_array_equal(display.images_["picture"][1].get_array(), people.images[2])
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"layers": "conv9"}, "'conv9' was not explored"),
+            ({"rank": 2}, "has 2 chosen filter"),
+            ({"query": 99}, "query=99 is not the place"),
+            ({"same": 8}, "same=8 is not an image of the same person"),
+            ({"different": 1}, "different=1 is not an image of a different person"),
+        ],
+    )
+    def test_refusals(self, people, fitted, given, message):
+        """What cannot be shown is named."""
+        with pytest.raises(ValueError, match=message):
+            FeatureMapDisplay.from_estimator(fitted, people.images, people.target, **given)
+
+    def test_impossible_data_is_refused(self, people, fitted):
+        """No image of the same person, other lengths, or maps of another shape are named."""
+        with pytest.raises(ValueError, match="no image of the same person"):
+            FeatureMapDisplay.from_estimator(fitted, people.images[[0, 4]], people.target[[0, 4]])
+        with pytest.raises(ValueError, match="y has 2 entries"):
+            FeatureMapDisplay.from_estimator(fitted, people.images, people.target[:2])
+        with pytest.raises(ValueError, match="must have shape"):
+            FeatureMapDisplay(pictures=people.images[:3], maps={"a": np.zeros((2, 4, 4))}).plot()
+        with pytest.raises(ValueError, match="must be three"):
+            FeatureMapDisplay(pictures=people.images[:2], maps={"a": np.zeros((3, 4, 4))}).plot()
+        with pytest.raises(ValueError, match="maps is empty"):
+            FeatureMapDisplay(pictures=people.images[:3], maps={}).plot()
+
+
+class TestRanking:
+    def test_order_frames_and_signs(self, people):
+        """The gallery stands by distance; right and wrong differ in sign, colour and dashes."""
+        distances = np.array([[3.0, 1.0, 2.0], [0.5, 0.2, 0.1]])
+        display = RankingDisplay.from_predictions(
+            [0, 1], [0, 1, 2], distances, probes=people.images[:2], gallery=people.images[[2, 6, 10]]
+        )
+        assert [text.get_text() for text in display.texts_[0]] == ["✗ 1.00", "✗ 2.00", "✓ 3.00"]
+        assert [text.get_text() for text in display.texts_[1]] == ["✗ 0.10", "✓ 0.20", "✗ 0.50"]
+        np.testing.assert_array_equal(display.images_[0][1].get_array(), people.images[6])
+        wrong, right = display.frames_[0][0], display.frames_[0][2]
+        assert to_rgb(wrong.get_edgecolor()) != to_rgb(right.get_edgecolor())
+        assert wrong.get_linestyle() != right.get_linestyle()
+        assert [label.get_text() for label in display.ax_.get_yticklabels()] == [
+            "first match\nat rank 3",
+            "first match\nat rank 2",
+        ]
+
+    def test_ties_put_right_matches_last_as_the_figures_do(self, people):
+        """With equal distances the wrong image stands first, as cmc_curve counts it."""
+        display = RankingDisplay.from_predictions(
+            [0], [0, 1], [[1.0, 1.0]], probes=people.images[:1], gallery=people.images[[1, 4]]
+        )
+        assert [text.get_text()[0] for text in display.texts_[0]] == ["✗", "✓"]
+
+    def test_from_estimator_ranks_by_descriptors(self, people, pixels, tmp_path):
+        """Distances are those of the descriptors, and pictures may be files, with labels."""
+        paths = [tmp_path / f"{i}.png" for i in range(3)]
+        for path, image in zip(paths, people.images[[0, 5, 9]], strict=True):
+            Image.fromarray(image).save(path)
+        read = FunctionTransformer(lambda X: flatten([np.asarray(Image.open(path)) for path in X]))
+        display = RankingDisplay.from_estimator(read, paths[:1], paths, labels=["ann"], n_neighbors=2)
+        X = flatten(people.images[[0, 5, 9]])
+        wanted = np.sort(np.linalg.norm(X - X[0], axis=1))[:2]
+        np.testing.assert_allclose(display.distances[0], wanted, atol=1e-6)
+        assert display.texts_[0][0].get_text() == "0.00"
+        assert display.ax_.get_yticklabels()[0].get_text() == "ann"
+        assert drawn_without_overflow(display.figure_)
+
+    def test_same_camera_is_left_out(self, people):
+        """With cameras, a probe's person in its own camera is not shown."""
+        display = RankingDisplay.from_predictions(
+            [0], [0, 0, 1], [[0.0, 2.0, 1.0]], cams_probe=[0], cams_gallery=[0, 1, 0],
+            probes=people.images[:1], gallery=people.images[[0, 2, 4]],
+        )  # fmt: skip
+        assert [text.get_text() for text in display.texts_[0]] == ["✗ 1.00", "✓ 2.00"]
+
+    def test_pictures_keep_their_proportions(self, people):
+        """A square image in a row of upright ones is neither cut nor stretched."""
+        images = [people.images[0], np.zeros((8, 8, 3), dtype=np.uint8), people.images[1]]
+        display = RankingDisplay.from_predictions(None, None, [[1.0, 2.0, 3.0]], probes=images[:1], gallery=images)
+        left, right, bottom, top = display.images_[0][2].get_extent()
+        assert right - left == pytest.approx(abs(top - bottom))
+        assert drawn_without_overflow(display.figure_)
+
+    def test_grey_pil_and_no_match(self, people):
+        """Grey arrays and PIL images are shown; a probe without a match says so."""
+        gallery = [people.images[4][:, :, 0], Image.fromarray(people.images[8])]
+        display = RankingDisplay.from_predictions([0], [1, 2], [[1, 2]], probes=people.images[:1], gallery=gallery)
+        assert display.images_[0][1].get_array().shape == (32, 16, 3)
+        assert "no match" in display.ax_.get_yticklabels()[0].get_text()
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"y_gallery": None}, "y_probe was given without y_gallery"),
+            ({"y_probe": [0, 1]}, "y_probe has 2 entries, but there are 1 images"),
+            ({"cams_probe": [0]}, "cams_probe was given without cams_gallery"),
+            ({"distances": [[1.0]]}, r"distances must have shape \(n_probe, n_gallery\) = \(1, 2\)"),
+            ({"n_neighbors": 0}, "'n_neighbors' parameter of RankingDisplay"),
+            ({"labels": ["a", "b"]}, "labels has 2 entries"),
+            ({"probes": np.zeros((26, 8, 4, 3))}, "1 to 25 probes"),
+            ({"gallery": np.zeros((2, 7))}, "If these are descriptors"),
+            ({"gallery": ["missing.png", "gone.png"]}, r"Image 0 \('missing.png'\) cannot be shown"),
+        ],
+    )
+    def test_refusals(self, people, given, message):
+        """What does not fit together is named."""
+        arguments = {
+            "y_probe": [0], "y_gallery": [0, 1], "distances": [[1.0, 2.0]],
+            "probes": people.images[:1], "gallery": people.images[[1, 4]],
+        }  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            RankingDisplay.from_predictions(**arguments | given)
+
+    def test_descriptors_are_refused_before_describing(self, pixels):
+        """Tables have nothing to show, which is said at once."""
+        with pytest.raises(ValueError, match="pass the images they came from"):
+            RankingDisplay.from_estimator(pixels, np.zeros((1, 5)), np.zeros((2, 5)))
