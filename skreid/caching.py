@@ -1,7 +1,7 @@
 """Results kept between fits: a key of everything that decides them, and the function that makes them.
 
-What is live (images, devices, callbacks) stays out of the key; joblib writes each entry atomically, so that
-two processes racing for one training both run it and either result, being the same, is kept.
+What is live (images, devices, callbacks) stays out of the key; joblib writes each entry to a file of its own and
+renames it, so two processes racing for one result both compute it, and either file, being the same, is kept.
 """
 
 import joblib
@@ -22,9 +22,34 @@ def remember(memory, name, key, compute):
     compute : callable
         Called without arguments when the result is not in the cache; should it raise, nothing is kept.
     """
+    return remember_each(memory, name, key, (None,), lambda _: {None: compute()})[None]
+
+
+def remember_each(memory, name, key, parts, compute):
+    """Return part -> result, computing in one go those that are not in the cache.
+
+    Parameters
+    ----------
+    memory : joblib.Memory
+    name, key
+        As for `remember`; what all parts have in common.
+    parts : sequence of str
+        What the results are kept by.
+    compute : callable
+        ``compute(missing)`` -> dict of part to result, for some of the parts.
+    """
+    if memory.location is None:
+        return compute(tuple(parts))
+    key = joblib.hash((__version__, key), coerce_mmap=True)  # a memory map is the array it holds
     cached = memory.cache(_computed, ignore=["compute"])
-    return cached(name, joblib.hash((__version__, key)), compute)
+    missing = [part for part in parts if not cached.check_call_in_cache(name, key, part, None)]
+    found = compute(tuple(missing)) if missing else {}
+
+    def result(part):  # an entry that was there a moment ago may be gone, or damaged
+        return found[part] if part in found else compute((part,))[part]
+
+    return {part: cached(name, key, part, lambda part=part: result(part)) for part in parts}
 
 
-def _computed(name, digest, compute):
+def _computed(name, key, part, compute):
     return compute()

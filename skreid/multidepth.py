@@ -4,23 +4,27 @@ The steps of the method in their order; the arithmetic of each lives in a module
 """
 
 import os
+import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin, ProgressBar, with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skreid._labels import check_pairs, encode, encode_identities
+from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
-from skreid.backbone import MapReader, check_layers, default_layers, map_shapes, suggest, tap_names
-from skreid.caching import remember
+from skreid.backbone import MapReader, build_backbone, check_layers, default_layers, map_shapes, suggest, tap_names
+from skreid.caching import remember, remember_each
 from skreid.exploring import choose_filters, pair_statistics
 from skreid.images import ImageSource
 from skreid.ranking import rank_gallery
@@ -45,7 +49,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     backbone : str or callable, default="vgg16_bn"
         A torchvision model name ("vgg16" is the paper's; it wants pretrained `weights`), or a callable
         without arguments that returns a `torch.nn.Sequential` whose children's names are the layers to
-        choose from.
+        choose from; of the top level of a module, if the estimator is to be pickled or searched with `n_jobs`.
     weights : str, path-like or None, default=None
         Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), or the path of
         a state dict or safetensors file (whole model or features).
@@ -78,12 +82,15 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     normalize : {"l2"} or None, default=None
         "l2" scales each layer's part of a descriptor to unit length; None leaves maps as they come.
     device : str, default="auto"
-        Where the network runs: a torch device, or "auto" for CUDA where there is one.
+        Where the network runs: a torch device, or "auto" for CUDA where there is one. A fitted estimator that
+        is loaded where its device is missing describes on the CPU, with a warning.
     n_jobs : int or None, default=None
         Threads decoding images, as in joblib.
     memory : str, path-like, joblib.Memory or None, default=None
         Where to cache training and exploring: a search over what comes after training then trains once a
-        fold. Needs an integer `random_state`.
+        fold. Nothing is served from it with ``random_state=None``, nor does training come from it under a
+        callback that watches epochs (any but `sklearn.callback.ProgressBar`). Processes may share it: those
+        that race for one training all run it, and keep the same result.
     random_state : int, RandomState or None, default=None
         Seeds everything.
     verbose : int, default=0
@@ -162,10 +169,13 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "normalize": [StrOptions({"l2"}), None],
         "device": [str],
         "n_jobs": [Integral, None],
-        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "memory": [str, os.PathLike, joblib.Memory, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    _doc_link_module = "skreid"
+    _doc_link_template = "https://skreid.readthedocs.io/en/stable/api/skreid.{estimator_name}.html"
 
     def __init__(
         self,
@@ -237,23 +247,29 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         run = self._start(X, y, cams)
         context = self._init_callback_context(max_subtasks=self.max_epochs)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        task = {"estimator": self, "X": X, "y": y, "metadata": None if cams is None else {"cams": cams}}
+        context.call_on_fit_task_begin(**task)
 
-        def report(weights):  # a callback may ask for the estimator as it would be after this epoch
-            epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(estimator=self, X=X, y=y)
+        def report(history, weights):  # a callback may ask for the estimator as it would be after this epoch
+            epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**task)
             return epoch.call_on_fit_task_end(
-                estimator=self, X=X, y=y, reconstruction_attributes=lambda: self._explore(run, weights())
+                **task, reconstruction_attributes=lambda: self._explore(run, weights()) | {"history_": history}
             )
 
         weights, history = self._train(run, report)
         learned = self._explore(run, weights) | {"history_": history}
         for name, value in learned.items():
             setattr(self, name, value)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=lambda: learned)
+        context.call_on_fit_task_end(**task, reconstruction_attributes=lambda: learned)
         return self
 
     def _start(self, X, y, cams):
         """Check everything that can be checked before hours are spent."""
+        if isinstance(self.backbone, torch.nn.Module):
+            raise ValueError(
+                f"backbone is a {type(self.backbone).__name__}, a network itself, which every fit would train "
+                "further; give a function that builds and returns it."
+            )
         names = tap_names(self.backbone)
         layers = default_layers(names) if self.layers is None else self.layers
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
@@ -262,22 +278,26 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         classes, identities = encode_identities(y, len(images))
         cams = None if cams is None else encode(cams, "cams", len(images))[1]
         check_pairs(identities, cams)
-        channels = {name: shape[0] for name, shape in map_shapes(self.backbone, images.size).items()}
+        shapes = map_shapes(self.backbone, images.size)
+        for layer in (*layers, names[-1]):  # the last one feeds the classifier that trains the network
+            if len(shapes[layer]) != 3:
+                raise ValueError(
+                    f"Layer {layer!r} of backbone {self.backbone!r} turns an image into an array of shape "
+                    f"{shapes[layer]}; expected maps, (n_filters, height, width). Let the backbone end before it."
+                )
         for layer in layers:
-            if self.n_filters > channels[layer]:
+            if self.n_filters > shapes[layer][0]:
                 raise ValueError(
                     f"n_filters={self.n_filters}, but layer {layer!r} of backbone {self.backbone!r} has only "
-                    f"{channels[layer]} filters."
+                    f"{shapes[layer][0]} filters."
                 )
         self._augmentations()
-        memory = check_memory(self.memory)
-        if self.random_state is None:  # never the same twice, so never from a cache
-            memory = check_memory(None)
-        pixels = None if memory.location is None else images.digest()
+        memory = self._memory()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        key = None if memory.location is None else (images.digest(), *self._architecture(seed))
         initial = initial_weights(self.weights, self.backbone)
         device = self._resolve_device()
-        return _Run(images, classes, identities, cams, layers, initial, memory, pixels, seed, device)
+        return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
 
     def _train(self, run, report):
         """Fig. 3, first half: the baseline network learns to tell the training persons apart."""
@@ -296,20 +316,23 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             random_state=run.seed,
         )
         watched = any(not isinstance(callback, ProgressBar) for callback in getattr(self, "_skl_callbacks", ()))
-        memory = check_memory(None) if watched else run.memory  # a callback may stop or look at the training
+        memory = joblib.Memory(None) if watched else run.memory  # a callback may stop or look at the training
         bar = tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose)
 
+        history = []
+
         def on_epoch(record, weights):
+            history.append(record)
             accuracy = record["validation_accuracy"]
             bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
             bar.update()
-            return report(weights)
+            return report(list(history), weights)
 
         with bar:
             return remember(
                 memory,
                 "training",
-                (settings, run.pixels, run.identities, run.device.type),
+                (replace(settings, backbone=None), run.key, run.identities, run.device.type),
                 lambda: train(run.images, run.identities, settings, device=run.device, on_epoch=on_epoch),
             )
 
@@ -317,16 +340,16 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
         normalization = run.initial[1:]
         with self._bar(len(run.images), "Exploring") as bar:
-            statistics = remember(
+            statistics = remember_each(
                 run.memory,
                 "pair statistics",
-                (weights, normalization, self.backbone, run.layers, self.blur_size, run.pixels, run.identities,
-                 run.cams, run.images.size, run.seed, run.device.type),
-                lambda: pair_statistics(
+                (weights, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed, run.device.type),
+                run.layers,
+                lambda layers: pair_statistics(
                     MapReader(self.backbone, weights, normalization, run.device),
                     run.images,
                     run.identities,
-                    layers=run.layers,
+                    layers=layers,
                     blur_size=self.blur_size,
                     cams=run.cams,
                     batch_size=self.batch_size,
@@ -334,8 +357,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     random_state=run.seed,
                     progress=bar.update,
                 ),
-            )  # fmt: skip
-        shapes = map_shapes(self.backbone, run.images.size)
+            )
+        shapes = run.shapes
         return {
             "weights_": weights,
             "normalization_": normalization,
@@ -505,7 +528,22 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 )
         return tuple(self.augment)
 
-    def _resolve_device(self):
+    def _memory(self):
+        """Return where to cache; nowhere without a seed, for no two fits are then the same."""
+        if self.random_state is None:
+            return joblib.Memory(None)
+        if isinstance(self.memory, joblib.Memory):
+            return self.memory
+        return joblib.Memory(None if self.memory is None else os.fspath(self.memory), verbose=0)
+
+    def _architecture(self, seed):
+        """Return what tells one backbone from another: its name, or what a callable builds, whatever its name."""
+        if isinstance(self.backbone, str):
+            return (self.backbone,)
+        network = build_backbone(self.backbone, seed)
+        return repr(network.layers), network.weights()
+
+    def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""
         name = self.device
         if name == "auto":
@@ -514,13 +552,18 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             device = torch.device(name)
         except RuntimeError as error:
             raise ValueError(f"device={name!r} is not a torch device: {error}") from error
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"device={name!r}, but torch finds no CUDA device; use device='auto' or 'cpu'.")
-        return device
+        if _is_there(device):
+            return device
+        kind = "CUDA" if device.type == "cuda" else device.type
+        message = f"device={name!r}, but torch finds no such {kind} device"
+        if not fall_back:
+            raise ValueError(f"{message}; use device='auto' or 'cpu'.")
+        warnings.warn(f"{message}: using the CPU; set_params(device='auto') takes what there is.", stacklevel=4)
+        return torch.device("cpu")
 
     def _reader(self, chosen=False):
         """Return the live network, built on first use for the device of the moment."""
-        device, live = self._resolve_device(), _live_networks.get(self)
+        device, live = self._resolve_device(fall_back=True), _live_networks.get(self)
         if live is None or live[0] != device or live[1] is not self.weights_:
             whole = MapReader(self.backbone, self.weights_, self.normalization_, device)
             live = _live_networks[self] = (device, self.weights_, whole, whole.choose(self.filters_))
@@ -528,6 +571,19 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_skreid_version": __version__}
+
+    def __setstate__(self, state):
+        saved = state.get("_skreid_version")
+        if saved != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was saved by skreid {saved} and is loaded by skreid {__version__}: it "
+                f"may not describe as it did. Fit it again, or use skreid {saved}.",
+                stacklevel=2,
+            )
+        super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -539,6 +595,14 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
+def _is_there(device):
+    """Whether a torch device exists on this machine."""
+    if device.type == "cpu":
+        return True
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return there is not None and device.type == there.type and (device.index or 0) < torch.accelerator.device_count()
+
+
 class _Run(NamedTuple):
     """What one fit works on, checked."""
 
@@ -547,8 +611,9 @@ class _Run(NamedTuple):
     identities: np.ndarray
     cams: np.ndarray | None
     layers: tuple
+    shapes: dict
     initial: tuple
-    memory: object
-    pixels: str | None
+    memory: joblib.Memory
+    key: tuple | None
     seed: int
     device: torch.device
