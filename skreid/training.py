@@ -5,6 +5,7 @@ One pure function, `train`: nothing global is read or changed, so that a run can
 
 import math
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ class TrainingSettings:
     random_state: int
 
 
-def train(source, labels, settings, *, device, on_epoch):
+def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     """Train a backbone to tell identities apart, stopping early, and return its best epoch.
 
     AdamW on the cross-entropy with smoothed labels; the rate rises over the first steps and falls along a
@@ -65,6 +66,8 @@ def train(source, labels, settings, *, device, on_epoch):
     on_epoch : callable
         ``on_epoch(record, weights)`` after each epoch, `weights` being a function that returns the current
         ones; a true result stops the training.
+    checkpoint : Checkpoint, optional
+        Keeps the state after each epoch; training goes on from what it holds.
 
     Returns
     -------
@@ -84,9 +87,15 @@ def train(source, labels, settings, *, device, on_epoch):
     n_steps = max(1, min(-(-len(kept) // settings.batch_size), len(kept) // 2))  # no batch of one image
     optimizer, schedule = build_optimizer(model, settings, n_steps * settings.max_epochs)
     data = TrainingData(source, labels, device)
-    history, stopping = [], EarlyStopping(settings.n_iter_no_change)
-    for epoch in range(settings.max_epochs):
-        started = time.perf_counter()
+    history, stopping, finished = [], EarlyStopping(settings.n_iter_no_change), False
+    stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
+    saved = checkpoint.load(device) if checkpoint else None
+    if saved:
+        history, finished = saved["history"], saved["finished"]
+        for name, part in stateful.items():
+            part.load_state_dict(saved[name])
+    while len(history) < settings.max_epochs and not finished:
+        epoch, started = len(history), time.perf_counter()
         generator = epoch_generator(settings.random_state, epoch)
         order = kept[torch.randperm(len(kept), generator=generator).numpy()]
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[-1]["lr"]}
@@ -98,21 +107,27 @@ def train(source, labels, settings, *, device, on_epoch):
         )
         record["seconds"] = time.perf_counter() - started
         if not math.isfinite(record["train_loss"]):
-            if not history:
-                raise FloatingPointError(
-                    "The training loss is not finite in the first epoch: lower learning_rate "
-                    f"(now {settings.learning_rate:g})."
-                )
+            _diverged(epoch, settings)
             break
         history.append(record)
         stopping.update(record, model.network)
-        if on_epoch(record, model.network.weights) or stopping.done:
-            break
+        finished = bool(on_epoch(record, model.network.weights)) or stopping.done
+        if checkpoint:
+            states = {name: part.state_dict() for name, part in stateful.items()}
+            checkpoint.save(epoch, states | {"history": history, "finished": finished})
     if not history:  # no training asked for
         return model.network.weights(), history
     for record in history:
         record["best"] = record["epoch"] == stopping.epoch
     return stopping.weights, history
+
+
+def _diverged(epoch, settings):
+    """Say that the loss is not finite: an error at once, a warning when there are epochs to return."""
+    advice = f"The training loss is not finite in epoch {epoch}: lower learning_rate (now {settings.learning_rate:g})."
+    if epoch == 0:
+        raise FloatingPointError(advice)
+    warnings.warn(f"{advice} The best epoch before it is kept.", stacklevel=3)
 
 
 class Classifier(nn.Module):
@@ -243,6 +258,16 @@ class EarlyStopping:
     def done(self):
         """Whether for `patience` epochs neither accuracy rose nor loss fell."""
         return self.stalled >= self.patience
+
+    def state_dict(self):
+        """Return the state as tensors and plain values."""
+        weights = {name: torch.from_numpy(value) for name, value in (self.weights or {}).items()}
+        return vars(self) | {"weights": weights}
+
+    def load_state_dict(self, state):
+        """Take over a state that `state_dict` gave."""
+        weights = {name: tensor.numpy(force=True) for name, tensor in state["weights"].items()}
+        vars(self).update(state | {"weights": weights})
 
     def update(self, record, network):
         """Take in the record of an epoch and, if it is the best so far, the network's weights."""
