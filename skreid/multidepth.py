@@ -11,6 +11,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import joblib
+import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
@@ -91,6 +92,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         fold. Nothing is served from it with ``random_state=None``, nor does training come from it under a
         callback that watches epochs (any but `sklearn.callback.ProgressBar`). Processes may share it: those
         that race for one training all run it, and keep the same result.
+    checkpoint : str, path-like or None, default=None
+        Folder where training keeps its state after each epoch. After an interruption of any kind, the same call
+        to `fit` goes on from the last one and ends with the same weights; a state of other data or settings is
+        refused. Needs an integer `random_state`.
     random_state : int, RandomState or None, default=None
         Seeds everything.
     verbose : int, default=0
@@ -170,6 +175,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "device": [str],
         "n_jobs": [Integral, None],
         "memory": [str, os.PathLike, joblib.Memory, None],
+        "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -197,6 +203,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         device="auto",
         n_jobs=None,
         memory=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -217,6 +224,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.device = device
         self.n_jobs = n_jobs
         self.memory = memory
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -333,8 +341,23 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 memory,
                 "training",
                 (replace(settings, backbone=None), run.key, run.identities, run.device.type),
-                lambda: train(run.images, run.identities, settings, device=run.device, on_epoch=on_epoch),
+                lambda: train(
+                    run.images,
+                    run.identities,
+                    settings,
+                    device=run.device,
+                    on_epoch=on_epoch,
+                    checkpoint=self._checkpoint(run, settings),
+                ),
             )
+
+    def _checkpoint(self, run, settings):
+        """Return where training keeps its state, with a digest of everything that decides it."""
+        if self.checkpoint is None:
+            return None
+        parts = {field.name: getattr(settings, field.name) for field in fields(settings)}
+        parts |= {"X": run.pixels, "y": run.identities, "device": run.device.type}
+        return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
 
     def _explore(self, run, weights):
         """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""

@@ -245,3 +245,36 @@ def test_a_callable_backbone_needs_no_layers(people):
     """The deepest taps are chosen by default."""
     reid = MultiDepthReID(backbone=narrow, input_size=(32, 16), max_epochs=0, random_state=0, device="cpu")
     assert reid.fit(people.images, people.target).layers_ == ("conv3", "norm3", "high")
+
+
+def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tmp_path):
+    """The same call goes on; other pictures or settings are named."""
+    settings |= {"checkpoint": tmp_path, "max_epochs": 3}
+    expected = MultiDepthReID(**settings | {"checkpoint": None}).fit(people.images, people.target)
+
+    class Stopped(Exception):
+        pass
+
+    class Interrupting:
+        """A callback that fails after the second epoch."""
+
+        def setup(self, estimator, context): ...
+
+        def teardown(self, estimator, context): ...
+
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "epoch" and context.task_id == 1:
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        MultiDepthReID(**settings).set_callbacks(Interrupting()).fit(people.images, people.target)
+    resumed = MultiDepthReID(**settings).fit(people.images, people.target)
+    np.testing.assert_array_equal(resumed.transform(people.images), expected.transform(people.images))
+    with pytest.raises(ValueError, match="another training: X differ"):
+        MultiDepthReID(**settings).fit(people.images[:, ::-1], people.target)
+    with pytest.raises(ValueError, match="another training: batch_size, learning_rate differ"):
+        MultiDepthReID(**settings | {"batch_size": 4, "learning_rate": 0.1}).fit(people.images, people.target)
+    with pytest.raises(ValueError, match="checkpoint needs random_state"):
+        MultiDepthReID(**settings | {"random_state": None}).fit(people.images, people.target)
