@@ -4,12 +4,14 @@ A last step with a method `pairwise_distances` (a learned metric) decides the di
 Euclidean. Everything streams over blocks of probes, so that memory is one block by one gallery.
 """
 
+from copy import copy
 from functools import partial
+from inspect import signature
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skreid.metrics import distance_blocks
 
@@ -43,7 +45,7 @@ def describe(estimator, X):
     return np.asarray(transformer.transform(X))
 
 
-def gallery_distances(estimator, probes, gallery):
+def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
     """Return the distances between descriptors, computed when asked for.
 
     Parameters
@@ -52,6 +54,8 @@ def gallery_distances(estimator, probes, gallery):
     probes : ndarray of shape (n_probes, n_features)
     gallery : ndarray of shape (n_gallery, n_features)
         Descriptors, as given by `describe`.
+    cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
+        Cameras, for a metric whose `pairwise_distances` takes them; any other does without.
 
     Returns
     -------
@@ -63,16 +67,20 @@ def gallery_distances(estimator, probes, gallery):
     metric = _split(estimator)[1]
     if metric is None:
         return distance_blocks(probes, gallery)
-    rows, places = _distinct(gallery)
+    if not takes_cams(metric):
+        cams_probe = cams_gallery = None
+    measure = Learned(metric, gallery, cams_gallery)
 
     def distances(start, stop):
-        block = _learned(metric, rows, probes[start:stop], slice(None))
-        return block if places is None else block[:, places]
+        block = measure(probes[start:stop], slice(None), None if cams_probe is None else cams_probe[start:stop])
+        return block if measure.places is None else block[:, measure.places]
 
     return distances
 
 
-def rank_gallery(estimator, probes, gallery, n_neighbors=5, return_distance=True):
+def rank_gallery(
+    estimator, probes, gallery, n_neighbors=5, return_distance=True, *, cams_probe=None, cams_gallery=None
+):
     """Rank a gallery for each probe, nearest first.
 
     Parameters
@@ -87,6 +95,8 @@ def rank_gallery(estimator, probes, gallery, n_neighbors=5, return_distance=True
     n_neighbors : int, default=5
         Length of each ranking.
     return_distance : bool, default=True
+    cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
+        Cameras, for a metric whose `pairwise_distances` takes them, such as `skreid.metric_learning.CVDCA`.
 
     Returns
     -------
@@ -98,7 +108,8 @@ def rank_gallery(estimator, probes, gallery, n_neighbors=5, return_distance=True
     Raises
     ------
     ValueError
-        If `n_neighbors` exceeds the gallery, or the numbers of features differ.
+        If `n_neighbors` exceeds the gallery, the numbers of features differ, or cameras are given that the
+        metric does not take.
 
     Examples
     --------
@@ -111,16 +122,25 @@ def rank_gallery(estimator, probes, gallery, n_neighbors=5, return_distance=True
     array([[1, 0]])
     """
     check_is_fitted(estimator)
+    metric = _split(estimator)[1]
+    if not (cams_probe is None and cams_gallery is None or takes_cams(metric)):
+        named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
+        raise ValueError(f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out.")
     probes, gallery = describe(estimator, probes), describe(estimator, gallery)
     if not 1 <= n_neighbors <= len(gallery):
         raise ValueError(
             f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
         )
-    distances, indices = nearest(_split(estimator)[1], probes, gallery, n_neighbors)
+    distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     return (distances, indices) if return_distance else indices
 
 
-def nearest(metric, probes, gallery, n_neighbors):
+def takes_cams(metric):
+    """Whether a metric's `pairwise_distances` has a use for cameras."""
+    return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
+
+
+def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=None):
     """Find the nearest gallery descriptors of each probe, tile by tile.
 
     Parameters
@@ -128,6 +148,8 @@ def nearest(metric, probes, gallery, n_neighbors):
     metric : object with `pairwise_distances`, or None for the Euclidean distance
     probes, gallery : ndarray of shape (n, n_features)
     n_neighbors : int
+    cams_probe, cams_gallery : array-like of shape (n,), optional
+        Only for a metric that takes them.
 
     Returns
     -------
@@ -135,18 +157,17 @@ def nearest(metric, probes, gallery, n_neighbors):
         Nearest first, equal distances in the gallery's order.
     """
     _check_widths(probes, gallery)
-    rows, places = _distinct(gallery)
-    measure = Euclidean(rows) if metric is None else partial(_learned, metric, rows)
-    kept = min(n_neighbors, len(rows))
-    found = [
-        _nearest_rows(measure, probes[start : start + BLOCK_PROBES], len(rows), kept)
-        for start in range(0, len(probes), BLOCK_PROBES)
-    ]
+    measure = Euclidean(gallery) if metric is None else Learned(metric, gallery, cams_gallery)
+    found = []
+    for start in range(0, len(probes), BLOCK_PROBES):
+        block = slice(start, start + BLOCK_PROBES)
+        tiles = measure if cams_probe is None else partial(measure, cams=cams_probe[block])
+        found.append(_nearest_rows(tiles, probes[block], len(measure.gallery), min(n_neighbors, len(measure.gallery))))
     distances, indices = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if metric is None:
         np.sqrt(distances, out=distances)
-    if places is not None:
-        distances, indices = _expand(distances, indices, places, n_neighbors)
+    if measure.places is not None:
+        distances, indices = _expand(distances, indices, measure.places, n_neighbors)
     return distances, indices
 
 
@@ -154,7 +175,8 @@ class Euclidean:
     """Squared Euclidean distances to a gallery, in float64, one matrix product a tile."""
 
     def __init__(self, gallery):
-        self.gallery, self.center = gallery, gallery.mean(axis=0, dtype=np.float64)
+        self.gallery, self.places = _distinct(gallery)
+        self.center = self.gallery.mean(axis=0, dtype=np.float64)
 
     def __call__(self, probes, part):
         """Return the squared distances of probes to a part (a slice) of the gallery."""
@@ -162,6 +184,28 @@ class Euclidean:
         squares = np.einsum("ij,ij->i", probes, probes)[:, None] + np.einsum("ij,ij->i", rows, rows)
         squares -= 2 * (probes @ rows.T)
         return np.maximum(squares, 0, out=squares)
+
+
+class Learned:
+    """Distances to a gallery by a metric of its own, which may look at cameras."""
+
+    def __init__(self, metric, gallery, cams):
+        self.metric, self.cams = copy(metric), cams
+        vars(self.metric).pop("feature_names_in_", None)  # descriptors come as arrays, whatever it was fitted on
+        if cams is None:
+            self.gallery, self.places = _distinct(gallery)
+            return
+        check_consistent_length(gallery, cams)
+        names, codes = np.unique(np.asarray(cams), return_inverse=True)
+        rows, self.places = _distinct(np.column_stack([gallery, codes.astype(gallery.dtype)]))
+        self.gallery, self.cams = rows[:, :-1], names[rows[:, -1].astype(int)]
+
+    def __call__(self, probes, part, cams=None):
+        """Return the distances of probes to a part (a slice) of the gallery."""
+        given = {} if cams is None else {"cams_probe": cams}
+        if self.cams is not None:
+            given["cams_gallery"] = self.cams[part]
+        return np.asarray(self.metric.pairwise_distances(probes, self.gallery[part], **given), dtype=np.float64)
 
 
 def _nearest_rows(measure, probes, n_rows, n_neighbors):
@@ -218,10 +262,6 @@ def _expand(distances, indices, places, n_neighbors):
         order = np.lexsort((rows, repeated))[:n_neighbors]
         out[0][probe], out[1][probe] = repeated[order], rows[order]
     return out
-
-
-def _learned(metric, gallery, probes, part):
-    return np.asarray(metric.pairwise_distances(probes, gallery[part]), dtype=np.float64)
 
 
 def _check_widths(probes, gallery):

@@ -38,7 +38,8 @@ class CMCScorer:
     -----
     With one rank and no mAP the score is a float; otherwise a dict such as ``{"rank_1": 0.7, "mAP": 0.6}``,
     which searches take with ``refit="rank_1"``. Camera ids reach the scorer through scikit-learn's metadata
-    routing, e.g. ``cross_validate(..., params={"cams": cams})`` with routing enabled.
+    routing, e.g. ``cross_validate(..., params={"cams": cams})`` with routing enabled; without routing, `params`
+    are for `fit` alone. `sklearn.callback.ScoringMonitor` wants names: ``scoring={"rank_1": cmc_score}``.
 
     Examples
     --------
@@ -76,7 +77,8 @@ class CMCScorer:
         y : array-like of shape (n,)
             Identities.
         cams : array-like of shape (n,), optional
-            Camera of each image; probe and gallery then come from different cameras.
+            Camera of each image; probe and gallery then come from different cameras, and a metric whose
+            `pairwise_distances` takes cameras is told them.
 
         Returns
         -------
@@ -103,14 +105,9 @@ class CMCScorer:
     def _one_round(self, estimator, descriptors, y, cams, seed):
         """Return the figures for one random gallery."""
         probe, gallery = split_probe_gallery(y, cams=cams, n_shots=self.n_shots, random_state=seed)
-        found = ranking_metrics(
-            y[probe],
-            y[gallery],
-            gallery_distances(estimator, descriptors[probe], descriptors[gallery]),
-            cams_probe=None if cams is None else cams[probe],
-            cams_gallery=None if cams is None else cams[gallery],
-            ranks=self.ranks,
-        )
+        seen_by = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
+        distances = gallery_distances(estimator, descriptors[probe], descriptors[gallery], **seen_by)
+        found = ranking_metrics(y[probe], y[gallery], distances, ranks=self.ranks, **seen_by)
         scores = {f"rank_{k}": share for k, share in found.ranks.items()}
         if self.mean_average_precision:
             scores["mAP"] = found.mean_average_precision
