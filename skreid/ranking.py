@@ -123,7 +123,7 @@ def rank_gallery(
     """
     check_is_fitted(estimator)
     metric = _split(estimator)[1]
-    if not (cams_probe is None and cams_gallery is None or takes_cams(metric)):
+    if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
         named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
         raise ValueError(f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out.")
     probes, gallery = describe(estimator, probes), describe(estimator, gallery)
