@@ -5,12 +5,11 @@ The steps of the method in their order; the arithmetic of each lives in a module
 
 import os
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from numbers import Integral, Real
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-import joblib
 import joblib
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
 from skreid.backbone import MapReader, build_backbone, check_layers, default_layers, map_shapes, suggest, tap_names
 from skreid.caching import remember, remember_each
+from skreid.checkpoint import Checkpoint
 from skreid.exploring import choose_filters, pair_statistics
 from skreid.images import ImageSource
 from skreid.ranking import rank_gallery
@@ -302,7 +302,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self._augmentations()
         memory = self._memory()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        key = None if memory.location is None else (images.digest(), *self._architecture(seed))
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
+        keyed = memory.location is not None or self.checkpoint is not None
+        key = (images.digest(), *self._architecture(seed)) if keyed else None
         initial = initial_weights(self.weights, self.backbone)
         device = self._resolve_device()
         return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
@@ -355,8 +358,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Return where training keeps its state, with a digest of everything that decides it."""
         if self.checkpoint is None:
             return None
-        parts = {field.name: getattr(settings, field.name) for field in fields(settings)}
-        parts |= {"X": run.pixels, "y": run.identities, "device": run.device.type}
+        pixels, *architecture = run.key
+        parts = asdict(replace(settings, backbone=None)) | {"backbone": architecture, "weights": settings.initial}
+        parts |= {"X": pixels, "y": run.identities, "device": run.device.type}
+        del parts["initial"]
         return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
 
     def _explore(self, run, weights):
