@@ -45,19 +45,11 @@ def pixels():
 
 
 def drawn_without_overflow(figure):
-    """Draw a figure and return whether every visible text lies within it."""
+    """Draw a figure and return whether all its axes lie within it, with their labels, ticks and legends."""
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
-    boxes = [
-        text.get_window_extent()
-        for text in figure.findobj(matplotlib.text.Text)
-        if text.get_visible() and text.get_text() and text.axes is not None and text.axes.axison
-    ]
-    return all(
-        box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
-        for box in boxes
-        if box.width and 0 <= (box.x0 + box.x1) / 2 <= width and 0 <= (box.y0 + box.y1) / 2 <= height
-    )
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    return all(box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1 for box in boxes)
 
 
 def test_displays_do_not_import_torch_or_matplotlib():
@@ -337,6 +329,14 @@ class TestRanking:
             "first match\nat rank 3",
             "first match\nat rank 2",
         ]
+
+    def test_long_labels_fit(self, people):
+        """A long label and the rank below it are not cut off at the figure's edge."""
+        display = RankingDisplay.from_predictions(
+            [0], [1, 2], [[1.0, 2.0]], probes=people.images[:1], gallery=people.images[4:6],
+            labels=["somebody with quite a long name"],
+        )  # fmt: skip
+        assert drawn_without_overflow(display.figure_)
 
     def test_ties_put_right_matches_last_as_the_figures_do(self, people):
         """With equal distances the wrong image stands first, as cmc_curve counts it."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from skreid.metrics._ids import factorize
 
+BLOCK_NUMBERS = 2**21  # distances looked at together
+
 
 class Nearest(NamedTuple):
     """The first places of some rankings.
@@ -106,9 +108,13 @@ class NearestRecorder:
     def __call__(self, start, stop):
         """Return the distances of probes ``start:stop`` and remember who is nearest."""
         values = self._distances(start, stop) if callable(self._distances) else self._distances[start:stop]
-        same = self._probe[start:stop, None] == self._gallery
-        left_out = None if self._cams is None else same & (self._cams[0][start:stop, None] == self._cams[1])
-        self._found[start] = nearest_images(values, same, left_out, self._n_neighbors)
+        step = max(1, BLOCK_NUMBERS // len(self._gallery))
+        for low in range(start, stop, step):
+            part = slice(low, min(low + step, stop))
+            same = self._probe[part, None] == self._gallery
+            left_out = None if self._cams is None else same & (self._cams[0][part, None] == self._cams[1])
+            block = values[low - start : part.stop - start]
+            self._found[low] = nearest_images(block, same, left_out, self._n_neighbors)
         return values
 
     def nearest(self):
