@@ -3,8 +3,10 @@
 Files are decoded a batch at a time and ahead of their use, so a folder may be larger than memory.
 """
 
+import copy
 import hashlib
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,11 +51,15 @@ class ImageSource:
         Height and width every image is resized to (bilinear, antialiased); None takes the first image's.
     n_jobs : int or None
         Decoding threads, as in joblib.
+    on_error : {"raise", "nan"}
+        Whether an image that cannot be used raises, or is read as black and noted in `unusable`.
 
     Attributes
     ----------
     size : tuple of int
         Height and width of the images as read.
+    unusable : dict of int to str
+        Place -> reason of each unusable image met so far.
 
     Raises
     ------
@@ -61,9 +67,11 @@ class ImageSource:
         If `X` is empty or of no accepted form.
     """
 
-    def __init__(self, X, input_size=None, n_jobs=None):
+    def __init__(self, X, input_size=None, n_jobs=None, on_error="raise"):
         self._images = _as_sequence(X)
         self._threads = effective_n_jobs(n_jobs)
+        self._forgiving = on_error == "nan"
+        self.unusable = {}
         self.size = tuple(input_size) if input_size is not None else _load(self._images[0], 0).shape[:2]
 
     def __len__(self):
@@ -89,9 +97,13 @@ class ImageSource:
         places = range(len(self))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
         if isinstance(self._images, np.ndarray):
             stack = self._images[indices]
-            bad = _first_bad_pixel(stack)
-            if bad is not None:
-                _check_values(stack[bad], places[bad], f"image {places[bad]}")
+            for bad in _bad_pixels(stack):
+                try:
+                    _check_values(stack[bad], places[bad], f"image {places[bad]}")
+                except ImageError as error:
+                    self._note(error)
+                    stack = np.array(stack)  # the caller's own pixels stay
+                    stack[bad] = 0
             return _resize(_to_channels(stack), self.size)  # (n, 3, H, W)
         if self._threads > 1 and len(places) > 1:
             with ThreadPoolExecutor(self._threads) as pool:
@@ -103,7 +115,41 @@ class ImageSource:
         return torch.cat(frames).contiguous(memory_format=torch.channels_last)
 
     def _read_one(self, place):
-        return _resize(_to_channels(_load(self._images[place], place)[None]), self.size)
+        try:
+            return _resize(_to_channels(_load(self._images[place], place)[None]), self.size)
+        except ImageError as error:
+            self._note(error)
+            return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
+
+    def _note(self, error):
+        if not self._forgiving:
+            raise error
+        self.unusable[error.index] = str(error)
+
+    def take(self, places):
+        """Return a source of some of the images only."""
+        chosen = copy.copy(self)
+        chosen._images = (
+            self._images[places] if isinstance(self._images, np.ndarray) else [self._images[i] for i in places]
+        )
+        chosen.unusable = {}
+        return chosen
+
+    def usable(self, consequence):
+        """Read all images once; warn of those that cannot be used and return the places of the others."""
+        for _ in self.batches(256):
+            pass
+        self.warn_unusable(consequence)
+        return np.setdiff1d(np.arange(len(self)), list(self.unusable))
+
+    def warn_unusable(self, consequence):
+        """Warn once of all unusable images met: how many, which, and what becomes of them."""
+        if self.unusable:
+            named = "; ".join(self.unusable[place] for place in sorted(self.unusable))
+            warnings.warn(
+                f"{len(self.unusable)} of {len(self)} images cannot be used and are {consequence}: {named}",
+                stacklevel=4,
+            )
 
     def batches(self, batch_size, order=None):
         """Yield the images, or those of `order`, `batch_size` at a time."""
@@ -214,13 +260,12 @@ def _load(image, index):
     return array
 
 
-def _first_bad_pixel(stack):
-    """Return the place in a float stack of the first image with a value outside [0, 1], or None."""
+def _bad_pixels(stack):
+    """Return the places in a stack of the images with a value outside [0, 1]; uint8 has none."""
     if stack.dtype == np.uint8:
-        return None
+        return ()
     flat = stack.reshape(len(stack), -1)
-    fine = (flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)  # False for NaN as well
-    return None if fine.all() else int(np.argmin(fine))
+    return np.flatnonzero(~((flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)))  # NaN is not within either
 
 
 def _check_values(array, index, name):

@@ -87,6 +87,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         is loaded where its device is missing describes on the CPU, with a warning.
     n_jobs : int or None, default=None
         Threads decoding images, as in joblib.
+    on_error : {"raise", "nan"}, default="raise"
+        What an image that cannot be used does: raise an error that names it; or leave it out of `fit` and get a
+        row of NaN from `transform`, with one warning that lists them all.
     memory : str, path-like, joblib.Memory or None, default=None
         Where to cache training and exploring: a search over what comes after training then trains once a
         fold. Nothing is served from it with ``random_state=None``, nor does training come from it under a
@@ -174,6 +177,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "normalize": [StrOptions({"l2"}), None],
         "device": [str],
         "n_jobs": [Integral, None],
+        "on_error": [StrOptions({"raise", "nan"})],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
@@ -202,6 +206,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         normalize=None,
         device="auto",
         n_jobs=None,
+        on_error="raise",
         memory=None,
         checkpoint=None,
         random_state=None,
@@ -223,6 +228,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.normalize = normalize
         self.device = device
         self.n_jobs = n_jobs
+        self.on_error = on_error
         self.memory = memory
         self.checkpoint = checkpoint
         self.random_state = random_state
@@ -282,9 +288,14 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         layers = default_layers(names) if self.layers is None else self.layers
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
         check_layers(layers, names, self.backbone)
-        images = ImageSource(X, self._frame(), self.n_jobs)
+        images = ImageSource(X, self._frame(), self.n_jobs, self.on_error)
         classes, identities = encode_identities(y, len(images))
         cams = None if cams is None else encode(cams, "cams", len(images))[1]
+        if self.on_error == "nan":
+            usable = images.usable("left out of training")
+            images = images.take(usable)
+            classes, identities = encode_identities(classes[identities[usable]], len(usable))
+            cams = None if cams is None else cams[usable]
         check_pairs(identities, cams)
         shapes = map_shapes(self.backbone, images.size)
         for layer in (*layers, names[-1]):  # the last one feeds the classifier that trains the network
@@ -418,10 +429,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            Naming the first image that cannot be used.
+            Naming the first image that cannot be used, unless `on_error="nan"`.
         """
         check_is_fitted(self)
-        images = ImageSource(X, self.image_shape_, self.n_jobs)
+        images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         reader, done = self._reader(chosen=True), 0
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
@@ -433,6 +444,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 descriptors[done : done + len(batch)] = torch.cat(blocks, dim=1).numpy(force=True)
                 done += len(batch)
                 bar.update(len(batch))
+        descriptors[list(images.unusable)] = np.nan
+        images.warn_unusable("described by NaN")
         return descriptors
 
     def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):

@@ -220,3 +220,20 @@ def test_an_error_survives_pickling():
 
     error = pickle.loads(pickle.dumps(ImageError(3, "image 3 is bad")))
     assert (error.index, str(error)) == (3, "image 3 is bad")
+
+
+def test_unusable_images_can_be_noted_instead(paths, tmp_path):
+    """With `on_error="nan"` they are read as black, each with its reason; the others are untouched."""
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    source = ImageSource([*paths[:2], tmp_path / "bad.png", "nowhere.png"], (12, 8), on_error="nan")
+    found = source.read(slice(None)).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(found[:2], colour[:2])
+    assert found[2:].max() == 0
+    assert list(source.unusable) == [2, 3]
+    assert "could not be read" in source.unusable[2]
+    assert "does not exist" in source.unusable[3]
+    floats = with_nan.copy()
+    source = ImageSource(floats, (12, 8), on_error="nan")
+    assert source.read(slice(None))[3].max() == 0
+    assert list(source.unusable) == [3]
+    assert np.isnan(floats[3]).all()

@@ -278,3 +278,20 @@ def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tm
         MultiDepthReID(**settings | {"batch_size": 4, "learning_rate": 0.1}).fit(people.images, people.target)
     with pytest.raises(ValueError, match="checkpoint needs random_state"):
         MultiDepthReID(**settings | {"random_state": None}).fit(people.images, people.target)
+
+
+def test_one_bad_file_does_not_waste_a_night(people, settings, tmp_path):
+    """With `on_error="nan"` it is left out of training and described by NaN, under one warning."""
+    X = [Image.fromarray(image) for image in people.images]
+    X[3] = tmp_path / "gone.png"
+    reid = MultiDepthReID(**settings, on_error="nan")
+    with pytest.warns(UserWarning, match=r"1 of 32 images cannot be used and are left out of training: image 3 \("):
+        reid.fit(X, people.target)
+    without = np.delete(np.arange(32), 3)
+    expected = MultiDepthReID(**settings).fit(people.images[without], people.target[without])
+    with pytest.warns(UserWarning, match=r"1 of 32 images .* described by NaN: image 3 .*gone.png'\) does not exist"):
+        described = reid.transform(X)
+    assert np.isnan(described[3]).all()
+    np.testing.assert_array_equal(described[without], expected.transform(people.images[without]))
+    with pytest.raises(ImageError, match="image 3"):
+        MultiDepthReID(**settings).fit(X, people.target)
