@@ -6,6 +6,7 @@ from skreid._version import __version__
 
 _HOME = {
     "CMCScorer": "skreid.scoring",
+    "EvaluationResult": "skreid.evaluation",
     "MultiDepthReID": "skreid.multidepth",
     "cmc_score": "skreid.scoring",
     "evaluate": "skreid.evaluation",
@@ -16,10 +17,12 @@ _ROOMS = (
     "datasets",
     "descriptors",
     "displays",
+    "evaluation",
     "metric_learning",
     "metrics",
     "model_selection",
     "protocols",
+    "report",
 )
 
 __all__ = sorted(["__version__", *_HOME, *_ROOMS])
