@@ -339,31 +339,29 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         )
         watched = any(not isinstance(callback, ProgressBar) for callback in getattr(self, "_skl_callbacks", ()))
         memory = joblib.Memory(None) if watched else run.memory  # a callback may stop or look at the training
-        bar = tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose)
 
-        history = []
+        def compute():
+            history = []
 
-        def on_epoch(record, weights):
-            history.append(record)
-            accuracy = record["validation_accuracy"]
-            bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
-            bar.update()
-            return report(list(history), weights)
+            def on_epoch(record, weights):
+                history.append(record)
+                accuracy = record["validation_accuracy"]
+                bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
+                bar.update()
+                return report(list(history), weights)
 
-        with bar:
-            return remember(
-                memory,
-                "training",
-                (replace(settings, backbone=None), run.key, run.identities, run.device.type),
-                lambda: train(
+            with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
+                return train(
                     run.images,
                     run.identities,
                     settings,
                     device=run.device,
                     on_epoch=on_epoch,
                     checkpoint=self._checkpoint(run, settings),
-                ),
-            )
+                )
+
+        key = (replace(settings, backbone=None), run.key, run.identities, run.device.type)
+        return remember(memory, "training", key, compute)
 
     def _checkpoint(self, run, settings):
         """Return where training keeps its state, with a digest of everything that decides it."""
@@ -378,13 +376,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _explore(self, run, weights):
         """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
         normalization = run.initial[1:]
-        with self._bar(len(run.images), "Exploring") as bar:
-            statistics = remember_each(
-                run.memory,
-                "pair statistics",
-                (weights, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed, run.device.type),
-                run.layers,
-                lambda layers: pair_statistics(
+
+        def compute(layers):
+            with self._bar(len(run.images), "Exploring") as bar:
+                return pair_statistics(
                     MapReader(self.backbone, weights, normalization, run.device),
                     run.images,
                     run.identities,
@@ -395,8 +390,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     device=run.device,
                     random_state=run.seed,
                     progress=bar.update,
-                ),
-            )
+                )
+
+        key = (weights, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed, run.device.type)
+        statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
         shapes = run.shapes
         return {
             "weights_": weights,
