@@ -4,19 +4,15 @@ A last step with a method `pairwise_distances` (a learned metric) decides the di
 Euclidean. Everything streams over blocks of probes, so that memory is one block by one gallery.
 """
 
-from copy import copy
-from functools import partial
 from inspect import signature
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from skreid.metrics import distance_blocks
-
-BLOCK_NUMBERS = 2**24  # distances held at once
-BLOCK_PROBES = 1024
+from skreid.distances import distance_blocks
+from skreid.neighbors import EuclideanMeasure, LearnedMeasure, nearest_rows
 
 
 def describe(estimator, X):
@@ -39,8 +35,7 @@ def describe(estimator, X):
     if not hasattr(transformer, "transform"):
         raise TypeError(
             f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
-            "with a "
-            "transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
+            "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
     return np.asarray(transformer.transform(X))
 
@@ -69,11 +64,12 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         return distance_blocks(probes, gallery)
     if not takes_cams(metric):
         cams_probe = cams_gallery = None
-    measure = Learned(metric, gallery, cams_gallery)
+    measure = LearnedMeasure(metric, gallery, cams_gallery)
 
     def distances(start, stop):
-        block = measure(probes[start:stop], slice(None), None if cams_probe is None else cams_probe[start:stop])
-        return block if measure.places is None else block[:, measure.places]
+        cams = None if cams_probe is None else cams_probe[start:stop]
+        block = measure.block(probes[start:stop], cams).bounds(slice(None))
+        return block if measure.n_rows == len(gallery) else block[:, measure.group]
 
     return distances
 
@@ -157,111 +153,8 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
         Nearest first, equal distances in the gallery's order.
     """
     _check_widths(probes, gallery)
-    measure = Euclidean(gallery) if metric is None else Learned(metric, gallery, cams_gallery)
-    found = []
-    for start in range(0, len(probes), BLOCK_PROBES):
-        block = slice(start, start + BLOCK_PROBES)
-        tiles = measure if cams_probe is None else partial(measure, cams=cams_probe[block])
-        found.append(_nearest_rows(tiles, probes[block], len(measure.gallery), min(n_neighbors, len(measure.gallery))))
-    distances, indices = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    if metric is None:
-        np.sqrt(distances, out=distances)
-    if measure.places is not None:
-        distances, indices = _expand(distances, indices, measure.places, n_neighbors)
-    return distances, indices
-
-
-class Euclidean:
-    """Squared Euclidean distances to a gallery, in float64, one matrix product a tile."""
-
-    def __init__(self, gallery):
-        self.gallery, self.places = _distinct(gallery)
-        self.center = self.gallery.mean(axis=0, dtype=np.float64)
-
-    def __call__(self, probes, part):
-        """Return the squared distances of probes to a part (a slice) of the gallery."""
-        probes, rows = probes - self.center, self.gallery[part] - self.center  # less cancellation
-        squares = np.einsum("ij,ij->i", probes, probes)[:, None] + np.einsum("ij,ij->i", rows, rows)
-        squares -= 2 * (probes @ rows.T)
-        return np.maximum(squares, 0, out=squares)
-
-
-class Learned:
-    """Distances to a gallery by a metric of its own, which may look at cameras."""
-
-    def __init__(self, metric, gallery, cams):
-        self.metric, self.cams = copy(metric), cams
-        vars(self.metric).pop("feature_names_in_", None)  # descriptors come as arrays, whatever it was fitted on
-        if cams is None:
-            self.gallery, self.places = _distinct(gallery)
-            return
-        check_consistent_length(gallery, cams)
-        names, codes = np.unique(np.asarray(cams), return_inverse=True)
-        rows, self.places = _distinct(np.column_stack([gallery, codes.astype(gallery.dtype)]))
-        self.gallery, self.cams = rows[:, :-1], names[rows[:, -1].astype(int)]
-
-    def __call__(self, probes, part, cams=None):
-        """Return the distances of probes to a part (a slice) of the gallery."""
-        given = {} if cams is None else {"cams_probe": cams}
-        if self.cams is not None:
-            given["cams_gallery"] = self.cams[part]
-        return np.asarray(self.metric.pairwise_distances(probes, self.gallery[part], **given), dtype=np.float64)
-
-
-def _nearest_rows(measure, probes, n_rows, n_neighbors):
-    """Keep the nearest rows of each probe while passing over the gallery once; ties to the earlier row."""
-    width = max(n_neighbors, BLOCK_NUMBERS // len(probes))
-    best = None
-    for start in range(0, n_rows, width):
-        tile = measure(probes, slice(start, start + width))
-        if best is None:
-            wanted = tile <= np.partition(tile, n_neighbors - 1, axis=1)[:, n_neighbors - 1 :][:, :1]
-        else:
-            wanted = tile < best[0][:, -1:]  # an equal distance further on is no better
-        probe, row = np.nonzero(wanted)
-        found = tile[probe, row]
-        row += start
-        if best is not None:
-            probe = np.concatenate([np.repeat(np.arange(len(probes)), n_neighbors), probe])
-            found, row = np.concatenate([best[0].ravel(), found]), np.concatenate([best[1].ravel(), row])
-        best = _first(probe, found, row, len(probes), n_neighbors)
-    return best
-
-
-def _first(probe, distance, row, n_probes, n_neighbors):
-    """Return the first entries of each probe by distance, then by row, both (n_probes, n_neighbors)."""
-    order = np.lexsort((row, distance, probe))
-    starts = np.searchsorted(probe[order], np.arange(n_probes))
-    chosen = order[starts[:, None] + np.arange(n_neighbors)]
-    return distance[chosen], row[chosen]
-
-
-def _distinct(gallery):
-    """Return the distinct rows, in order of first appearance, and each row's place among them.
-
-    Identical descriptors then share one distance to the last bit; None for the places if all differ.
-    """
-    rows = np.ascontiguousarray(gallery) + 0.0  # no negative zeros
-    keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, places = np.unique(keys, return_index=True, return_inverse=True)
-    if len(first) == len(rows):
-        return gallery, None
-    rank = np.argsort(np.argsort(first))
-    return rows[np.sort(first)], rank[places]
-
-
-def _expand(distances, indices, places, n_neighbors):
-    """Turn rankings of distinct rows into rankings of all gallery rows."""
-    members = np.argsort(places, kind="stable")
-    sizes = np.bincount(places)
-    ends = np.cumsum(sizes)
-    out = np.empty((len(indices), n_neighbors)), np.empty((len(indices), n_neighbors), dtype=np.int64)
-    for probe, (distance, index) in enumerate(zip(distances, indices, strict=True)):
-        rows = np.concatenate([members[ends[i] - sizes[i] : ends[i]] for i in index])
-        repeated = np.repeat(distance, sizes[index])
-        order = np.lexsort((rows, repeated))[:n_neighbors]
-        out[0][probe], out[1][probe] = repeated[order], rows[order]
-    return out
+    measure = EuclideanMeasure(gallery) if metric is None else LearnedMeasure(metric, gallery, cams_gallery)
+    return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
 
 
 def _check_widths(probes, gallery):

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import rank_gallery, ranking
+from skreid import neighbors, rank_gallery, ranking
 from skreid.ranking import gallery_distances
 
 identity = FunctionTransformer().fit([[0.0]])
@@ -41,8 +41,8 @@ def test_rankings_equal_brute_force_with_ties_in_gallery_order(n_gallery, n_prob
     gallery = rng.integers(0, 3, (n_gallery, 2)).astype(float)
     probes = rng.integers(0, 3, (n_probes, 2)).astype(float)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK_NUMBERS", 20)
-        patch.setattr(ranking, "BLOCK_PROBES", 5)
+        patch.setattr(neighbors, "BLOCK_NUMBERS", 20)
+        patch.setattr(neighbors, "BLOCK_PROBES", 5)
         distances, indices = rank_gallery(identity, probes, gallery, n_neighbors=k)
     expected, order = by_brute_force(cdist(probes, gallery), k)
     np.testing.assert_allclose(distances, expected, atol=1e-7)

@@ -5,7 +5,7 @@ Equal gallery descriptors get equal distances to the last bit, which matrix prod
 
 import numpy as np
 
-_TILE = 65536  # gallery rows converted and multiplied at a time
+TILE_NUMBERS = 2**23  # of the gallery, converted and multiplied at a time
 
 
 class DistanceBlocks:
@@ -20,18 +20,17 @@ class DistanceBlocks:
     def __init__(self, X_probe, X_gallery, metric, dtype):
         self.shape = (len(X_probe), len(X_gallery))
         self._probe, self._gallery, self._metric, self._dtype = X_probe, X_gallery, metric, np.dtype(dtype)
-        # distances between centred descriptors are the same numbers, with less cancellation in a^2 + b^2 -
-        # 2ab
-        self._centre = 0.0 if metric == "cosine" else _mean(X_gallery)
-        self._twin, self._original = _twins(X_gallery)
+        # centred descriptors have the same distances, with less cancellation in a^2 + b^2 - 2ab
+        self._centre = 0.0 if metric == "cosine" else centre_of(X_gallery)
+        self._twin, self._original = twins(X_gallery)
 
     def __call__(self, start, stop):
         """Return the distances of probes ``start:stop``, an ndarray of shape (stop - start, n_gallery)."""
         probe = self._prepare(self._probe[start:stop])
         out = np.empty((len(probe), self.shape[1]), dtype=self._dtype)
-        for low in range(0, self.shape[1], _TILE):
-            tile = self._prepare(self._gallery[low : low + _TILE])
-            part = out[:, low : low + _TILE]
+        for rows in tiles(self._gallery):
+            tile = self._prepare(self._gallery[rows])
+            part = out[:, rows]
             np.matmul(probe, tile.T, out=part)
             if self._metric == "cosine":
                 np.subtract(1, part, out=part)
@@ -82,7 +81,8 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     Examples
     --------
     >>> import numpy as np
-    >>> from skreid.metrics import distance_blocks, ranking_metrics
+    >>> from skreid.distances import distance_blocks
+    >>> from skreid.metrics import ranking_metrics
     >>> gallery = np.array([[0.0, 0.0], [3.0, 4.0]])
     >>> blocks = distance_blocks(gallery, gallery)
     >>> blocks(0, 2)
@@ -103,30 +103,63 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
             f"Got {X_probe.shape} and {X_gallery.shape} instead."
         )
     for name, X in (("X_probe", X_probe), ("X_gallery", X_gallery)):
-        for low in range(0, len(X), _TILE):
-            bad = np.flatnonzero(~np.isfinite(X[low : low + _TILE]).all(axis=1))
-            if len(bad):
-                raise ValueError(f"{name} contains NaN or infinity in row {low + bad[0]}: check that image.")
+        check_finite(name, X)
     return DistanceBlocks(X_probe, X_gallery, metric, dtype)
 
 
-def _mean(X):
-    total = np.zeros(X.shape[1])
-    for low in range(0, len(X), _TILE):
-        total += X[low : low + _TILE].sum(axis=0, dtype=np.float64)
-    return total / max(1, len(X))
+def tiles(X, n_rows=None):
+    """Yield slices of the rows of X, or of so many, few enough to be worked on at once."""
+    n_rows, step = len(X) if n_rows is None else n_rows, max(1, TILE_NUMBERS // max(1, X.shape[1]))
+    for low in range(0, n_rows, step):
+        yield slice(low, min(low + step, n_rows))
 
 
-def _twins(X):
-    """Return the rows that repeat an earlier row, and the row each of them repeats."""
+def check_finite(name, X, start=0):
+    """Raise ValueError naming the first row of X with NaN or infinity; rows are counted from `start`."""
+    for rows in tiles(X):
+        bad = np.flatnonzero(~np.isfinite(X[rows]).all(axis=1))
+        if len(bad):
+            raise ValueError(f"{name} contains NaN or infinity in row {start + rows.start + bad[0]}: check that image.")
+
+
+def centre_of(X):
+    """Return a point amid the rows, (n_features,), float64: the mean of 4096 of them, evenly spaced, or of all."""
+    return X[:: max(1, len(X) // 4096)].mean(axis=0, dtype=np.float64) if len(X) else np.zeros(X.shape[1])
+
+
+def twins(X, labels=None):
+    """Find rows that repeat an earlier row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+        Read a tile at a time; 0.0 and -0.0 are equal.
+    labels : ndarray of shape (n,), int, optional
+        Rows are alike only if their labels are equal as well.
+
+    Returns
+    -------
+    twin, original : ndarray of int
+        The places of the rows that repeat an earlier one, ascending, and of the first row like each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.distances import twins
+    >>> twins(np.array([[1.0], [2.0], [1.0], [1.0]]))
+    (array([2, 3]), array([0, 0]))
+    """
     digest = np.empty(len(X), dtype=np.int64)
-    for low in range(0, len(X), _TILE):
-        rows = np.ascontiguousarray(X[low : low + _TILE] + 0)  # + 0 gives -0.0 and 0.0 the same bytes
-        digest[low : low + len(rows)] = [hash(row.tobytes()) for row in rows]
+    for rows in tiles(X):
+        digest[rows] = [hash(row.tobytes()) for row in X[rows] + 0]  # -0.0 + 0 is 0.0
+    if labels is not None:
+        digest ^= labels * np.int64(0x9E3779B97F4A7C1)  # wraps around
     _, first, which = np.unique(digest, return_index=True, return_inverse=True)
     original = first[which]
     twin = np.flatnonzero(original != np.arange(len(X)))
-    same = np.array(
-        [np.array_equal(X[i], X[j]) for i, j in zip(twin, original[twin], strict=True)], dtype=bool
-    )
+    same = np.ones(len(twin), dtype=bool)
+    for some in tiles(X, len(twin)):
+        same[some] = (X[twin[some]] == X[original[twin[some]]]).all(axis=1)
+    if labels is not None:
+        same &= labels[twin] == labels[original[twin]]
     return twin[same], original[twin[same]]
