@@ -1,0 +1,189 @@
+"""scikit-learn's callbacks, and a user's own: epochs are reported, scored and stopped, alone and in a search."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skreid.multidepth
+from skreid import CMCScorer, MultiDepthReID, cmc_score
+from skreid.model_selection import IdentityKFold
+
+
+class Recorder:
+    """Writes down what it is told; stops after some epochs, or raises."""
+
+    def __init__(self, stop_after=None, error=None):
+        self.stop_after, self.error = stop_after, error
+        self.told, self.estimators = [], []
+
+    def setup(self, estimator, context):
+        self.told.append("setup")
+
+    def teardown(self, estimator, context):
+        self.told.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(f"begin {context.task_name} {context.task_id}")
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.told.append(f"end {context.task_name} {context.task_id}")
+        self.estimators.append(fitted_estimator)
+        if self.error is not None:
+            raise self.error
+        return context.task_name == "epoch" and context.task_id + 1 == self.stop_after
+
+
+class Patience:
+    """Stops a training whose loss is low enough: a user's own rule."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        return fitted_estimator.history_[-1]["train_loss"] < 100
+
+
+@pytest.fixture
+def reid(settings):
+    return MultiDepthReID(**(settings | {"max_epochs": 3}))
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Return a list that grows with each training."""
+    original, calls = skreid.multidepth.train, []
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(skreid.multidepth, "train", counted)
+    return calls
+
+
+def search(estimator, **options):
+    settings = {"scoring": cmc_score, "cv": IdentityKFold(2), "error_score": "raise"} | options
+    return GridSearchCV(estimator, {"blur_size": [1, 4]}, **settings)
+
+
+def test_each_epoch_is_a_task(people, reid):
+    """Hooks come in order, and every epoch hands over a whole estimator, with the history so far."""
+    recorder = Recorder()
+    reid.set_callbacks(recorder).fit(people.images, people.target)
+    epochs = [f"{turn} epoch {epoch}" for epoch in range(3) for turn in ("begin", "end")]
+    assert recorder.told == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
+    assert [len(one.history_) for one in recorder.estimators] == [1, 2, 3, 3]
+    described = [one.transform(people.images) for one in recorder.estimators]
+    assert not np.array_equal(described[0], described[1])
+    np.testing.assert_array_equal(described[3], reid.transform(people.images))
+
+
+def test_looking_changes_nothing(people, reid):
+    """The same descriptors with a callback and without."""
+    plain = clone(reid).fit(people.images, people.target).transform(people.images)
+    watched = reid.set_callbacks(Recorder()).fit(people.images, people.target).transform(people.images)
+    np.testing.assert_array_equal(plain, watched)
+
+
+@pytest.mark.parametrize("cams", [False, True], ids=["no cameras", "cameras"])
+def test_scores_of_every_epoch(people, reid, cams):
+    """`ScoringMonitor` logs what the scorer says of each epoch's estimator, across cameras where there are some."""
+    monitor, recorder = ScoringMonitor(scoring={"rank_1": cmc_score}), Recorder()
+    given = {"cams": people.cams} if cams else {}
+    reid.set_callbacks(monitor, recorder).fit(people.images, people.target, **given)
+    logged = [row["rank_1"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert logged == [cmc_score(one, people.images, people.target, **given) for one in recorder.estimators[:3]]
+
+
+def test_several_ranks_of_every_epoch(people, reid):
+    """A scorer of several figures names its own columns."""
+    monitor = ScoringMonitor(scoring=CMCScorer(ranks=(1, 5)))
+    reid.set_callbacks(monitor).fit(people.images, people.target)
+    table = monitor.get_logs().data_as_pandas
+    assert {"rank_1", "rank_5"} <= set(table.columns)
+    assert (table["rank_1"] <= table["rank_5"]).all()
+
+
+def test_scores_of_every_epoch_of_a_search(people, reid, trainings, tmp_path):
+    """2 candidates on 2 folds and the refit: five trainings of three epochs, cache or not, in one log."""
+    monitor = ScoringMonitor(scoring={"rank_1": cmc_score})
+    search(reid.set_params(memory=tmp_path).set_callbacks(monitor)).fit(people.images, people.target)
+    epochs = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(epochs) == 15
+    assert len({row["parent_task_id_path"] for row in epochs}) == 5
+    assert len(trainings) == 5
+
+
+def test_scores_in_a_pipeline(people, reid):
+    """The callback of a step reports from inside a Pipeline."""
+    monitor = ScoringMonitor(scoring={"rank_1": cmc_score})
+    make_pipeline(reid.set_callbacks(monitor), StandardScaler()).fit(people.images, people.target)
+    assert sum(row["task_name"] == "epoch" for row in monitor.get_logs().data) == 3
+
+
+def test_progress_bars(people, reid, capsys):
+    """Alone and on a search, down to the epochs."""
+    pytest.importorskip("rich")
+    reid.set_callbacks(ProgressBar()).fit(people.images, people.target)
+    shown = capsys.readouterr().out
+    assert "MultiDepthReID - fit" in shown
+    assert "100%" in shown
+    reid.set_callbacks()
+    search(reid).set_callbacks(ProgressBar(max_propagation_depth=None)).fit(people.images, people.target)
+    shown = capsys.readouterr().out
+    assert "GridSearchCV - fit" in shown
+    assert shown.count("MultiDepthReID - fit") >= 5
+
+
+def test_a_progress_bar_leaves_the_cache_on(people, reid, trainings, tmp_path, capsys):
+    """It only counts epochs, so a cached training needs none: the bar ends at once."""
+    pytest.importorskip("rich")
+    reid.set_params(memory=tmp_path).set_callbacks(ProgressBar())
+    for _ in range(2):
+        reid.fit(people.images, people.target)
+    assert len(trainings) == 1
+    assert "100%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("callback", [Recorder(stop_after=1), Patience()], ids=["by count", "by loss"])
+def test_a_callback_stops_training(people, reid, callback):
+    """A true answer ends the training after that epoch; the estimator is whole."""
+    reid.set_callbacks(callback).fit(people.images, people.target)
+    assert len(reid.history_) == 1
+    assert reid.history_[0]["best"]
+    assert reid.transform(people.images[:2]).shape == (2, reid.n_features_out_)
+
+
+def test_a_callback_stops_every_training_of_a_search(people, reid):
+    """Clones carry the callback along."""
+    found = search(reid.set_callbacks(Recorder(stop_after=2))).fit(people.images, people.target)
+    assert len(found.best_estimator_.history_) == 2
+
+
+def test_a_stopped_training_is_never_cached(people, reid, trainings, tmp_path):
+    """Nor is a watched one served from the cache: whoever watches sees every epoch."""
+    reid.set_params(memory=tmp_path).set_callbacks(Recorder(stop_after=1)).fit(people.images, people.target)
+    assert len(reid.set_callbacks().fit(people.images, people.target).history_) == 3
+    recorder = Recorder()
+    reid.set_callbacks(recorder).fit(people.images, people.target)
+    assert len(trainings) == 3
+    assert "end epoch 2" in recorder.told
+
+
+def test_an_error_in_a_callback_is_the_fits_error(people, reid):
+    """It comes through as it is, after the callback's own teardown, and leaves nothing fitted."""
+    recorder = Recorder(error=RuntimeError("enough"))
+    with pytest.raises(RuntimeError, match="enough"):
+        reid.set_callbacks(recorder).fit(people.images, people.target)
+    assert recorder.told[-1] == "teardown"
+    assert not hasattr(reid, "weights_")
