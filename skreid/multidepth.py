@@ -614,7 +614,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return super().__getstate__() | {"_skreid_version": __version__}
 
     def __setstate__(self, state):
-        saved = state.get("_skreid_version")
+        saved = state.get("_skreid_version", "of an unknown version")
         if saved != __version__:
             warnings.warn(
                 f"This {type(self).__name__} was saved by skreid {saved} and is loaded by skreid {__version__}: it "

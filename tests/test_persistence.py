@@ -1,0 +1,207 @@
+"""Every way to keep an estimator, loaded in a fresh process without CUDA: the same descriptors, bit for bit."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from networks import narrow
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skreid.multidepth
+from skreid import MultiDepthReID, rank_gallery
+
+LOADER = """
+import pickle, sys, warnings
+from pathlib import Path
+import joblib, numpy as np, skops.io
+folder = Path(sys.argv[1])
+images = np.load(folder / "images.npy")
+warnings.simplefilter("always")
+for path in sorted(folder.glob("*.*")):
+    with warnings.catch_warnings(record=True) as caught:
+        if path.suffix == ".pkl":
+            loaded = pickle.loads(path.read_bytes())
+        elif path.suffix == ".joblib":
+            loaded = joblib.load(path)
+            mapped = joblib.load(path, mmap_mode="r")
+            np.save(folder / f"{path.name}-mapped.out", mapped.transform(images), allow_pickle=False)
+            assert isinstance(next(iter(mapped.weights_.values())), np.memmap)
+            assert joblib.hash(mapped, coerce_mmap=True) == joblib.hash(loaded)
+        elif path.suffix == ".skops":
+            loaded = skops.io.load(path, trusted=["skreid.multidepth.MultiDepthReID"])
+        else:
+            continue
+        digest = joblib.hash(loaded)
+        np.save(folder / f"{path.name}.out", loaded.transform(images), allow_pickle=False)
+        assert joblib.hash(loaded) == digest
+    told = "\\n".join(str(one.message) for one in caught if one.category is UserWarning)
+    (folder / f"{path.name}.txt").write_text(f"{digest}\\n{told}")
+assert "torch" in sys.modules and not sys.modules["torch"].cuda.is_available()
+"""
+
+
+@pytest.fixture(scope="module")
+def small(people):
+    """Fit a small network of torchvision's, as it is before training."""
+    return MultiDepthReID(
+        backbone="squeezenet1_1", layers=("2", "3"), input_size=(48, 32), blur_size=4, max_epochs=0, device="cpu",
+        random_state=0,
+    ).fit(people.images, people.target)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kept(people, fitted, small, tmp_path_factory):
+    """Save by every route, then load all of it in one fresh process that sees no CUDA device."""
+    folder = tmp_path_factory.mktemp("kept")
+    np.save(folder / "images.npy", people.images)
+    (folder / "trained.pkl").write_bytes(pickle.dumps(fitted))
+    (folder / "named.pkl").write_bytes(pickle.dumps(small))
+    (folder / "copied.pkl").write_bytes(pickle.dumps(copy.deepcopy(fitted)))
+    joblib.dump(fitted, folder / "trained.joblib")
+    joblib.dump(small, folder / "named.joblib")
+    skops.io.dump(small, folder / "named.skops")
+    (folder / "cuda.pkl").write_bytes(pickle.dumps(copy.deepcopy(fitted).set_params(device="cuda")))
+    pipeline = make_pipeline(fitted, StandardScaler().fit(fitted.transform(people.images)))
+    (folder / "pipeline.pkl").write_bytes(pickle.dumps(pipeline))
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(skreid.__file__).parents[1])])
+    environment = os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", LOADER, str(folder)], check=True, env=environment, timeout=240)
+    return folder
+
+
+def described(kept, name):
+    return np.load(kept / f"{name}.out.npy")
+
+
+@pytest.mark.parametrize(
+    ("file", "original"),
+    [
+        ("trained.pkl", "fitted"),
+        ("copied.pkl", "fitted"),
+        ("trained.joblib", "fitted"),
+        ("trained.joblib-mapped", "fitted"),
+        ("named.pkl", "small"),
+        ("named.joblib", "small"),
+        ("named.joblib-mapped", "small"),
+        ("named.skops", "small"),
+        ("cuda.pkl", "fitted"),
+    ],
+)
+def test_descriptors_survive_bit_for_bit(people, kept, request, file, original):
+    """Another process gives the numbers of this one."""
+    original = request.getfixturevalue(original)
+    np.testing.assert_array_equal(described(kept, file), original.transform(people.images))
+
+
+@pytest.mark.parametrize("file", ["trained.pkl", "trained.joblib", "named.pkl", "named.joblib", "named.skops"])
+def test_hashes_survive(kept, fitted, small, file):
+    """`joblib.hash` is the same before saving, after loading elsewhere, and after use; nothing was warned of."""
+    digest, told = (kept / f"{file}.txt").read_text().split("\n", 1)
+    assert digest == joblib.hash(fitted if file.startswith("trained") else small)
+    assert told == ""
+
+
+def test_a_pipeline_survives(people, kept, fitted):
+    """Within a Pipeline as well."""
+    rows = fitted.transform(people.images)
+    np.testing.assert_array_equal(described(kept, "pipeline.pkl"), StandardScaler().fit(rows).transform(rows))
+
+
+def test_no_tensor_is_saved(fitted, kept, small, people):
+    """Files hold numpy arrays and plain values, even after the live network was built."""
+    small.transform(people.images[:2])
+    assert b"torch" not in pickle.dumps(small)
+    for file in ("trained.pkl", "trained.joblib", "named.joblib", "named.skops"):
+        assert b"torch" not in (kept / file).read_bytes()
+
+
+def test_skops_needs_to_trust_this_package_alone(small):
+    """Nothing but the estimator's own class is asked for."""
+    assert skops.io.get_untrusted_types(data=skops.io.dumps(small)) == ["skreid.multidepth.MultiDepthReID"]
+
+
+def test_a_missing_device_is_named_and_done_without(people, kept, fitted, monkeypatch):
+    """A CUDA state describes on the CPU with a warning; fitting there is refused; `auto` is quiet."""
+    assert "device='cuda', but torch finds no such CUDA device: using the CPU" in (kept / "cuda.pkl.txt").read_text()
+    monkeypatch.setattr(skreid.multidepth.torch.accelerator, "is_available", lambda: False)
+    loaded = pickle.loads((kept / "cuda.pkl").read_bytes())
+    uses = [
+        lambda: loaded.transform(people.images),
+        lambda: loaded.feature_maps(people.images),
+        lambda: loaded.kneighbors(people.images[:1], people.images),
+        lambda: loaded.score(people.images, people.target),
+    ]
+    for use in uses:
+        with pytest.warns(UserWarning, match=r"using the CPU; set_params\(device='auto'\)"):
+            use()
+    with pytest.raises(ValueError, match="finds no such CUDA device; use device='auto' or 'cpu'"):
+        loaded.fit(people.images, people.target)
+    loaded.set_params(device="cpu")
+    np.testing.assert_array_equal(loaded.transform(people.images), fitted.transform(people.images))
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "mps:7"])
+def test_a_device_that_is_nowhere_is_refused(people, fitted, device):
+    """Before training, whatever kind it is."""
+    with pytest.raises(ValueError, match=f"device='{device}', but torch finds no such"):
+        clone(fitted).set_params(device=device).fit(people.images, people.target)
+
+
+@pytest.mark.parametrize("route", ["pickle", "joblib", "skops"])
+def test_another_version_is_warned_of(small, monkeypatch, tmp_path, route):
+    """The warning names both versions, whatever the route; the same version is silent."""
+
+    def through():
+        if route == "pickle":
+            return pickle.dumps(small), pickle.loads
+        if route == "joblib":
+            joblib.dump(small, tmp_path / "small.joblib")
+            return tmp_path / "small.joblib", joblib.load
+        return skops.io.dumps(small), lambda data: skops.io.loads(data, trusted=["skreid.multidepth.MultiDepthReID"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(skreid.multidepth, "__version__", "0.0.7")
+        saved, load = through()
+    with pytest.warns(UserWarning, match=f"saved by skreid 0.0.7 and is loaded by skreid {skreid.__version__}"):
+        load(saved)
+    saved, load = through()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(saved)
+
+
+def test_a_deep_copy_is_its_own(people, fitted):
+    """Equal in hash and descriptors, and free to change."""
+    other = copy.deepcopy(fitted)
+    assert joblib.hash(other) == joblib.hash(fitted)
+    expected = fitted.transform(people.images)
+    np.testing.assert_array_equal(other.transform(people.images), expected)
+    for weights in other.weights_.values():
+        weights += 1
+    np.testing.assert_array_equal(fitted.transform(people.images), expected)
+
+
+def test_a_clone_is_unfitted_and_hashes_alike(people, fitted):
+    """`clone` keeps parameters only; two clones are one to joblib."""
+    with pytest.raises(NotFittedError):
+        clone(fitted).transform(people.images)
+    assert joblib.hash(clone(fitted)) == joblib.hash(clone(clone(fitted)))
+
+
+def test_a_lambda_works_until_it_is_pickled(people, settings):
+    """Fit and rank with any callable; pickling names what cannot be found by name."""
+    reid = MultiDepthReID(**(settings | {"backbone": lambda: narrow()})).fit(people.images, people.target)
+    assert rank_gallery(reid, people.images[:1], people.images, return_distance=False)[0, 0] == 0
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(reid)
