@@ -1,0 +1,172 @@
+"""How well each descriptor finds people again, beside its size and cost, on drawn people and on real folders.
+
+Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties, or with
+``--folder DIR --pattern REGEX`` (named groups ``identity`` and ``camera``) for pictures on disk. All systems share one
+trained network a repeat; identities of training and test are disjoint, and what is chosen (blur, filters, layers) is
+chosen by a search inside the training identities. Prints a table and writes ``benchmarks/results/accuracy.json``.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skreid import MultiDepthReID, cmc_score, evaluate
+from skreid.datasets import load_image_folder, make_pedestrians
+from skreid.images import ImageSource
+from skreid.metric_learning import XQDA
+from skreid.model_selection import IdentityKFold
+from skreid.protocols import TwoViewProtocol
+
+RANKS = (1, 5, 10, 20)
+
+
+class Pixels(TransformerMixin, BaseEstimator):
+    """The resized picture itself."""
+
+    def __init__(self, input_size):
+        self.input_size = input_size
+
+    def fit(self, X, y=None):
+        """Learn nothing."""
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        """Return (n, height * width * 3) floats in [0, 1]."""
+        batches = ImageSource(X, self.input_size).batches(256)
+        return np.concatenate([batch.flatten(1).numpy() / 255 for batch in batches]).astype(np.float32)
+
+
+class Pooled(MultiDepthReID):
+    """The last layer of the trained network, averaged over the picture and scaled to unit length."""
+
+    def transform(self, X):
+        """Return (n, n_filters) floats."""
+        means = [
+            self.feature_maps(X[start : start + 256], self.layers_[-1])[self.layers_[-1]].mean(axis=(2, 3))
+            for start in range(0, len(X), 256)
+        ]
+        means = np.concatenate(means)
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
+def searched(reid, X, y):
+    """Choose what comes after training by rank-1 within the training identities."""
+    scale = reid.input_size[0] / 160
+    grid = {
+        "blur_size": [max(1, round(size * scale)) for size in (10, 20, 40)],
+        "n_filters": [8, 32, 64],
+        "layers": [("conv4_3", "conv5_3"), ("conv3_3", "conv4_3", "conv5_3")],
+        "criterion": ["margin", "dprime"],
+        "normalize": ["l2"],
+    }
+    search = GridSearchCV(reid, grid, scoring=cmc_score, cv=IdentityKFold(2), refit=False, error_score="raise")
+    search.fit(X, y)
+    return search.best_params_
+
+
+def systems(reid, best, n_components):
+    """Return name -> estimator, all with the same training."""
+    many = MultiDepthReID(**reid.get_params() | best)
+    few = PCA(n_components, random_state=0)
+    return {
+        "pixels": Pixels(reid.input_size),
+        "pooled last layer": Pooled(**reid.get_params()),
+        "paper: one filter a layer": reid,
+        "best setting": many,
+        "best setting, PCA": make_pipeline(many, few),
+        "best setting, PCA, LDA": make_pipeline(many, few, LinearDiscriminantAnalysis("eigen", shrinkage="auto")),
+        "best setting, PCA, XQDA": make_pipeline(many, few, XQDA()),
+    }
+
+
+def run(name, dataset, options):
+    """Evaluate all systems on one data set; return rows of plain values."""
+    protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=options.repeats)
+    X = np.array(dataset["images"] if "images" in dataset else dataset["paths"])
+    rows = []
+    with tempfile.TemporaryDirectory() as memory:
+        reid = MultiDepthReID(
+            backbone=options.backbone,
+            weights=options.weights,
+            input_size=tuple(options.input_size),
+            max_epochs=options.epochs,
+            blur_size=max(1, round(20 * options.input_size[0] / 160)),
+            memory=memory,
+            device=options.device,
+            random_state=0,
+            n_jobs=2,
+            verbose=1,
+        )
+        train = next(iter(protocol.split(dataset))).train
+        best = searched(reid, X[train], np.asarray(dataset["target"])[train])
+        print(f"{name}: chosen within the training identities of the first repeat: {best}")
+        for system, estimator in systems(reid, best, min(512, len(train) // 2)).items():
+            started = time.perf_counter()
+            result = evaluate(estimator, dataset, protocol, ranks=RANKS, return_estimators=True)
+            size = result.estimators[0].transform(X[:2]).shape[1]
+            row = {"data": name, "system": system, "numbers": size, "seconds": time.perf_counter() - started}
+            row |= {key: [result.mean[key], result.std[key]] for key in result.mean}
+            rows.append(row)
+            print(table([row]), flush=True)
+        print(protocol.describe())
+    return rows
+
+
+def table(rows):
+    """Return rows as text."""
+    lines = []
+    for row in rows:
+        shares = " ".join(
+            f"{100 * row[key][0]:6.1f}±{100 * row[key][1]:4.1f}" for key in row if isinstance(row[key], list)
+        )
+        lines.append(f"{row['data']:22}{row['system']:28}{row['numbers']:>8}{row['seconds']:>8.0f} s {shares}")
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    """Run the benchmark as its options say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="a folder of pictures; without it, people are drawn")
+    parser.add_argument("--pattern", help="regular expression with groups identity and camera, for --folder")
+    parser.add_argument("--views-per-camera", type=int, default=1, help="divide the camera number by this")
+    parser.add_argument("--difficulty", nargs="+", default=["easy", "medium", "hard"])
+    parser.add_argument("--n-train", type=int, default=100, help="training identities")
+    parser.add_argument("--n-test", type=int, default=100, help="test identities")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--input-size", type=int, nargs=2, default=(64, 32))
+    parser.add_argument("--backbone", default="vgg16_bn")
+    parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args(arguments)
+    if options.folder:
+        camera = None if options.views_per_camera == 1 else (lambda number: int(number) // options.views_per_camera)
+        sets = {options.folder.name: load_image_folder(options.folder, pattern=options.pattern, camera=camera)}
+    else:
+        n = options.n_train + options.n_test
+        size = tuple(options.input_size)
+        sets = {level: make_pedestrians(n, image_size=size, difficulty=level, random_state=0)
+                for level in options.difficulty}  # fmt: skip
+    rows = [row for name, dataset in sets.items() for row in run(name, dataset, options)]
+    print(
+        f"{'data':22}{'system':28}{'numbers':>8}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: mean and deviation, percent"
+    )
+    print(table(rows))
+    options.out.mkdir(parents=True, exist_ok=True)
+    settings = {key: str(value) for key, value in vars(options).items()}
+    (options.out / "accuracy.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
