@@ -1,0 +1,66 @@
+"""Write the pages of the API reference from `__all__`: a public name cannot be missing from it.
+
+One page a room (a subpackage), with the room's own docstring and a table of its names.
+"""
+
+import importlib
+import inspect
+
+import skreid
+
+TOP = "skreid"
+
+
+def public_names():
+    """Return room -> sorted public names, the top level first; rooms themselves are no entries."""
+    rooms = {TOP: []}
+    for name in skreid.__all__:
+        found = getattr(skreid, name)
+        if inspect.ismodule(found):
+            rooms[found.__name__] = sorted(found.__all__)
+        elif not name.startswith("_"):
+            rooms[TOP].append(name)
+    return rooms
+
+
+def write_room_pages(folder):
+    """Write one page a room and the index of rooms into a folder."""
+    folder.mkdir(exist_ok=True)
+    rooms = public_names()
+    for room, names in rooms.items():
+        module = importlib.import_module(room)
+        kinds = {"Classes": [], "Functions": []}
+        for name in names:
+            found = getattr(module, name)
+            kinds["Classes" if inspect.isclass(found) else "Functions"].append(name)
+        lines = [room, "=" * len(room), "", f".. module:: {room}", "", inspect.getdoc(module), ""]
+        for kind, members in kinds.items():
+            if members:
+                lines += [kind, "-" * len(kind), "", f".. currentmodule:: {room}", ""]
+                lines += [".. autosummary::", "   :toctree:", "   :nosignatures:", ""]
+                lines += [f"   {name}" for name in members] + [""]
+        _write(folder / f"{room}.rst", lines)
+    title = "API reference"
+    lines = [
+        title,
+        "=" * len(title),
+        "",
+        "Every public name, by room. Estimators also have the methods that scikit-learn gives to all of them:",
+        "``get_params``, ``set_params``, ``fit_transform``, ``set_output`` and, with metadata routing,",
+        "``set_fit_request`` and its kin.",
+        "",
+        ".. list-table::",
+        "",
+    ]
+    for room in rooms:
+        first = inspect.getdoc(importlib.import_module(room)).splitlines()[0]
+        lines += [f"   * - :doc:`{room}`", f"     - {first}"]
+    lines += ["", ".. toctree::", "   :hidden:", ""] + [f"   {room}" for room in rooms]
+    _write(folder / "index.rst", lines)
+
+
+def _write(path, lines):
+    """Write a page only if it changed, so that Sphinx reads again only what is new."""
+    text = "\n".join(lines) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
