@@ -1,0 +1,107 @@
+"""Networks other than a VGG, by name or by callable: they train, describe and rank, or say what is wrong."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from networks import narrow
+from torch import nn
+
+from skreid import MultiDepthReID
+
+
+class Residual(nn.Module):
+    """A block with a way around it, as a ResNet has."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+def residual():
+    """Return a network in blocks; each block is a tap."""
+    return nn.Sequential(
+        OrderedDict(stem=nn.Conv2d(3, 6, 3, stride=2, padding=1), block1=Residual(6), block2=Residual(6))
+    )
+
+
+def conv(*more):
+    return lambda: nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3, padding=1), **dict(more)))
+
+
+def test_a_residual_network_stands_in(people, settings):
+    """Its blocks are the layers; names, descriptors and a ranking follow."""
+    settings |= {"backbone": residual, "layers": ("block1", "block2")}
+    reid = MultiDepthReID(**settings).fit(people.images, people.target)
+    assert reid.map_shapes_ == {"block1": (16, 8), "block2": (16, 8)}
+    assert reid.get_feature_names_out()[0].startswith("block1_f")
+    np.testing.assert_array_equal(reid.kneighbors(people.images[:3], people.images)[1][:, 0], [0, 1, 2])
+
+
+def test_torchvisions_residual_network_stands_in(people, settings):
+    """By name, untrained: `layers=None` takes its deepest blocks."""
+    settings |= {"backbone": "resnet18", "layers": None, "max_epochs": 0, "input_size": (64, 32)}
+    reid = MultiDepthReID(**settings).fit(people.images, people.target)
+    assert reid.layers_ == ("layer2", "layer3", "layer4")
+    assert 0 <= reid.score(people.images, people.target) <= 1
+
+
+def test_a_callables_own_weights_are_where_training_starts(people, settings):
+    """A callable may return a pretrained network."""
+    state = narrow().state_dict()
+
+    def pretrained():
+        network = narrow()
+        network.load_state_dict(state)
+        return network
+
+    reid = MultiDepthReID(**(settings | {"backbone": pretrained, "max_epochs": 0})).fit(people.images, people.target)
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(reid.weights_[name], tensor.numpy())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "error", "message"),
+    [
+        (lambda: 3, ValueError, "returned int; expected a torch.nn.Sequential"),
+        (lambda: nn.Conv2d(3, 4, 3), ValueError, "returned Conv2d; expected a torch.nn.Sequential"),
+        (nn.Sequential, ValueError, "at least one layer"),
+        (conv()(), ValueError, "backbone is a Sequential, a network itself.*give a function that builds"),
+        (conv(("flat", nn.Flatten())), ValueError, r"Layer 'flat' of backbone .* of shape \(2048,\); expected maps"),
+        (lambda: nn.Sequential(nn.Conv2d(1, 4, 3)), ValueError, "do not pass through backbone.*3 channels"),
+        (lambda width: width, TypeError, "missing 1 required positional argument: 'width'"),
+        (7, ValueError, "The 'backbone' parameter of MultiDepthReID must be an instance of 'str' or a callable"),
+        ("vgg17", ValueError, "Did you mean 'vgg1"),
+    ],
+    ids=["number", "module", "empty", "built", "flat", "grey", "argument", "type", "name"],
+)
+def test_what_cannot_stand_in_is_named(people, settings, backbone, error, message):
+    """Each error says what came and what is expected, before anything is trained."""
+    settings |= {"backbone": backbone, "layers": None}
+    with pytest.raises(error, match=message):
+        MultiDepthReID(**settings).fit(people.images, people.target)
+
+
+def test_a_network_may_go_on_after_the_layers(people, settings):
+    """A layer that gives no map is refused only where one is needed."""
+    backbone = conv(("relu", nn.ReLU()), ("again", nn.Conv2d(4, 5, 3)))
+    reid = MultiDepthReID(**(settings | {"backbone": backbone, "layers": "conv"})).fit(people.images, people.target)
+    assert list(reid.filters_) == ["conv"]
+
+
+def test_torchs_generator_is_left_alone(people, settings):
+    """Building and training a callable's network draws from seeds of its own."""
+    before = torch.random.get_rng_state()
+    MultiDepthReID(**(settings | {"backbone": residual, "layers": "block1"})).fit(people.images, people.target)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_picture_links_to_the_documentation():
+    """In a notebook the estimator shows its parameters and where they are explained."""
+    shown = MultiDepthReID(blur_size=7)._repr_html_()
+    assert "https://skreid.readthedocs.io/en/stable/api/skreid.MultiDepthReID.html" in shown
+    assert "blur_size" in shown
