@@ -5,6 +5,7 @@ by differences, so that equal rows tie to the last bit and a row's own distance 
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import copy
 from threading import Lock
 
@@ -64,6 +65,8 @@ class EuclideanMeasure:
 class _EuclideanBlock:
     """Some probes against the gallery of a measure."""
 
+    bounds_are_distances = False
+
     def __init__(self, measure, probes):
         self.measure, self.probes = measure, probes
         self.left, squares = measure.shrunk(probes)
@@ -91,7 +94,7 @@ class _EuclideanBlock:
         with np.errstate(over="ignore"):
             return np.nextafter(squared.astype(np.float32), np.float32(np.inf))
 
-    def exact(self, probe, row, bound):
+    def exact(self, probe, row):
         """Return the distances of pairs."""
         out = np.empty(len(probe))
         step = max(1, REFINED_NUMBERS // self.probes.shape[1])
@@ -134,7 +137,9 @@ class LearnedMeasure:
 
 
 class _LearnedBlock:
-    """Some probes against the distinct rows: the bound is the distance itself."""
+    """Some probes against the distinct rows."""
+
+    bounds_are_distances = True
 
     def __init__(self, measure, probes, cams):
         self.measure, self.probes, self.cams = measure, probes, cams
@@ -150,8 +155,31 @@ class _LearnedBlock:
     def limit(self, distances):
         return distances
 
-    def exact(self, probe, row, bound):
-        return bound
+
+_searches = []  # the limit of the first of the searches under way: it is for the whole process
+_searches_lock = Lock()
+
+
+@contextmanager
+def one_product_a_thread():
+    """Keep the threads of a matrix product to one and give the number they were.
+
+    Threads within a product wait for each other, badly so on a busy machine; a thread a tile does not.
+    """
+    with _searches_lock:
+        if not _searches:
+            pools = ThreadpoolController().select(user_api="blas")
+            n_threads = max((pool["num_threads"] for pool in pools.info()), default=1)
+            _searches.append((n_threads, pools.limit(limits=1)))
+        else:
+            _searches.append(_searches[0])
+    try:
+        yield _searches[0][0]
+    finally:
+        with _searches_lock:
+            limit = _searches.pop()[1]
+            if not _searches:
+                limit.restore_original_limits()
 
 
 def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, row_keys=None):
@@ -175,21 +203,14 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
         Equal distances in the gallery's order; -1 where no row is left.
     """
     learned = isinstance(measure, LearnedMeasure)
-    # One product a thread: threads within a product wait for each other, badly so on a busy machine
-    threadpools = ThreadpoolController()
-    n_threads = (
-        1
-        if learned
-        else max((pool["num_threads"] for pool in threadpools.info() if pool["user_api"] == "blas"), default=1)
-    )
     distances = np.full((len(probes), n_neighbors), np.inf)
     indices = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
-    for start in range(0, len(probes), BLOCK_PROBES):
-        some = slice(start, start + BLOCK_PROBES)
-        keys = None if row_keys is None else (probe_keys[some], row_keys)
-        block = measure.block(probes[some], None if cams is None else cams[some])
-        with threadpools.limit(limits=1 if n_threads > 1 else None, user_api="blas"):
-            distances[some], indices[some] = _search(block, n_neighbors, keys, n_threads)
+    with one_product_a_thread() as n_threads:
+        for start in range(0, len(probes), BLOCK_PROBES):
+            some = slice(start, start + BLOCK_PROBES)
+            keys = None if row_keys is None else (probe_keys[some], row_keys)
+            block = measure.block(probes[some], None if cams is None else cams[some])
+            distances[some], indices[some] = _search(block, n_neighbors, keys, 1 if learned else n_threads)
     if learned and measure.n_rows < len(measure.group):
         distances, indices = _expand(distances, indices, measure)
     return distances, indices
@@ -211,7 +232,7 @@ def _search(block, n_neighbors, keys, n_threads):
         if keys is not None:
             allowed = keys[0][probe] != keys[1][row]
             probe, row, bound = probe[allowed], row[allowed], bound[allowed]
-        best.add(probe, block.exact(probe, row, bound), row)
+        best.add(probe, bound if block.bounds_are_distances else block.exact(probe, row), row)
 
     first = min(4 * n_neighbors + FIRST_ROWS, n_rows)
     width = max(n_neighbors, min(block.measure.width, block.measure.numbers // n_probes))
@@ -237,7 +258,7 @@ def _kth_distance(block, bounds, part, n_neighbors, keys):
     free = bounds if hidden is None else np.where(hidden, np.inf, bounds)
     likely = np.argpartition(free, n_neighbors - 1, axis=1)[:, :n_neighbors]
     probe, row = np.repeat(np.arange(len(bounds)), n_neighbors), likely.ravel()
-    distances = block.exact(probe, row + part.start, bounds[probe, row])
+    distances = bounds[probe, row] if block.bounds_are_distances else block.exact(probe, row + part.start)
     if hidden is not None:
         distances[hidden[probe, row]] = np.inf
     return distances.reshape(likely.shape).max(axis=1)
@@ -260,25 +281,31 @@ class _Best:
                 self._sort()
 
     def _sort(self):
-        probe, distance, row = (np.concatenate(parts) for parts in zip(*self.held, strict=True))
-        order = np.lexsort((row, distance, probe))
-        probe = probe[order]
-        place = np.arange(len(probe)) - np.searchsorted(probe, probe)
+        probe, distance, row, place = _in_order(*(np.concatenate(parts) for parts in zip(*self.held, strict=True)))
         first = place < self.shape[1]
-        order = order[first]
-        self.held, self.n_waiting = [(probe[first], distance[order], row[order])], 0
+        self.held, self.n_waiting = [(probe[first], distance[first], row[first])], 0
         last = place == self.shape[1] - 1
-        self.worst[probe[last]] = distance[order][last[first]]
+        self.worst[probe[last]] = distance[last]
 
     def finish(self):
         """Return distances and rows, padded with infinity and -1."""
-        distances, indices = np.full(self.shape, np.inf), np.full(self.shape, -1, dtype=np.int64)
-        if self.held:
-            self._sort()
-            probe, distance, row = self.held[0]
-            place = np.arange(len(probe)) - np.searchsorted(probe, probe)
-            distances[probe, place], indices[probe, place] = distance, row
-        return distances, indices
+        return sorted_neighbors(*(np.concatenate(parts) for parts in zip(*self.held, strict=True)), self.shape)
+
+
+def _in_order(probe, distance, row):
+    """Sort pairs by probe, distance and row, and count each one's place among its probe's."""
+    order = np.lexsort((row, distance, probe))
+    probe = probe[order]
+    return probe, distance[order], row[order], np.arange(len(probe)) - np.searchsorted(probe, probe)
+
+
+def sorted_neighbors(probe, distance, row, shape):
+    """Turn pairs into rankings: distances and rows of a shape, padded with infinity and -1."""
+    distances, indices = np.full(shape, np.inf), np.full(shape, -1, dtype=np.int64)
+    probe, distance, row, place = _in_order(probe, distance, row)
+    first = place < shape[1]
+    distances[probe[first], place[first]], indices[probe[first], place[first]] = distance[first], row[first]
+    return distances, indices
 
 
 def _expand(distances, indices, measure):

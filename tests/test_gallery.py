@@ -1,0 +1,238 @@
+"""Gallery: searches against brute force, files that survive interruptions, threads, bounded memory, FAISS's recall."""
+
+import json
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from skreid.gallery import Gallery, _files
+
+
+def rows(n, d=6, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
+
+
+def brute_force(probes, gallery, k, hidden=None):
+    distances = cdist(probes, gallery)
+    if hidden is not None:
+        distances[hidden] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    found = np.take_along_axis(distances, order, axis=1)
+    return found, np.where(np.isinf(found), -1, order)
+
+
+@pytest.fixture
+def filled():
+    rng = np.random.default_rng(1)
+    ids, cams = rng.integers(0, 9, 200), rng.integers(0, 3, 200)
+    return Gallery(rows(200), ids=[f"p{i}" for i in ids], cams=cams)
+
+
+@pytest.mark.parametrize("filters", ["none", "camera", "identity in camera"])
+def test_rankings_equal_brute_force_with_rows_left_out(filled, filters):
+    """Cameras, and identities within cameras, are left out inside the search: k neighbours remain."""
+    probes, ids, cams = rows(15, seed=2), np.array([f"p{i % 10}" for i in range(15)]), np.arange(15) % 4
+    given = {"none": {}, "camera": {"cams": cams}, "identity in camera": {"cams": cams, "ids": ids}}[filters]
+    hidden = np.zeros((15, 200), dtype=bool) if filters == "none" else cams[:, None] == filled.cams
+    if "ids" in given:
+        hidden &= ids[:, None] == filled.ids
+    found = filled.kneighbors(probes, 30, **given)
+    expected = brute_force(probes, np.asarray(filled.descriptors), 30, hidden)
+    np.testing.assert_array_equal(found[1], expected[1])
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+
+
+def test_places_that_cannot_be_filled_say_so():
+    """Where the filter leaves fewer images than asked for, indices are -1 and distances infinite."""
+    gallery = Gallery(rows(4), cams=[0, 0, 0, 1])
+    distances, indices = gallery.kneighbors(rows(2, seed=1), 3, cams=[0, 7])
+    assert indices[0].tolist() == [3, -1, -1]
+    assert np.isinf(distances[0, 1:]).all()
+    assert (indices[1] >= 0).all()
+
+
+def test_adding_and_removing_equal_building_anew(filled):
+    """After any changes the gallery answers as one built from the same images."""
+    more, held = rows(50, seed=3), np.asarray(filled.descriptors)
+    ids, cams = filled.ids, filled.cams
+    filled.add(more[:20], ids=["new"] * 20, cams=[0] * 20).remove(np.arange(0, 210, 3))
+    filled.add(more[20:], ids=["a much longer name"] * 30, cams=[2] * 30).remove(filled.ids == "p3")
+    kept = np.delete(np.arange(220), np.arange(0, 210, 3))
+    expected = np.concatenate([np.concatenate([held, more[:20]])[kept], more[20:]])
+    names = np.concatenate([np.concatenate([ids, ["new"] * 20])[kept], ["a much longer name"] * 30])
+    cameras = np.concatenate([np.concatenate([cams, [0] * 20])[kept], [2] * 30])
+    expected, names, cameras = expected[names != "p3"], names[names != "p3"], cameras[names != "p3"]
+    assert filled.ids.tolist() == names.tolist()
+    np.testing.assert_array_equal(filled.descriptors, expected)
+    np.testing.assert_array_equal(filled.descriptors[::7], expected[::7])
+    np.testing.assert_array_equal(filled.descriptors[100:180], expected[100:180])
+    found, wanted = filled.kneighbors(more, 9, cams=cameras[:50]), Gallery(expected, cams=cameras)
+    np.testing.assert_array_equal(found[1], wanted.kneighbors(more, 9, cams=cameras[:50])[1])
+
+
+def test_a_saved_gallery_opens_the_same_and_stays_on_disk(filled, tmp_path):
+    """Identities, cameras and answers come back; the descriptors are mapped, not read."""
+    filled.remove([0]).save(tmp_path / "new" / "gallery")
+    opened = Gallery.open(tmp_path / "new" / "gallery")
+    assert isinstance(opened.descriptors._parts[0][0], np.memmap)
+    for name in ("ids", "cams", "descriptors"):
+        np.testing.assert_array_equal(getattr(opened, name), getattr(filled, name))
+    np.testing.assert_array_equal(opened.kneighbors(rows(5, seed=4))[1], filled.kneighbors(rows(5, seed=4))[1])
+    opened.add(rows(3, seed=5), ids=["x"] * 3, cams=[0] * 3).save(tmp_path / "new" / "gallery")  # onto itself
+    assert len(Gallery.open(tmp_path / "new" / "gallery")) == 202
+    assert len(opened.kneighbors(rows(5, seed=4))[1]) == 5
+    assert len(list((tmp_path / "new" / "gallery").iterdir())) == 4
+
+
+def test_an_interrupted_save_leaves_the_gallery_that_was_there(filled, tmp_path, monkeypatch):
+    """A save that fails on its last file changes nothing and leaves no rest."""
+    filled.save(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    write = _files._write_npy
+
+    def fail(path, column):
+        if path.name.startswith("cams"):
+            raise OSError("disk full")
+        write(path, column)
+
+    monkeypatch.setattr(_files, "_write_npy", fail)
+    with pytest.raises(OSError, match="disk full"):
+        filled.remove([0]).save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert len(Gallery.open(tmp_path)) == 200
+
+
+@pytest.mark.parametrize(
+    "card", ["not json", "{}", '{"format": "skreid gallery", "version": 1, "files": {"descriptors": "../x.npy"}}', "[]"]
+)
+def test_a_damaged_description_is_refused(tmp_path, card):
+    """What is no gallery, or points out of its folder, is not opened."""
+    (tmp_path / "gallery.json").write_text(card, encoding="utf-8")
+    with pytest.raises(ValueError, match="is not the description of a gallery"):
+        Gallery.open(tmp_path)
+
+
+def test_pickles_in_a_folder_are_not_loaded(filled, tmp_path):
+    """Arrays that would need unpickling are refused; a folder without gallery is named."""
+    filled.save(tmp_path)
+    card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
+    np.save(tmp_path / card["files"]["ids"], np.array([{}] * 200, dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="is damaged"):
+        Gallery.open(tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no gallery"):
+        Gallery.open(tmp_path / "elsewhere")
+
+
+def test_searches_in_threads_see_whole_states(filled):
+    """While one thread adds and removes, every search answers for some state, never for half of one."""
+    extra, probe = rows(10, seed=6), rows(10, seed=6)
+    allowed = {tuple(filled.kneighbors(probe, 3)[1].ravel())}
+    filled.add(extra, ids=["x"] * 10, cams=[9] * 10)
+    allowed.add(tuple(filled.kneighbors(probe, 3)[1].ravel()))
+    filled.remove(np.arange(200, 210))
+    seen, stop = set(), threading.Event()
+
+    def search():
+        while not stop.is_set():
+            seen.add(tuple(filled.kneighbors(probe, 3)[1].ravel()))
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(30):
+        filled.add(extra, ids=["x"] * 10, cams=[9] * 10).remove(np.arange(200, 210))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert seen
+    assert seen <= allowed
+
+
+def test_a_pickled_gallery_answers_the_same(filled):
+    """Pickling, as joblib does it, keeps everything."""
+    again = pickle.loads(pickle.dumps(filled))
+    np.testing.assert_array_equal(again.kneighbors(rows(5))[1], filled.kneighbors(rows(5))[1])
+    assert repr(again) == "Gallery(n_images=200, n_features=6, engine='exact')"
+
+
+SEARCH = """
+import resource, sys
+import numpy as np
+from skreid.gallery import Gallery
+import sklearn.utils, skreid.neighbors
+gallery = Gallery.open(sys.argv[1])
+probes = np.random.default_rng(0).normal(size=(50, 128)).astype(np.float32)
+Gallery(probes).kneighbors(probes, 5)
+with open("/proc/self/status") as status:
+    before = int(next(line for line in status if line.startswith("RssAnon")).split()[1])
+from threading import Event, Thread
+peak, stop = [before], Event()
+def watch():
+    while not stop.wait(0.005):
+        with open("/proc/self/status") as status:
+            peak.append(int(next(line for line in status if line.startswith("RssAnon")).split()[1]))
+watcher = Thread(target=watch)
+watcher.start()
+indices = gallery.kneighbors(probes, 5, return_distance=False)
+stop.set()
+watcher.join()
+print((max(peak) - before) / 1024, indices[:, 0].sum())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the process's own memory from /proc")
+def test_a_gallery_on_disk_is_searched_in_bounded_memory(tmp_path):
+    """200,000 descriptors of 128 numbers, 98 MiB, are searched within 40 MiB beside the page cache."""
+    Gallery(rows(200_000, 128)).save(tmp_path)
+    done = subprocess.run([sys.executable, "-c", SEARCH, tmp_path], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[0]) < 40
+
+
+@pytest.mark.parametrize("index", ["HNSW16", "IVF32,Flat"])
+def test_the_approximate_engine_finds_nearly_all_and_hides_cameras(tmp_path, index):
+    """Recall against the exact search is 0.95 or more, filtered or not, saved or not; distances are exact."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    data, probes = rows(4000, 16), rows(100, 16, seed=1)
+    cams = np.random.default_rng(2).integers(0, 4, 4000)
+    exact = Gallery(data, cams=cams)
+    fast = Gallery(data, cams=cams, engine="faiss", index=index, effort=64 if index[0] == "H" else 16)
+    opened = Gallery.open(fast.save(tmp_path) and tmp_path)
+    for given in ({}, {"cams": np.arange(100) % 4}):
+        wanted = exact.kneighbors(probes, 10, **given)
+        for gallery in (fast, opened):
+            distances, indices = gallery.kneighbors(probes, 10, **given)
+            recall = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(indices, wanted[1], strict=True)])
+            assert recall >= 0.95
+            np.testing.assert_allclose(
+                distances, np.linalg.norm(probes[:, None].astype(float) - data[indices], axis=2), rtol=1e-12
+            )
+            if given:
+                assert (cams[indices] != given["cams"][:, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Gallery(rows(3), engine="fais"), "'engine' parameter of Gallery"),
+        (lambda: Gallery(rows(3)[0]), "Descriptors must be an array of floats"),
+        (lambda: Gallery(np.array([[1.0], [np.nan]])), "NaN or infinity in row 1"),
+        (lambda: Gallery(rows(3), ids=[1]), "ids has 1 entries"),
+        (lambda: Gallery(rows(3)).add(rows(2, 5)), "6 features, the new ones 5"),
+        (lambda: Gallery(rows(3)).add(rows(2), cams=[0, 0]), "The gallery has no cams"),
+        (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1)), "has ids, but add was given no ids"),
+        (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1), ids=["1"]), "use one kind"),
+        (lambda: Gallery(rows(3)).kneighbors(rows(1), 4), "n_neighbors = 4, n_gallery = 3"),
+        (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 features and the gallery has 6"),
+        (lambda: Gallery(rows(3)).kneighbors(rows(1), 1, cams=[0]), "The gallery has no cams"),
+        (lambda: Gallery(rows(3), ids=[1, 2, 3]).kneighbors(rows(1), 1, ids=[1]), "leave nothing out without cams"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    """Every wrong call says what is wrong."""
+    with pytest.raises(ValueError, match=message):
+        call()
