@@ -131,24 +131,23 @@ def _diverged(epoch, settings):
 
 
 class Classifier(nn.Module):
-    """A backbone, pooling, a batch-norm neck and one linear layer; all but the backbone is dropped later."""
+    """A backbone, pooling and one linear layer; all but the backbone is dropped after training."""
 
     def __init__(self, network, n_channels, n_classes, settings):
         super().__init__()
         self.network = network
         self.last = [list(network.taps)[-1]]
-        self.neck = nn.BatchNorm1d(n_channels)
-        self.neck.bias.requires_grad_(False)
-        self.linear = nn.Linear(n_channels, n_classes, bias=False, device="meta").to_empty(device="cpu")
+        self.linear = nn.Linear(n_channels, n_classes, device="meta").to_empty(device="cpu")
         generator = torch.Generator().manual_seed(settings.random_state)
         nn.init.normal_(self.linear.weight, std=n_channels**-0.5, generator=generator)
+        nn.init.zeros_(self.linear.bias)
         self.register_buffer("mean", torch.tensor(settings.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(settings.std).view(3, 1, 1))
 
     def forward(self, batch):
         """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes)."""
         (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
-        return self.linear(self.neck(maps.mean(dim=(2, 3))))
+        return self.linear(maps.mean(dim=(2, 3)))
 
 
 def build_classifier(size, n_classes, settings):
@@ -164,8 +163,8 @@ def build_optimizer(model, settings, n_steps):
     """Return AdamW and its schedule: a linear warm-up, then a cosine down to zero over `n_steps`."""
     rate = settings.learning_rate
     backbone_rate = rate if settings.initial is None else rate * PRETRAINED_RATE
-    head = [model.neck.weight, model.linear.weight]
-    groups = [{"params": model.network.parameters(), "lr": backbone_rate}, {"params": head, "lr": rate}]
+    parts = (model.network, backbone_rate), (model.linear, rate)
+    groups = [{"params": part.parameters(), "lr": part_rate} for part, part_rate in parts]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
     warmup = max(1, round(WARMUP * n_steps))
 

@@ -102,7 +102,7 @@ def test_training_repeats_bit_for_bit_and_leaves_global_states(people):
 
 def test_training_learns(people):
     """Eight persons are told apart after a few epochs without augmentation."""
-    _, history = run(people, max_epochs=25, augment=(), validation_fraction=0)
+    _, history = run(people, max_epochs=60, augment=(), validation_fraction=0)
     assert history[-1]["train_accuracy"] > 0.9
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert math.isnan(history[0]["validation_loss"])
