@@ -15,6 +15,13 @@ class DistanceBlocks:
     ----------
     shape : tuple of int
         (n_probe, n_gallery).
+
+    Examples
+    --------
+    >>> from skreid.metrics import distance_blocks
+    >>> blocks = distance_blocks([[0.0], [3.0]], [[0.0], [4.0]])
+    >>> blocks.shape, blocks(1, 2)
+    ((2, 2), array([[3., 1.]]))
     """
 
     def __init__(self, X_probe, X_gallery, metric, dtype):

@@ -1,19 +1,24 @@
 """Eqs. 2-4: how far each filter's smoothed maps are for the same person and for different ones, and the choice.
 
-Statistics stream over blocks of whole identities: within a block every pair counts and one matrix product
-a filter gives all distances, so memory is one block and time is linear in the number of images.
+Statistics stream over blocks of whole identities: within a block every pair counts and matrix products
+give all distances of a filter, so memory is one block and time is linear in the number of images.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from skreid._threads import one_product_a_thread
 from skreid.smoothing import compact_maps
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
-PRODUCT_BYTES = 2**26  # distances of a few filters held at once
+PRODUCT_BYTES = 2**20  # distances of a few filters held at once by a thread: what stays in its cache
+GPU_PRODUCT_BYTES = 2**26
+PANEL = 128  # images compared with all later ones by one product
+FEW = 64  # so few images are compared in float64 throughout
 
 
 class PairStatistics(NamedTuple):
@@ -102,12 +107,12 @@ def pair_statistics(
     blocks = identity_blocks(labels, random_state)
     groups = _layer_groups(network, source, layers, max(len(block) for block in blocks))
     for block in blocks:
-        pairs = _pair_masks(labels[block], None if cams is None else cams[block]).to(device)
-        counts += pairs.sum(dim=0).long().numpy(force=True)
+        pairs = _pair_masks(labels[block], None if cams is None else cams[block])
+        counts += pairs.sum(axis=(1, 2), dtype=np.int64)
         for group in groups:
             maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
             for layer in group:
-                sums[layer] = sums[layer] + _distance_sums(maps.pop(layer), pairs)
+                sums[layer] = sums[layer] + _distance_sums(maps.pop(layer), labels[block], pairs)
     return {layer: _finish(total, counts) for layer, total in sums.items()}
 
 
@@ -162,22 +167,102 @@ def _block_maps(network, source, block, layers, blur_size, batch_size, progress)
 
 
 def _pair_masks(labels, cams):
-    """Return which ordered pairs i < j are of one identity and of two, (n * n, 2), float64 zeros and ones."""
+    """Return which ordered pairs i < j count as of one identity and of two, (2, n, n), bool."""
     same = labels[:, None] == labels
     counted = np.triu(np.ones_like(same), 1)
     if cams is not None:
         counted &= cams[:, None] != cams
-    return torch.from_numpy(np.stack([same & counted, ~same & counted], axis=-1).reshape(-1, 2).astype(float))
+    return np.stack([same & counted, ~same & counted])
 
 
-def _distance_sums(maps, pairs):
+def _distance_sums(maps, labels, pairs):
     """Return the sums of distances and of their squares over the two kinds of pairs, (2, n_filters, 2)."""
-    n_images = maps.shape[1]
-    step = max(1, PRODUCT_BYTES // (8 * n_images**2))
+    if maps.device.type != "cpu":
+        return _gpu_sums(maps, torch.from_numpy(pairs.astype(float)).to(maps.device).flatten(1).T)
+    maps, n_images = maps.numpy(), len(labels)
+    maps = maps.astype(np.float64) if n_images <= FEW else maps
+    identities = _by_size(labels, pairs[0])
+    different = pairs[1].astype(maps.dtype)
+    step = max(1, PRODUCT_BYTES // (maps.itemsize * n_images * min(PANEL, n_images)))
+
+    def compare(few):
+        few = few - _reference(few)
+        return np.stack([_same_sums(few, identities), _different_sums(few, different)], axis=-1)
+
+    with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+        parts = pool.map(compare, (maps[start : start + step] for start in range(0, len(maps), step)))
+        return np.concatenate(list(parts), axis=1)
+
+
+def _reference(few):
+    """Return the image nearest to the mean of each filter, (c, 1, h * w).
+
+    Distances stay when it is subtracted, and cancellation shrinks; where a filter is silent on most images it is one
+    of those, so that their distances are 0 to the last bit, which a subtracted mean would not give.
+    """
+    apart = few - few.mean(axis=1, keepdims=True)
+    return np.take_along_axis(few, np.einsum("cik,cik->ci", apart, apart).argmin(axis=1)[:, None, None], axis=1)
+
+
+def _by_size(labels, counted):
+    """Group the images of identities of equal size: ((m, s) places, (m, s, s) pairs that count) for each size."""
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    groups = []
+    for size in {len(places) for places in members} - {1}:
+        places = np.array([each for each in members if len(each) == size])
+        groups.append((places, (counted | counted.T)[places[:, :, None], places[:, None]] / 2.0))
+    return groups
+
+
+def _same_sums(few, identities):
+    """Return the sums of distances and squares within identities, each about its own mean, in float64, (2, c)."""
+    sums = np.zeros((2, len(few)))
+    for places, counted in identities:
+        own = few[:, places]  # (c, m, s, h * w)
+        own = (own - own.mean(axis=2, keepdims=True)).astype(np.float64, copy=False)
+        products = own @ own.mT
+        squares = np.diagonal(products, axis1=2, axis2=3)
+        products *= -2
+        products += squares[..., None]
+        products += squares[..., None, :]
+        np.maximum(products, 0, out=products)
+        sums += _sum_both(products, counted)
+    return sums
+
+
+def _different_sums(few, counted):
+    """Return the sums of distances and squares between identities, a panel of images at a time, (2, c)."""
+    squares = np.einsum("cik,cik->ci", few, few)[..., None]
+    ones, sums = np.ones_like(squares), np.zeros((2, len(few)))
+    left = np.concatenate([-2 * few, squares, ones], axis=2)  # products of these are squared distances
+    right = np.concatenate([few, ones, squares], axis=2)
+    for start in range(0, few.shape[1], PANEL):
+        panel = slice(start, start + PANEL)
+        products = left[:, panel] @ right[:, start:].mT
+        np.maximum(products, 0, out=products)
+        sums += _sum_both(products, counted[panel, start:])
+    return sums
+
+
+def _sum_both(squared, counted):
+    """Return the weighted sums of the roots and of the squared distances themselves, overwriting them, (2, c)."""
+    squared *= counted
+    second = squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64)
+    weights = None if squared.dtype == np.float32 else np.sqrt(counted)
+    np.sqrt(squared, out=squared)
+    if weights is not None:
+        squared *= weights  # sqrt(w d^2) sqrt(w) = w d
+    return np.stack([squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64), second])
+
+
+def _gpu_sums(maps, pairs):
+    """Return what `_distance_sums` does, from the whole matrix of distances; pairs are (n * n, 2)."""
+    step = max(1, GPU_PRODUCT_BYTES // (8 * maps.shape[1] ** 2))
     sums = []
     for few in maps.split(step):
         few = few.double()
-        few = few - few.mean(dim=1, keepdim=True)  # distances stay, cancellation shrinks
+        few = few - few.mean(dim=1, keepdim=True)
         squares = (few * few).sum(dim=2)  # (c, n)
         distances = torch.baddbmm(squares[:, :, None] + squares[:, None], few, few.mT, alpha=-2)
         distances = distances.clamp_(min=0).flatten(1)  # (c, n * n), squared

@@ -36,6 +36,23 @@ def load_cuhk01(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_cuhk01
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("campus/0001001.png", "campus/0001003.png", "campus/0002002.png"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_cuhk01(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([1, 1, 2]), array([0, 1, 0]))
     """
     root = locate(root, _SOURCE, [])
     folder = next((f for f in (root / "campus", root / "CUHK01" / "campus") if f.is_dir()), root)

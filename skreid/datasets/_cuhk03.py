@@ -66,6 +66,23 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
         If the MATLAB file is to be read and h5py is not installed.
     ValueError
         If the MATLAB file is not of version 7.3, or does not hold the set.
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_cuhk03
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("images_labeled/1_001_1_01.png", "images_labeled/1_001_2_06.png"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_cuhk03(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array(['1_001', '1_001'], dtype='<U5'), array([1, 2]))
     """
     if boxes not in _N_IMAGES:
         raise ValueError(

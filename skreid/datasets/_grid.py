@@ -37,6 +37,23 @@ def load_grid(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_grid
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("probe/0001_1_25004.jpeg", "gallery/0001_2_25023.jpeg", "gallery/0000_7_25101.jpeg"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_grid(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([1, 0, 1]), array([1, 7, 2]))
     """
     folder = locate(root, _SOURCE, ["probe", "gallery"], ("underground_reid", "GRID", "grid"))
     listing = Listing()

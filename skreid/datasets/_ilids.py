@@ -47,6 +47,23 @@ def load_ilids(root, *, part="images", check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_ilids
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("Persons/0001001.jpg", "Persons/0001002.jpg", "Persons/0119001.jpg"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_ilids(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([  1,   1, 119]), None)
     """
     if part not in ("images", "sequences"):
         raise ValueError(

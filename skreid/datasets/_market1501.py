@@ -42,6 +42,24 @@ def load_market1501(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_market1501
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     starts = ("bounding_box_train/0002_c1", "query/0001_c1", "bounding_box_test/0001_c6")
+    ...     for name in [f"{start}s1_000151_01.jpg" for start in starts]:
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_market1501(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([2, 1, 1]), array([1, 1, 6]))
     """
     folder = locate(root, _SOURCE, list(_FOLDERS.values()), ("Market-1501-v15.09.15", "Market-1501", "market1501"))
     listing = Listing()

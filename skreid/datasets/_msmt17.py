@@ -26,7 +26,7 @@ _NAME = re.compile(r"\d+_\d+_(\d+)_.*")
 
 @fill
 def load_msmt17(root, *, check_duplicates=True):
-    """List MSMT17 (V1 or V2): 4101 people, 15 cameras, given training, validation, query and gallery images.
+    r"""List MSMT17 (V1 or V2): 4101 people, 15 cameras, given training, validation, query and gallery images.
 
     Parameters
     ----------
@@ -46,6 +46,25 @@ def load_msmt17(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_msmt17
+    >>> lists = {"train": "train", "val": "train", "query": "test", "gallery": "test"}
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for camera, (subset, half) in enumerate(lists.items(), 1):
+    ...         name = f"0000/0000_000_{camera:02d}_0303noon_0015_0.jpg"
+    ...         (Path(root) / half / "0000").mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(Path(root) / half / name)
+    ...         _ = (Path(root) / f"list_{subset}.txt").write_text(f"{name} 0\n")
+    ...     data = load_msmt17(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([    0,     0, 10000, 10000]), array([1, 2, 3, 4]))
     """
     needed = [f"list_{name}.txt" for name in _LISTS]
     folder = locate(root, _SOURCE, needed, ("MSMT17_V1", "MSMT17_V2", "MSMT17", "msmt17"))

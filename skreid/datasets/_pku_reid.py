@@ -36,6 +36,23 @@ def load_pku_reid(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_pku_reid
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("PKUv1a_128x48/001_01_01.png", "PKUv1a_128x48/001_02_01.png", "PKUv1a_128x48/002_01_08.png"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_pku_reid(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([1, 1, 2]), array([1, 2, 1]))
     """
     root = locate(root, _SOURCE, [])
     folder = root / "PKUv1a_128x48" if (root / "PKUv1a_128x48").is_dir() else root

@@ -43,6 +43,23 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_prid2011
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("single_shot/cam_a/person_0001.png", "single_shot/cam_b/person_0001.png"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_prid2011(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([1, 1]), array([0, 1]))
     """
     if shots not in ("single", "multi"):
         raise ValueError(

@@ -35,6 +35,23 @@ def load_viper(root, *, check_duplicates=True):
     Raises
     ------
     %(raises)s
+
+    Examples
+    --------
+    A set of the same shape, as small as can be:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skreid.datasets import load_viper
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("cam_a/000_45.bmp", "cam_a/001_0.bmp", "cam_b/000_90.bmp"):
+    ...         path = Path(root) / name
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("RGB", (4, 8)).save(path)
+    ...     data = load_viper(root, check_duplicates=False)
+    >>> data.target, data.cams
+    (array([0, 1, 0]), array([0, 0, 1]))
     """
     folder = locate(root, _SOURCE, ["cam_a", "cam_b"], ("VIPeR", "VIPeR.v1.0", "viper"))
     listing = Listing()

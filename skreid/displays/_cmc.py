@@ -214,7 +214,7 @@ class CMCDisplay:
 
         Parameters
         ----------
-        y_probe, y_gallery, distances, cams_probe, cams_gallery, junk_ids, on_missing
+        y_probe, y_gallery, distances, cams_probe, cams_gallery, junk_ids, on_missing : various
             As in :func:`skreid.metrics.cmc_curve`.
         max_rank : int or None, default=20
             Last rank shown.
@@ -265,7 +265,7 @@ class CMCDisplay:
             ``return_indices=True``.
         X, y : images and identities
             Those that were cross-validated.
-        cams, n_repeats, n_shots, random_state
+        cams, n_repeats, n_shots, random_state : various
             As in :meth:`from_estimator`, within each fold.
         max_rank : int or None, default=20
             Last rank shown.

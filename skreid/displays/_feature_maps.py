@@ -164,6 +164,7 @@ class FeatureMapDisplay:
         estimator : MultiDepthReID, or Pipeline or search that holds one
             Fitted.
         X : images, n of them
+            To take the query and the others from.
         y : array-like of shape (n,)
             Identities.
         query : int, default=0

@@ -177,6 +177,7 @@ class RankingDisplay:
         X : images, a few of them
             The probes.
         gallery : images
+            Those to rank.
         y, y_gallery : array-like, default=None
             Identities of probes and gallery; without them no frame says right or wrong.
         cams, cams_gallery : array-like, default=None

@@ -153,7 +153,27 @@ def evaluate(
 
 
 def name_of(estimator):
-    """Return a short name of an estimator: its class, or those of a Pipeline's steps."""
+    """Return a short name of an estimator: its class, or those of a Pipeline's steps.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Fitted or not.
+
+    Returns
+    -------
+    str
+        For tables and legends.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skreid.evaluation import name_of
+    >>> from skreid.metric_learning import XQDA
+    >>> name_of(make_pipeline(PCA(), XQDA()))
+    'PCA + XQDA'
+    """
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
         return " + ".join(type(step).__name__ for step in steps)

@@ -25,6 +25,14 @@ class Nearest(NamedTuple):
         Whether they are of the probe's identity.
     first_rank : ndarray of shape (n_probes,), intp
         Rank of the nearest true match, shown or not; 0 if there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.evaluation import nearest_images
+    >>> nearest = nearest_images(np.array([[0.4, 0.1, 0.3]]), np.array([[True, False, False]]), n_neighbors=2)
+    >>> nearest.indices, nearest.first_rank
+    (array([[1, 2]]), array([3]))
     """
 
     indices: np.ndarray

@@ -38,6 +38,13 @@ class RankingMetrics:
         Rank of each probe's nearest true match, from 1; 0 if it has none.
     average_precision : ndarray of shape (n_probes,)
         Of each probe; NaN if it has no match.
+
+    Examples
+    --------
+    >>> from skreid.metrics import ranking_metrics
+    >>> found = ranking_metrics(["ann", "bo"], ["bo", "ann"], [[0.2, 0.1], [0.4, 0.3]], ranks=(1, 2))
+    >>> found.ranks, found.first_rank
+    ({1: 0.5, 2: 1.0}, array([1, 2]))
     """
 
     cmc: np.ndarray = field(repr=False)

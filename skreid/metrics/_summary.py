@@ -23,6 +23,13 @@ class Summary:
         Confidence interval of the mean; NaN if nothing is known about it.
     n_repeats : int
     confidence : float
+
+    Examples
+    --------
+    >>> from skreid.metrics import summary
+    >>> found = summary([0.5, 0.75])
+    >>> found.mean, found.n_repeats, found.confidence
+    (0.625, 2, 0.95)
     """
 
     mean: float | np.ndarray
@@ -70,8 +77,7 @@ def summary(values, *, n_probes=None, confidence=0.95):
     values = np.asarray(values, dtype=np.float64)
     if values.ndim not in (1, 2) or not values.size:
         raise ValueError(
-            f"values must have shape (n_repeats,) or (n_repeats, n_ranks). "
-            f"Got an array of shape {values.shape}."
+            f"values must have shape (n_repeats,) or (n_repeats, n_ranks). Got an array of shape {values.shape}."
         )
     if not np.isfinite(values).all():
         raise ValueError(f"values is not finite at repeat {np.argwhere(~np.isfinite(values))[0][0]}.")
@@ -126,9 +132,7 @@ def wilson_interval(share, n_probes, *, confidence=0.95):
     """
     share = np.asarray(share, dtype=np.float64)
     if not ((share >= 0) & (share <= 1)).all():
-        raise ValueError(
-            f"The 'share' parameter of wilson_interval must be in the range [0, 1]. Got {share} instead."
-        )
+        raise ValueError(f"The 'share' parameter of wilson_interval must be in the range [0, 1]. Got {share} instead.")
     if isinstance(n_probes, bool) or not isinstance(n_probes, Integral) or n_probes < 1:
         raise ValueError(
             f"The 'n_probes' parameter of wilson_interval must be an int in the range [1, inf). "

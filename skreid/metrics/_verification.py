@@ -29,6 +29,13 @@ class VerificationCurve:
         The threshold that comes closest to it.
     n_genuine, n_impostor : int
         Pairs of one person, and of different people.
+
+    Examples
+    --------
+    >>> from skreid.metrics import verification_curve
+    >>> curve = verification_curve(["ann", "bo"], ["ann", "bo"], [[0.2, 0.9], [0.8, 0.3]])
+    >>> curve.equal_error_rate, curve.n_genuine, curve.n_impostor
+    (0.0, 2, 2)
     """
 
     fmr: np.ndarray = field(repr=False)
@@ -40,7 +47,18 @@ class VerificationCurve:
     n_impostor: int
 
     def fnmr_at_fmr(self, fmr):
-        """Return the smallest false-non-match rate whose false-match rate is at most `fmr`, a float."""
+        """Return the smallest false-non-match rate whose false-match rate is at most `fmr`.
+
+        Parameters
+        ----------
+        fmr : float
+            In [0, 1].
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         _check_rate(fmr, "fnmr_at_fmr")
         return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
 

@@ -20,6 +20,14 @@ class Comparison(NamedTuple):
     distances : ndarray of shape (n_probe, n_gallery), or callable
     cams_probe, cams_gallery : ndarray or None
         Given only where the protocol filters by camera.
+
+    Examples
+    --------
+    >>> from skreid.metrics import ranking_metrics
+    >>> from skreid.protocols import Comparison
+    >>> comparison = Comparison(["ann"], ["bo", "ann"], [[0.4, 0.1]])
+    >>> ranking_metrics(**comparison._asdict(), ranks=1).ranks
+    {1: 1.0}
     """
 
     y_probe: np.ndarray

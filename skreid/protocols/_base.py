@@ -21,6 +21,14 @@ class Trial:
     ----------
     train, probe, gallery : ndarray of intp
         Ascending indices into the dataset. No identity of `train` is a probe, or right for one.
+
+    Examples
+    --------
+    >>> from skreid.protocols import TwoViewProtocol
+    >>> people = {"target": [0, 0, 1, 1, 2, 2], "cams": [0, 1, 0, 1, 0, 1]}
+    >>> trial = next(TwoViewProtocol(n_train=2).split(people))
+    >>> len(trial.train), len(trial.probe), len(trial.gallery)
+    (4, 1, 1)
     """
 
     train: np.ndarray

@@ -47,6 +47,7 @@ def evaluation_report(
     estimator : fitted estimator, default=None
         Whose training and filters to show; by default the first result's, if it kept one.
     title : str, default="Person re-identification report"
+        Of the page.
     n_probes : int, default=3
         Best and worst probes shown, of each; 0 for none.
     n_neighbors : int, default=10
