@@ -28,6 +28,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 from tqdm.auto import tqdm
 
 from skreid import MultiDepthReID, __version__, datasets, evaluate
@@ -52,14 +53,11 @@ SPEED_ONLY = {"memory", "n_jobs", "device", "verbose", "checkpoint"}  # settings
 NOTES = {
     "one-protocol": "Published figures come from other protocols than this table's, so no two columns may be "
     "compared across it. One set of features under four CUHK01 protocols gave rank-1 figures from 55.9 to 75.1.",
-    "lomo": "The authors' own multi-shot curve. The row for LOMO + XQDA in the paper's Table 1 is a single-shot figure.",
+    "lomo": "The authors' own multi-shot curve; the row of LOMO + XQDA in the paper's Table 1 is a single-shot figure.",
     "gog": "Not repeated: both GOG rows of the paper's Table 1 are exact multiples of 1/485, so of one split, and what "
     "stands under rank 20 looks like a rank 5.",
     "kcvdca": "The row that the paper gives to KCVDCA equals the published row of the linear CVDCA.",
     "mlgd": "Which pixel features MLGD selects is unknown; the list is this package's. No published figure is claimed.",
-    "tcp": "At rank 20 its own publication says 96.3, the paper's Table 1 says 93.3: the paper's 94 is then not the "
-    "best at rank 20. Layer widths and the training schedule are unknown; those here are this package's.",
-    "fcdf": "From its abstract. Its parameters are unknown; what runs here is a sketch of its idea.",
     "ours": "89.01 % is no multiple of 1/484 or 1/968: a mean over repeats that are not described, nor are the shots.",
 }
 
@@ -95,7 +93,7 @@ def multi_depth(run, **settings):
 def best(run):
     """Three depths of many filters, then what scikit-learn has: no row of the field is needed to go further."""
     reid = MultiDepthReID(**run.network | {"n_filters": run.n_filters, "normalize": "l2"})
-    return None, make_pipeline(reid, PCA(0.99), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5))
+    return None, make_pipeline(reid, PCA(0.99), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5), Normalizer())
 
 
 SYSTEMS = {
@@ -151,10 +149,11 @@ class Run:
             n = 12 if options.quick else 80
             self.dataset = datasets.make_pedestrians(n_identities=n, image_size=(128, 48), random_state=0)
             self.images = self.dataset.images
-        if real and options.layout == "cuhk01":
+        n = len(np.unique(self.dataset.target))
+        if real and options.layout == "cuhk01" and n == 971:
             self.protocol = CUHK01Protocol(options.protocol, n_repeats=repeats)
-        else:
-            name = f"{options.layout if real else 'Drawn pedestrians'} ({options.protocol})"
+        else:  # another set, or a part of this one: the same shots, the same shares of the people
+            name = f"{f'{options.layout} files' if real else 'Drawn pedestrians'} of {n} persons ({options.protocol})"
             self.protocol = TwoViewProtocol(**VARIANTS[options.protocol], n_repeats=repeats, name=name)
         self.trials = list(self.protocol.split(self.dataset))
         # CUHK01 is described as it is; sets of mixed sizes at the size the descriptors were made for
@@ -197,7 +196,9 @@ def definition(estimator):
         return "None"
     settings = {name: value for name, value in estimator.get_params().items() if name.split("__")[-1] not in SPEED_ONLY}
     settings = {name: value for name, value in settings.items() if name != "steps"}
-    parts = [f"{n}={type(v).__name__ if isinstance(v, BaseEstimator) else repr(v)}" for n, v in sorted(settings.items())]
+    parts = [
+        f"{n}={type(v).__name__ if isinstance(v, BaseEstimator) else repr(v)}" for n, v in sorted(settings.items())
+    ]
     return f"{type(estimator).__name__}({', '.join(parts)})"
 
 
@@ -215,8 +216,9 @@ def results_of(name, run, bar):
     data, records = None, []
     for repeat, trial in enumerate(run.trials):
         path = run.out / "results" / f"{name}-{repeat}.json"
-        key = joblib.hash([run.digest, definition(descriptor), definition(estimator), run.protocol.describe().split(";")[:2],
-                           trial.train, trial.probe, trial.gallery])  # fmt: skip
+        ranking = run.protocol.describe().rpartition(";")[0]  # but for the number of repeats
+        decisive = [run.digest, definition(descriptor), definition(estimator), ranking]
+        key = joblib.hash([*decisive, trial.train, trial.probe, trial.gallery])
         record = read(path)
         if record.get("key") != key:
             if data is None:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 
-def encode(values, name, n_samples):
+def encode(values, name, n_samples, of="images"):
     """Encode labels of any one sortable type.
 
     Parameters
@@ -16,6 +16,8 @@ def encode(values, name, n_samples):
         What they are called in errors.
     n_samples : int
         How many there must be.
+    of : str, default="images"
+        What `X` holds so many of.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def encode(values, name, n_samples):
     if len(values) != n_samples:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {name} has {len(values)} entries, "
-            f"X has {n_samples} images; give one for each."
+            f"X has {n_samples} {of}; give one for each."
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         place = np.flatnonzero(~np.isfinite(values))[0]
@@ -45,11 +47,11 @@ def encode(values, name, n_samples):
     return labels, codes.astype(np.int64)
 
 
-def encode_identities(y, n_samples):
+def encode_identities(y, n_samples, of="images"):
     """Encode the identities of training images; there must be two or more, and no continuous target."""
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
-    classes, codes = encode(y, "y", n_samples)
+    classes, codes = encode(y, "y", n_samples, of)
     if classes.dtype.kind == "f" and np.any(classes != np.floor(classes)):
         raise ValueError(
             f"Unknown label type: continuous. y must hold identities; got numbers such as "
@@ -57,13 +59,46 @@ def encode_identities(y, n_samples):
         )
     if len(classes) < 2:
         raise ValueError(
-            f"y holds 1 class only ({classes[0]!r}), a single identity; two or more are needed to learn what "
-            "tells persons apart."
+            f"y holds 1 class only ({classes[0]!r}), a single identity; at least 2 identities are needed to learn "
+            "what tells persons apart."
         )
     return classes, codes
 
 
-def check_pairs(codes, cams=None):
+def encode_cams(cams, identities, of="images"):
+    """Encode the cameras beside encoded identities, and check that pairs across them exist.
+
+    Parameters
+    ----------
+    cams : array-like of shape (n_samples,) or None
+    identities : ndarray of shape (n_samples,), int
+    of : str, default="images"
+        What `X` holds so many of.
+
+    Returns
+    -------
+    views : ndarray of shape (n_samples,), int64, or None
+    cameras : ndarray of shape (n_cameras,) or None
+        The sorted distinct cameras; both are None without `cams`.
+
+    Raises
+    ------
+    ValueError
+        If there is one camera only, or no identity has a pair; see `check_pairs`.
+    """
+    views = cameras = None
+    if cams is not None:
+        cameras, views = encode(cams, "cams", len(identities), of)
+        if len(cameras) < 2:
+            raise ValueError(
+                f"cams holds a single camera ({cameras.tolist()[0]!r}), so there is no pair across cameras: "
+                "leave cams out to learn from all pairs of images."
+            )
+    check_pairs(identities, views, stacklevel=4)
+    return views, cameras
+
+
+def check_pairs(codes, cams=None, stacklevel=3):
     """Check that some identity has a pair of images (in two cameras, if `cams` are given).
 
     Raises
@@ -85,13 +120,12 @@ def check_pairs(codes, cams=None):
     alone = int((seen < 2).sum())
     if alone == n_identities:
         raise ValueError(
-            f"Every one of the {n_identities} identities has a single {wanted}: there is no pair of "
-            "images of "
+            f"Every one of the {n_identities} identities has a single {wanted}: there is no pair of images of "
             f"the same person to compare. Give two or more {wanted}s of at least one identity."
         )
     if alone:
         warnings.warn(
-            f"{alone} of {n_identities} identities have a single {wanted}: they serve as other persons, but "
-            "give no pair of the same person.",
-            stacklevel=3,
+            f"{alone} of {n_identities} identities have a single {wanted}: they serve as other persons, but give "
+            "no pair of the same person.",
+            stacklevel=stacklevel,
         )

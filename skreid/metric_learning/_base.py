@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from skreid.metric_learning._labels import encode_cams, encode_identities
+from skreid._labels import encode_cams, encode_identities
 
 
 class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -22,8 +22,8 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))
         if self.n_components is not None and self.n_components > limit:
             raise ValueError(f"n_components={self.n_components} must be between 1 and {bound}={limit}.")
-        ids = encode_identities(y, len(X))
-        return X, ids, *encode_cams(cams, ids)
+        _, ids = encode_identities(y, len(X), "samples")
+        return X, ids, *encode_cams(cams, ids, "samples")
 
     def _check_rank(self, rank):
         """Refuse more components than the training data have dimensions."""

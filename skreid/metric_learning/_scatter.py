@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skreid.metric_learning._labels import encode_cams, encode_identities
+from skreid._labels import encode_cams, encode_identities
 
 
 def group_sums(X, groups, n_groups):
@@ -81,7 +81,7 @@ def cross_view_scatter(X, y, cams=None):
     (array([[0.5]]), array([[16.25]]))
     """
     X = check_array(X, dtype=np.float64, ensure_min_samples=2)
-    ids = encode_identities(y, len(X))
-    views, _ = encode_cams(cams, ids)
+    _, ids = encode_identities(y, len(X), "samples")
+    views, _ = encode_cams(cams, ids, "samples")
     # Differences do not see the mean; without it the squares do not cancel.
     return scatter_from_codes(X - X.mean(axis=0), ids, np.arange(len(X)) if views is None else views)

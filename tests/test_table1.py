@@ -1,0 +1,119 @@
+"""The script behind Table 1: it runs on drawn pedestrians, goes on where it stopped, and its outputs agree."""
+
+import csv
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("matplotlib").use("agg")
+
+
+@pytest.fixture(scope="module")
+def table1():
+    path = Path(__file__).parent.parent / "examples" / "cuhk01_table1.py"
+    spec = importlib.util.spec_from_file_location("cuhk01_table1", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(table1, tmp_path):
+    def go(*arguments):
+        table1.main(["--quick", "--n-jobs", "1", "--device", "cpu", "--out", str(tmp_path), *arguments])
+        return tmp_path
+
+    return go
+
+
+def forbid(*arguments, **settings):
+    raise AssertionError("computed again")
+
+
+def test_outputs_agree(run):
+    """Markdown, CSV and the records tell the same figures; every footnote mark has its footnote."""
+    out = run("--systems", "lomo", "best", "multi-depth", "--repeats", "2")
+    text = (out / "table1.md").read_text(encoding="utf-8")
+    with (out / "table1.csv").open(encoding="utf-8") as file:
+        rows = {row["system"]: row for row in csv.DictReader(file)}
+    assert list(rows) == [
+        "LOMO + XQDA",
+        "MultiDepthReID, one filter a layer",
+        "MultiDepthReID, many filters + PCA + LDA",
+    ]
+    for name, row in zip(("lomo", "multi-depth", "best"), rows.values(), strict=True):
+        records = [json.loads((out / "results" / f"{name}-{repeat}.json").read_text()) for repeat in range(2)]
+        for figure in ("rank_1", "rank_5", "rank_10", "rank_20", "mAP"):
+            values = [record[figure] for record in records]
+            assert float(row[f"{figure}_mean"]) == pytest.approx(np.mean(values))
+            assert float(row[f"{figure}_std"]) == pytest.approx(np.std(values, ddof=1))
+        printed = f"| {100 * float(row['rank_1_mean']):.1f} ± {100 * float(row['rank_1_std']):.1f} |"
+        assert printed in next(line for line in text.splitlines() if line.startswith(f"| {row['system']} |"))
+    marks = set(re.findall(r"\[(\d)\] \|", text))
+    assert marks
+    assert marks <= set(re.findall(r"^\[(\d)\] ", text, re.M))
+    with Image.open(out / "table1_cmc.png") as picture:
+        assert picture.width > 600
+
+
+def test_what_is_done_is_not_done_again(run, table1, monkeypatch):
+    """A second call reads the records; one that is damaged, or of other settings, is made anew, alike."""
+    out = run("--systems", "lomo", "multi-depth")
+    before = {path.name: json.loads(path.read_text()) for path in (out / "results").glob("*.json")}
+    with monkeypatch.context() as patched:
+        patched.setattr(table1, "evaluate", forbid)
+        run("--systems", "lomo", "multi-depth")
+    damaged = out / "results" / "multi-depth-0.json"
+    damaged.write_text(damaged.read_text()[:50])
+    with monkeypatch.context() as patched:
+        patched.setattr("skreid.multidepth.train", forbid)
+        run("--systems", "lomo", "multi-depth")
+    after = json.loads(damaged.read_text())
+    assert after | {"seconds": 0} == before[damaged.name] | {"seconds": 0}
+    run("--systems", "lomo", "multi-depth", "--epochs", "2")
+    assert json.loads(damaged.read_text())["key"] != after["key"]
+    assert json.loads((out / "results" / "lomo-0.json").read_text())["key"] == before["lomo-0.json"]["key"]
+
+
+def test_an_interruption_costs_one_repeat(run, table1, tmp_path, monkeypatch):
+    """After it, more repeats extend the table by what is missing; descriptors are not computed again."""
+    calls, evaluate = [], table1.evaluate
+
+    def interrupted(*arguments, **settings):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **settings)
+
+    monkeypatch.setattr(table1, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("--systems", "gog-rgb", "--repeats", "3")
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["gog-rgb-0.json"]
+    monkeypatch.setattr("skreid.descriptors.GOG.transform", forbid)
+    run("--systems", "gog-rgb", "--repeats", "4")
+    assert len(calls) == 5
+
+
+def test_real_folders(run, table1, tmp_path_factory):
+    """`--root` takes files: a part of CUHK01 is split in halves, and the protocol says so."""
+    people = table1.datasets.make_pedestrians(n_identities=6, n_shots=2, image_size=(128, 48), random_state=0)
+    folder = tmp_path_factory.mktemp("set")
+    for image, identity, camera, shot in zip(people.images, people.target, people.cams, people.shots, strict=True):
+        Image.fromarray(image).save(folder / f"{identity + 1:04}{2 * camera + shot + 1:03}.png")
+    out = run("--root", str(folder), "--systems", "lomo", "--repeats", "2")
+    text = (out / "table1.md").read_text(encoding="utf-8")
+    assert "cuhk01 files of 6 persons (paper)" in text
+    assert json.loads((out / "results" / "lomo-1.json").read_text())["n_gallery"] == 3
+
+
+def test_every_published_figure_has_its_protocol(table1):
+    """No figure of others stands alone, and every note belongs to a row."""
+    for system in table1.SYSTEMS.values():
+        assert (system.published == "–") == (system.protocol == "")
+    used = {note for system in table1.SYSTEMS.values() for note in system.notes}
+    assert used | {"one-protocol"} == set(table1.NOTES)
