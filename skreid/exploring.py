@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from skreid._threads import one_product_a_thread
-from skreid.smoothing import compact_maps
+from skreid.smoothing import compact_maps, compact_operator
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
@@ -157,13 +157,32 @@ def _block_maps(network, source, block, layers, blur_size, batch_size, progress)
     held, done = {}, 0
     for batch in source.batches(batch_size, block):
         for layer, maps in network(batch, layers).items():
-            compact = compact_maps(maps, source.size, blur_size).flatten(2).transpose(0, 1)  # (C, n, h*w)
             if layer not in held:
-                held[layer] = compact.new_empty(len(compact), len(block), compact.shape[2])
-            held[layer][:, done : done + len(batch)] = compact
+                held[layer] = maps.new_empty(maps.shape[1], len(block), maps.shape[2] * maps.shape[3])
+            _hold_compact(held[layer][:, done : done + len(batch)], maps, source.size, blur_size)
         done += len(batch)
         progress(len(batch))
     return held
+
+
+def _hold_compact(out, maps, frame_shape, blur_size):
+    """Write the compact form of maps, (n, C, h, w), into an array of shape (C, n, h * w)."""
+    if maps.device.type != "cpu":
+        out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
+        return
+    maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters side by side, as networks leave them
+    rows, columns = (
+        compact_operator(size, frame, blur_size).astype(maps.dtype)
+        for size, frame in zip(maps.shape[1:3], frame_shape, strict=True)
+    )
+
+    def compact(place):  # one image's maps turn about within the cache
+        tall = rows @ maps[place].reshape(len(rows), -1)
+        wide = columns @ tall.reshape(len(rows), len(columns), -1)
+        out[:, place] = wide.reshape(out.shape[2], -1).T
+
+    with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(compact, range(len(maps))))
 
 
 def _pair_masks(labels, cams):
@@ -183,7 +202,7 @@ def _distance_sums(maps, labels, pairs):
     maps = maps.astype(np.float64) if n_images <= FEW else maps
     identities = _by_size(labels, pairs[0])
     different = pairs[1].astype(maps.dtype)
-    step = max(1, PRODUCT_BYTES // (maps.itemsize * n_images * min(PANEL, n_images)))
+    step = max(1, PRODUCT_BYTES // (maps.itemsize * n_images * max(PANEL, maps.shape[2])))
 
     def compare(few):
         few = few - _reference(few)
@@ -211,7 +230,7 @@ def _by_size(labels, counted):
     groups = []
     for size in {len(places) for places in members} - {1}:
         places = np.array([each for each in members if len(each) == size])
-        groups.append((places, (counted | counted.T)[places[:, :, None], places[:, None]] / 2.0))
+        groups.append((places, counted[places[:, :, None], places[:, None]]))
     return groups
 
 
@@ -222,7 +241,7 @@ def _same_sums(few, identities):
         own = few[:, places]  # (c, m, s, h * w)
         own = (own - own.mean(axis=2, keepdims=True)).astype(np.float64, copy=False)
         products = own @ own.mT
-        squares = np.diagonal(products, axis1=2, axis2=3)
+        squares = np.diagonal(products, axis1=2, axis2=3).copy()
         products *= -2
         products += squares[..., None]
         products += squares[..., None, :]
@@ -246,13 +265,10 @@ def _different_sums(few, counted):
 
 
 def _sum_both(squared, counted):
-    """Return the weighted sums of the roots and of the squared distances themselves, overwriting them, (2, c)."""
+    """Return the sums of the counted distances and of their squares, overwriting the squares, (2, c)."""
     squared *= counted
     second = squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64)
-    weights = None if squared.dtype == np.float32 else np.sqrt(counted)
     np.sqrt(squared, out=squared)
-    if weights is not None:
-        squared *= weights  # sqrt(w d^2) sqrt(w) = w d
     return np.stack([squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64), second])
 
 

@@ -5,14 +5,13 @@ by differences, so that equal rows tie to the last bit and a row's own distance 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from copy import copy
 from threading import Lock
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
-from threadpoolctl import ThreadpoolController
 
+from skreid._threads import one_product_a_thread
 from skreid.distances import centre_of, check_finite, twins
 
 BLOCK_PROBES = 1024
@@ -154,32 +153,6 @@ class _LearnedBlock:
 
     def limit(self, distances):
         return distances
-
-
-_searches = []  # the limit of the first of the searches under way: it is for the whole process
-_searches_lock = Lock()
-
-
-@contextmanager
-def one_product_a_thread():
-    """Keep the threads of a matrix product to one and give the number they were.
-
-    Threads within a product wait for each other, badly so on a busy machine; a thread a tile does not.
-    """
-    with _searches_lock:
-        if not _searches:
-            pools = ThreadpoolController().select(user_api="blas")
-            n_threads = max((pool["num_threads"] for pool in pools.info()), default=1)
-            _searches.append((n_threads, pools.limit(limits=1)))
-        else:
-            _searches.append(_searches[0])
-    try:
-        yield _searches[0][0]
-    finally:
-        with _searches_lock:
-            limit = _searches.pop()[1]
-            if not _searches:
-                limit.restore_original_limits()
 
 
 def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, row_keys=None):

@@ -87,4 +87,9 @@ def _apply(build, maps, frame_shape, blur_size):
         torch.from_numpy(np.array(build(size, frame, blur_size))).to(maps)
         for size, frame in zip(maps.shape[-2:], frame_shape, strict=True)
     )
-    return rows @ maps @ columns.T  # (n, C, h, w)
+    n_images, n_filters, h, w = maps.shape
+    cells = maps.permute(0, 2, 3, 1)  # filters side by side, as networks leave them: few long products
+    cells = torch.bmm(rows.expand(n_images, -1, -1), cells.reshape(n_images, h, w * n_filters))
+    n_rows = n_images * len(rows)
+    cells = torch.bmm(columns.expand(n_rows, -1, -1), cells.view(n_rows, w, n_filters))
+    return cells.view(n_images, len(rows), len(columns), n_filters).permute(0, 3, 1, 2)

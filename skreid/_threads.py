@@ -1,0 +1,31 @@
+"""Matrix products on the cores there are: one product a thread, instead of threads within a product.
+
+Threads within a product wait for each other, badly so on a busy machine; a thread a piece of work does not.
+"""
+
+from contextlib import contextmanager
+from threading import Lock
+
+from threadpoolctl import ThreadpoolController
+
+_users = []  # the limit of the first of those at work: it is for the whole process
+_lock = Lock()
+
+
+@contextmanager
+def one_product_a_thread():
+    """Keep the threads of numpy's matrix products to one, and give the number they were."""
+    with _lock:
+        if not _users:
+            pools = ThreadpoolController().select(user_api="blas")
+            n_threads = max((pool["num_threads"] for pool in pools.info()), default=1)
+            _users.append((n_threads, pools.limit(limits=1)))
+        else:
+            _users.append(_users[0])
+    try:
+        yield _users[0][0]
+    finally:
+        with _lock:
+            limit = _users.pop()[1]
+            if not _users:
+                limit.restore_original_limits()
