@@ -5,39 +5,17 @@ Files are decoded a batch at a time and ahead of their use, so a folder may be l
 
 import copy
 import hashlib
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from joblib import effective_n_jobs
-from PIL import Image, ImageOps
 
-EXPECTED = (
-    "X must be an array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1], "
-    "or a sequence of such images, PIL images or file paths"
-)
+from skreid._pictures import ImageError, as_sequence, bad_pixels, check_values, load
+
 CACHE_BYTES = 2 * 2**30  # decoded training images up to this size stay in memory
-
-
-class ImageError(ValueError):
-    """An image that cannot be used; the message names it and says what was expected.
-
-    Attributes
-    ----------
-    index : int
-        Its place in `X`.
-    """
-
-    def __init__(self, index, message):
-        super().__init__(message)
-        self.index = index
-
-    def __reduce__(self):
-        return type(self), (self.index, str(self))
 
 
 class ImageSource:
@@ -68,11 +46,11 @@ class ImageSource:
     """
 
     def __init__(self, X, input_size=None, n_jobs=None, on_error="raise"):
-        self._images = _as_sequence(X)
+        self._images = as_sequence(X)
         self._threads = effective_n_jobs(n_jobs)
         self._forgiving = on_error == "nan"
         self.unusable = {}
-        self.size = tuple(input_size) if input_size is not None else _load(self._images[0], 0).shape[:2]
+        self.size = tuple(input_size) if input_size is not None else load(self._images[0], 0).shape[:2]
 
     def __len__(self):
         return len(self._images)
@@ -97,9 +75,9 @@ class ImageSource:
         places = range(len(self))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
         if isinstance(self._images, np.ndarray):
             stack = self._images[indices]
-            for bad in _bad_pixels(stack):
+            for bad in bad_pixels(stack):
                 try:
-                    _check_values(stack[bad], places[bad], f"image {places[bad]}")
+                    check_values(stack[bad], places[bad], f"image {places[bad]}")
                 except ImageError as error:
                     self._note(error)
                     stack = np.array(stack)  # the caller's own pixels stay
@@ -116,7 +94,7 @@ class ImageSource:
 
     def _read_one(self, place):
         try:
-            return _resize(_to_channels(_load(self._images[place], place)[None]), self.size)
+            return _resize(_to_channels(load(self._images[place], place)[None]), self.size)
         except ImageError as error:
             self._note(error)
             return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
@@ -184,138 +162,6 @@ class ImageSource:
             sha.update(f"{pixels.dtype}".encode())
             sha.update(pixels)
         return sha.hexdigest()
-
-
-def _as_sequence(X):
-    """Return X as a numeric array of 3 or 4 dimensions or a list of images; refuse anything else."""
-    if isinstance(X, (str, os.PathLike, Image.Image)):
-        raise ValueError(f"Got a single image ({X!r}) as X. {EXPECTED}: put it in a list.")
-    if hasattr(X, "to_numpy"):  # a pandas or polars column of paths
-        X = X.to_numpy()
-    if isinstance(X, torch.Tensor):
-        X = X.numpy(force=True)
-    if not isinstance(X, np.ndarray):
-        try:
-            X = list(X)
-        except TypeError:
-            raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}.") from None
-    elif X.dtype.kind in "OUT":
-        X = list(X.ravel())
-    if len(X) == 0:
-        raise ValueError(f"Found array with 0 sample(s): X is empty. {EXPECTED}.")
-    if isinstance(X, np.ndarray):
-        return _checked_stack(X)
-    return X
-
-
-def _checked_stack(X):
-    """Return an array of images as uint8 or float32, (n, H, W) or (n, H, W, 3)."""
-    if X.ndim == 4 and X.shape[-1] == 1:
-        X = X[..., 0]
-    shape = f"Got an array of shape {X.shape}. {EXPECTED}"
-    if X.ndim not in (3, 4):
-        raise ValueError(f"{shape}.")
-    if X.ndim == 4 and X.shape[-1] != 3:
-        hint = "; move the channels last, np.moveaxis(X, 1, -1)" if X.shape[1] in (1, 3) else ""
-        raise ValueError(f"{shape}{hint}.")
-    if X.ndim == 3 and X.shape[-1] in (3, 4) and X.shape[1] > 4:
-        raise ValueError(f"{shape}. This looks like one colour image: pass X[None].")
-    if 0 in X.shape:
-        raise ValueError(f"{shape}, with no side of zero pixels.")
-    if X.dtype != np.uint8 and X.dtype.kind != "f":
-        raise ValueError(f"Got an array of dtype {X.dtype}. {EXPECTED}. {_dtype_hint(X)}")
-    return X
-
-
-def _dtype_hint(image):
-    if np.issubdtype(image.dtype, np.integer) and image.min() >= 0 and image.max() <= 255:
-        return "Its values fit: use .astype(np.uint8)."
-    return "Scale it to one of the two."
-
-
-def _load(image, index):
-    """Return one image as a checked array of shape (H, W) or (H, W, 3), uint8 or float."""
-    if isinstance(image, (str, os.PathLike)):
-        return _open(Path(image), index)
-    name = f"image {index}"
-    if isinstance(image, Image.Image):
-        return _from_pil(image, index, name)
-    try:
-        array = np.asarray(image)
-    except ValueError as error:
-        raise ImageError(index, f"{name} is not an array ({error}). {EXPECTED}.") from error
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] != 3):
-        raise ImageError(
-            index,
-            f"{name} has shape {array.shape}; expected (height, width) or (height, width, 3). {EXPECTED}.",
-        )
-    if array.size == 0:
-        raise ImageError(index, f"{name} has shape {array.shape}: it holds no pixel.")
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise ImageError(index, f"{name} has dtype {array.dtype}; expected uint8 or float in [0, 1]. "
-                         + (_dtype_hint(array) if array.dtype.kind in "iu" else ""))  # fmt: skip
-    _check_values(array, index, name)
-    return array
-
-
-def _bad_pixels(stack):
-    """Return the places in a stack of the images with a value outside [0, 1]; uint8 has none."""
-    if stack.dtype == np.uint8:
-        return ()
-    flat = stack.reshape(len(stack), -1)
-    return np.flatnonzero(~((flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)))  # NaN is not within either
-
-
-def _check_values(array, index, name):
-    if array.dtype == np.uint8:
-        return
-    if not np.isfinite(array).all():
-        kind = "NaN" if np.isnan(array).any() else "inf"
-        raise ImageError(index, f"{name} contains {kind}; float images must be finite and in [0, 1].")
-    low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 1:
-        hint = " Divide by 255, or pass uint8." if low >= 0 and high <= 255 else ""
-        raise ImageError(index, f"{name} has values in [{low:g}, {high:g}]; float images must be in [0, 1].{hint}")
-
-
-def _open(path, index):
-    name = f"image {index} ('{path}')"
-    if not path.exists():
-        raise ImageError(index, f"{name} does not exist; paths are taken relative to {Path.cwd()}.")
-    if path.is_dir():
-        raise ImageError(index, f"{name} is a folder; give the paths of its files.")
-    try:
-        with Image.open(path) as image:
-            return _from_pil(image, index, name)
-    except ImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise anything on a damaged file
-        raise ImageError(index, f"{name} could not be read as an image: {error}") from error
-
-
-def _from_pil(image, index, name):
-    """Return a PIL image as uint8 RGB: upright, first frame, 16 bits scaled to 8, alpha over black."""
-    width, height = image.size
-    if width * height == 0:
-        raise ImageError(index, f"{name} is {width} x {height} pixels: it holds no pixel.")
-    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
-        raise ImageError(
-            index,
-            f"{name} is {width} x {height} pixels, over the limit of {Image.MAX_IMAGE_PIXELS:,} "
-            "(PIL.Image.MAX_IMAGE_PIXELS) that guards against decompression bombs.",
-        )
-    if image.mode == "F":
-        raise ImageError(index, f"{name} holds 32-bit floats; save it with 8 or 16 bits a channel.")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16-bit greys, which Pillow's own conversion would clip to white
-        greys = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((np.clip(greys, 0, 65535) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    return np.asarray(image.convert("RGB"))
 
 
 def _to_channels(stack):

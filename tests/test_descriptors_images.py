@@ -19,9 +19,7 @@ from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
 SMALL_LOMO = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
 SMALL_GOG = GOG("nrng", input_size=(12, 8), n_strips=1)
 SMALL_MLGD = MLGD(("y", "red"), input_size=(12, 8), n_strips=2)
-SMALL = pytest.mark.parametrize(
-    "descriptor", [SMALL_LOMO, SMALL_GOG, SMALL_MLGD], ids=lambda d: type(d).__name__
-)
+SMALL = pytest.mark.parametrize("descriptor", [SMALL_LOMO, SMALL_GOG, SMALL_MLGD], ids=lambda d: type(d).__name__)
 
 
 def random_images(n=3, height=12, width=8, seed=0):
@@ -199,35 +197,49 @@ def test_gog_resizes_and_lomo_does_not():
 
 
 @pytest.mark.parametrize(
-    ("X", "error", "match"),
+    ("X", "match"),
     [
-        (
-            random_images(1)[0],
-            ValueError,
-            r"X has shape \(12, 8, 3\): this is one colour image. Pass X\[None\]",
-        ),
-        (np.zeros((2, 5)), ValueError, r"X must have shape \(n, H, W, 3\) or \(n, H, W\), got \(2, 5\)"),
-        (np.zeros((0, 12, 8, 3)), ValueError, "0 sample"),
-        ([], ValueError, "0 sample"),
-        ("a.png", TypeError, "X is a single image"),
-        (Image.new("RGB", (8, 12)), TypeError, "X is a single image"),
-        (3, TypeError, "X must be an array or a sequence of images, got int"),
-        (["missing.png"], FileNotFoundError, r"Image 0 \('missing.png'\): no such file"),
-        (np.full((1, 12, 8, 3), 2.0), ValueError, r"Image 0 is float with values in \[2, 2\]"),
-        (np.full((1, 12, 8, 3), -0.1), ValueError, "float images lie in"),
-        (np.full((1, 12, 8, 3), np.nan), ValueError, "Image 0 holds NaN"),
-        (np.zeros((1, 12, 8, 3), dtype=np.int64), TypeError, "Image 0 has dtype int64; use uint8"),
-        (np.zeros((1, 12, 8, 4)), ValueError, r"Image 0 has shape \(12, 8, 4\)"),
-        ([np.zeros((12, 8)), np.zeros(5)], ValueError, r"Image 1 has shape \(5,\)"),
-        ([np.zeros((12, 8)), None], TypeError, "Image 1 has type object"),
-        ([np.zeros((12, 8)), [[1.0], [2.0, 3.0]]], ValueError, "Image 1 is no rectangular array"),
-        ([Image.new("I;16", (8, 12))], ValueError, "Image 0 has Pillow mode 'I;16'"),
+        (random_images(1)[0], r"shape \(12, 8, 3\).*This looks like one colour image: pass X\[None\]"),
+        (np.zeros((2, 5)), r"Got an array of shape \(2, 5\)"),
+        (np.zeros((0, 12, 8, 3)), "0 sample"),
+        ([], "0 sample"),
+        ("a.png", "Got a single image"),
+        (Image.new("RGB", (8, 12)), "Got a single image"),
+        (3, "Got X of type int"),
+        (["missing.png"], r"image 0 \('missing.png'\) does not exist"),
+        (np.full((1, 12, 8, 3), 2.0), r"image 0 has values in \[2, 2\].*Divide by 255"),
+        (np.full((1, 12, 8, 3), -0.1), "float images must be in"),
+        (np.full((1, 12, 8, 3), np.nan), "image 0 contains NaN"),
+        (np.zeros((1, 12, 8, 3), dtype=np.int64), r"dtype int64.*use \.astype"),
+        (np.zeros((1, 12, 8, 4)), r"shape \(1, 12, 8, 4\)"),
+        ([np.zeros((12, 8)), np.zeros(5)], r"image 1 has shape \(5,\)"),
+        ([np.zeros((12, 8)), None], "image 1 has"),
+        ([np.zeros((12, 8)), [[1.0], [2.0, 3.0]]], "image 1 is not an array"),
+        ([Image.new("F", (8, 12))], "image 0 holds 32-bit floats"),
     ],
 )
-def test_errors_name_the_image(X, error, match):
+def test_errors_name_the_image(X, match):
     """What cannot be a picture is an error that names the image and says what to pass."""
-    with pytest.raises(error, match=match):
+    with pytest.raises(ValueError, match=match):
         SMALL_LOMO.transform(X)
+
+
+def test_files_are_read_as_the_network_reads_them(tmp_path):
+    """Rotation by EXIF, 16 bits, alpha and palettes: a descriptor sees the pixels that `ImageSource` gives."""
+    from skreid.images import ImageSource
+
+    image = random_images(1)[0]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(np.rot90(image)).save(tmp_path / "turned.png", exif=turned)
+    deep = (np.arange(96).reshape(12, 8) * 600).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray(np.dstack([image, image[..., 0]])).save(tmp_path / "clear.png")
+    Image.fromarray(image).quantize(50).save(tmp_path / "palette.png")
+    paths = sorted(tmp_path.iterdir())
+    pixels = ImageSource(paths).read(slice(None)).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(SMALL_LOMO.transform(paths), SMALL_LOMO.transform(pixels))
+    np.testing.assert_array_equal(SMALL_LOMO.transform(paths[-1:]), SMALL_LOMO.transform(image[None]))
 
 
 def test_broken_files_are_named(tmp_path):
@@ -238,7 +250,7 @@ def test_broken_files_are_named(tmp_path):
     Image.fromarray(good).save(short)
     short.write_bytes(short.read_bytes()[:-2000])
     gog = clone(SMALL_GOG).set_params(n_jobs=2)
-    with pytest.raises(ValueError, match=r"Image 1 \(.*text\.png.*\) is not an image that Pillow can read"):
+    with pytest.raises(ValueError, match=r"image 1 \(.*text\.png.*\) could not be read as an image"):
         gog.transform([good, text])
-    with pytest.raises(ValueError, match=r"Image 1 \(.*short\.png.*\) cannot be decoded"):
+    with pytest.raises(ValueError, match=r"image 1 \(.*short\.png.*\) could not be read as an image"):
         gog.transform([good, short])

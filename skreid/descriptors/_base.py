@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from skreid.descriptors._read import as_image_list, read_image
+from skreid._pictures import as_sequence
+from skreid.descriptors._read import read_image
 
 _CHUNK = 32  # images a task: long enough to hide joblib's overhead, short enough to balance the workers
 
@@ -36,7 +37,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             The descriptor itself.
         """
         self._check_settings()
-        image = self._prepare(read_image(as_image_list(X)[0], 0), 0)
+        image = self._prepare(read_image(as_sequence(X)[0], 0), 0)
         self.image_shape_ = image.shape[:2]
         return self
 
@@ -56,12 +57,12 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
         Raises
         ------
-        ValueError, TypeError, FileNotFoundError
+        ValueError
             If an image cannot be read or has a wrong size; its index or path is named.
         """
         self._validate_params()
         self._check_settings()
-        images = as_image_list(X)
+        images = as_sequence(X)
         first = self._prepare(read_image(images[0], 0), 0)
         shape = first.shape[:2]
         expected = getattr(self, "image_shape_", shape)
