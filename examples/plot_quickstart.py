@@ -53,9 +53,9 @@ X_test, y_test, cams_test = (people[name][~in_training] for name in ("images", "
 # Training and exploring
 # ----------------------
 # One network is trained, from random weights. The second estimator differs only in what comes after training, so with
-# ``memory`` it takes the network from the cache. Both read the last layer of the three deepest blocks. A blur of 8 pixels
-# is to a frame of 64 x 32 what the paper's 20 is to one of 160 x 60. Erasing parts of the pictures, which pays in long
-# trainings, is left out of this short one.
+# ``memory`` it takes the network from the cache. Both read the last layer of the three deepest blocks. A blur of 8
+# pixels is to a frame of 64 x 32 what the paper's 20 is to one of 160 x 60. Erasing parts of the pictures, which pays
+# in long trainings, is left out of this short one.
 
 started = time.perf_counter()
 memory = tempfile.TemporaryDirectory()
