@@ -224,13 +224,14 @@ def _reference(few):
 
 
 def _by_size(labels, counted):
-    """Group the images of identities of equal size: ((m, s) places, (m, s, s) pairs that count) for each size."""
+    """Group identities of equal size, a few at a time: (m, s) places and (m, s, s) pairs that count of each group."""
     order = np.argsort(labels, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     groups = []
     for size in {len(places) for places in members} - {1}:
         places = np.array([each for each in members if len(each) == size])
-        groups.append((places, counted[places[:, :, None], places[:, None]]))
+        for some in np.array_split(places, -(-len(places) * size // max(size, FEW))):
+            groups.append((some, counted[some[:, :, None], some[:, None]]))
     return groups
 
 
