@@ -40,7 +40,7 @@ def remember_each(memory, name, key, parts, compute):
     """
     if memory.location is None:
         return compute(tuple(parts))
-    key = joblib.hash((__version__, key), coerce_mmap=True)  # a memory map is the array it holds
+    key = joblib.hash((__version__, key), "sha1", coerce_mmap=True)  # a memory map is the array it holds
     cached = memory.cache(_computed, ignore=["compute"])
     missing = [part for part in parts if not cached.check_call_in_cache(name, key, part, None)]
     found = compute(tuple(missing)) if missing else {}
