@@ -1,0 +1,148 @@
+"""Degenerate data and many threads: no NaN, no crash, and the documented outcome."""
+
+import threading
+
+import numpy as np
+import pytest
+from networks import narrow
+
+from skreid import MultiDepthReID, cmc_score
+
+rng = np.random.default_rng(0)
+
+
+def fit(X, y, settings, **changed):
+    return MultiDepthReID(**(settings | {"max_epochs": 1} | changed)).fit(X, y)
+
+
+def assert_sound(reid, X):
+    """Everything learned and described is finite."""
+    assert np.isfinite(reid.transform(X)).all()
+    for found in reid.filter_distances_.values():
+        assert all(np.isfinite(values).all() for values in found.values())
+    assert all(len(set(chosen)) == reid.n_filters for chosen in reid.filters_.values())
+
+
+@pytest.mark.parametrize("criterion", ["margin", "dprime"])
+@pytest.mark.parametrize("normalize", [None, "l2"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_constant_images(settings, criterion, normalize, value):
+    """All alike: every filter is as good as any, the first are kept, and nobody is recognised."""
+    X, y = np.full((12, 32, 16, 3), value, np.uint8), np.repeat(np.arange(6), 2)
+    reid = fit(X, y, settings, criterion=criterion, normalize=normalize)
+    assert_sound(reid, X)
+    assert cmc_score(reid, X, y) == 0
+    assert reid.kneighbors(X[:2], X, n_neighbors=4)[1].tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_dead_filters_describe_by_zeros(people, settings):
+    """A network whose maps are all zero gives zeros, also at unit length."""
+    dead = {name: np.zeros_like(value) for name, value in fit(people.images, people.target, settings).weights_.items()}
+    for name in dead:
+        if name.endswith("running_var"):
+            dead[name] += 1
+    reid = fit(people.images, people.target, settings, normalize="l2")
+    reid.weights_ = dead
+    assert (reid.transform(people.images) == 0).all()
+
+
+@pytest.mark.parametrize("blur_size", [33, 1000])
+def test_a_blur_larger_than_the_frame(people, settings, blur_size):
+    """Mirroring goes on beyond the frame."""
+    assert_sound(fit(people.images, people.target, settings, blur_size=blur_size), people.images)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (32, 16), (5, 31)])
+def test_small_and_odd_frames(people, settings, size):
+    """As small as the network lets through."""
+    assert_sound(fit(people.images, people.target, settings, input_size=size), people.images)
+
+
+def test_two_identities_and_one_filter(people, settings):
+    """The least there can be."""
+    assert_sound(fit(people.images[:8], people.target[:8], settings, n_filters=1, layers="high"), people.images)
+
+
+def test_duplicated_images(people, settings):
+    """Copies are at distance zero and tie in the gallery's order."""
+    X = np.concatenate([people.images[:8]] * 2)
+    reid = fit(X, np.concatenate([people.target[:8]] * 2), settings)
+    assert_sound(reid, X)
+    distances, indices = reid.kneighbors(X[:8], X, n_neighbors=2)
+    np.testing.assert_array_equal(indices, np.stack([np.arange(8), np.arange(8, 16)], axis=1))
+    np.testing.assert_allclose(distances, 0, atol=1e-5)
+
+
+def test_unbalanced_identities(settings):
+    """One image of some, hundreds of others."""
+    y = np.repeat([0, 1, 2, 3], [1, 2, 40, 300])
+    X = rng.integers(0, 256, (len(y), 16, 8, 3), dtype=np.uint8)
+    with pytest.warns(UserWarning, match="1 of 4 identities have a single image"):
+        reid = fit(X, y, settings, input_size=(16, 8))
+    assert_sound(reid, X)
+
+
+def test_many_identities(settings):
+    """A head as wide as a city."""
+    y = np.repeat(np.arange(2000), 2)
+    X = rng.integers(0, 256, (len(y), 8, 8), dtype=np.uint8)
+    reid = fit(X, y, settings, input_size=(8, 8), batch_size=500)
+    assert len(reid.classes_) == 2000
+    assert_sound(reid, X[:20])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_every_float_is_read(people, settings, dtype):
+    """Half, single and double precision describe alike."""
+    reid = fit(people.images, people.target, settings)
+    found = reid.transform((people.images / 255).astype(dtype))
+    np.testing.assert_allclose(found, reid.transform(people.images), rtol=0.05, atol=0.02)
+
+
+def test_identical_descriptors_never_score(settings, people):
+    """Probe and gallery alike in every number: no rank is earned by the order of the files."""
+    reid = fit(people.images, people.target, settings)
+    alike = np.repeat(reid.transform(people.images[:1]), 32, axis=0)
+    assert cmc_score(reid, alike, people.target) == 0
+
+
+def test_one_estimator_in_many_threads(people, fitted):
+    """Transform and kneighbors give in eight threads what they give in one."""
+    expected = fitted.transform(people.images)
+    found, errors = [None] * 8, []
+
+    def work(place):
+        try:
+            for _ in range(3):
+                found[place] = fitted.transform(people.images)
+                assert fitted.kneighbors(people.images[:4], expected, n_neighbors=1)[1].ravel().tolist() == [0, 1, 2, 3]
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    for described in found:
+        np.testing.assert_array_equal(described, expected)
+
+
+def test_divergence_after_the_first_epoch_keeps_the_best(people, settings):
+    """A loss that is not finite ends the training with a warning; what was learned before stays."""
+    from skreid import training
+
+    epochs = iter([1.0, float("nan")])
+
+    def broken(*arguments):
+        _, accuracy = original(*arguments)
+        return next(epochs), accuracy
+
+    original = training.train_one_epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_one_epoch", broken)
+        with pytest.warns(UserWarning, match="not finite in epoch 1: lower learning_rate"):
+            reid = MultiDepthReID(**settings | {"max_epochs": 5, "backbone": narrow}).fit(people.images, people.target)
+    assert len(reid.history_) == 1
+    assert_sound(reid, people.images)
