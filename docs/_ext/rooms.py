@@ -1,10 +1,11 @@
-"""Write the pages of the API reference from `__all__`: a public name cannot be missing from it.
+"""Write the pages of the API reference from every `__all__`: a public name cannot be missing from it.
 
 One page a room (a subpackage), with the room's own docstring and a table of its names.
 """
 
 import importlib
 import inspect
+import pkgutil
 
 import skreid
 
@@ -12,14 +13,12 @@ TOP = "skreid"
 
 
 def public_names():
-    """Return room -> sorted public names, the top level first; rooms themselves are no entries."""
-    rooms = {TOP: []}
-    for name in skreid.__all__:
-        found = getattr(skreid, name)
-        if inspect.ismodule(found):
-            rooms[found.__name__] = sorted(found.__all__)
-        elif not name.startswith("_"):
-            rooms[TOP].append(name)
+    """Return room -> sorted public names, the top level first."""
+    top = [name for name in skreid.__all__ if not name.startswith("_") and not inspect.ismodule(getattr(skreid, name))]
+    rooms = {TOP: top}
+    for found in pkgutil.iter_modules(skreid.__path__, f"{TOP}."):
+        if found.ispkg:
+            rooms[found.name] = sorted(importlib.import_module(found.name).__all__)
     return rooms
 
 

@@ -1,0 +1,57 @@
+"""
+What a description and a search cost
+====================================
+
+Sizes and times on the machine that built this page, as ratios within one run. The scripts in ``benchmarks`` measure
+more, at larger sizes.
+"""
+
+# %%
+# Numbers a map
+# -------------
+# A descriptor holds the compact form of each smoothed map. Counted for the 13 layers of VGG16 and a 160 x 60 frame.
+
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skreid.metrics import distance_blocks
+from skreid.neighbors import EuclideanMeasure, nearest_rows
+
+blocks = [(1, 2), (2, 2), (3, 3), (4, 3), (5, 3)]
+layers = {f"conv{depth}_{i}": (160 >> (depth - 1), 60 >> (depth - 1)) for depth, n in blocks for i in range(1, n + 1)}
+sizes = {layer: height * width for layer, (height, width) in layers.items()}
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+ax.bar(list(sizes), list(sizes.values()), label="compact form")
+ax.axhline(160 * 60, color="C3", linestyle="--", label="frame-size map")
+ax.set(yscale="log", ylabel="numbers a map")
+ax.tick_params(axis="x", rotation=60)
+ax.legend()
+print(f"conv5_3: {sizes['conv5_3']} numbers instead of {160 * 60}")
+
+# %%
+# Ranking
+# -------
+# The first ten of the gallery for each of 100 probes: all distances and a full sort, against skreid's search. The
+# results are the same, ties included.
+
+rng = np.random.default_rng(0)
+probes = rng.normal(size=(100, 256)).astype(np.float32)
+galleries, seconds = [500, 2000, 8000, 32000], {"all distances, full sort": [], "skreid": []}
+for n_gallery in galleries:
+    gallery = rng.normal(size=(n_gallery, 256)).astype(np.float32)
+    started = time.perf_counter()
+    expected = np.argsort(distance_blocks(probes, gallery)(0, len(probes)), axis=1, kind="stable")[:, :10]
+    sorted_at = time.perf_counter()
+    _, found = nearest_rows(EuclideanMeasure(gallery), probes, 10)
+    seconds["skreid"].append(time.perf_counter() - sorted_at)
+    seconds["all distances, full sort"].append(sorted_at - started)
+    print(f"{n_gallery:6} in the gallery: same ranking {bool((found == expected).all())}")
+
+fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+reference = seconds["skreid"][0]
+for (name, times), marker in zip(seconds.items(), "o^", strict=True):
+    ax.plot(galleries, np.array(times) / reference, marker=marker, label=name)
+ax.set(xscale="log", yscale="log", xlabel="images in the gallery", ylabel="time / skreid with 500 images")
+_ = ax.legend()

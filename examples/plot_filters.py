@@ -1,0 +1,55 @@
+"""
+Which filters tell persons apart
+================================
+
+For every filter of a layer, the method compares the smoothed maps of pairs of pictures: the mean distance over pairs
+of the same person, :math:`d_s`, and of different persons, :math:`d_d` (Eqs. 2 and 3). A filter is good if different
+persons are far apart in it and the same person is not: it keeps those with the largest :math:`d_d - d_s` (Eq. 4).
+"""
+
+# %%
+# One layer
+# ---------
+# Most filters see about the same for everyone, or differ as much between two pictures of one person. A few stand out.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skreid import MultiDepthReID
+from skreid.datasets import make_pedestrians
+from skreid.displays import FilterMarginDisplay
+
+people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
+known = people.target < 40
+reid = MultiDepthReID(
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=8, n_filters=2, memory="cache", random_state=0
+).fit(people.images[known], people.target[known])
+FilterMarginDisplay.from_estimator(reid, layer="conv4_2")
+
+# %%
+# All layers
+# ----------
+# Sorted by margin: how quickly the curve falls says how many filters are worth keeping.
+
+for layer in reid.layers_:
+    FilterMarginDisplay.from_estimator(reid, layer=layer).plot(sort=True)
+
+# %%
+# Two meanings of "best"
+# ----------------------
+# The raw margin favours filters with large numbers. ``criterion="dprime"`` divides the margin by the spread of the
+# distances, so that a filter that answers weakly but reliably can win. They agree on some filters only.
+
+spread = MultiDepthReID(**reid.get_params() | {"criterion": "dprime"}).fit(people.images[known], people.target[known])
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+for ax, layer in zip(axes, reid.layers_, strict=True):
+    found = reid.filter_distances_[layer]
+    margin = found["d_different"] - found["d_same"]
+    deviation = np.sqrt((found["std_same"] ** 2 + found["std_different"] ** 2) / 2)
+    dprime = np.divide(margin, deviation, out=np.zeros_like(margin), where=deviation > 0)
+    ax.scatter(margin, dprime, s=8, color="0.6")
+    for name, chosen, marker in (("margin", reid, "o"), ("dprime", spread, "s")):
+        best = chosen.filters_[layer]
+        ax.scatter(margin[best], dprime[best], marker=marker, s=60, facecolors="none", edgecolors="C3", label=name)
+    ax.set(title=layer, xlabel="margin", ylabel="margin / spread")
+_ = axes[0].legend(title="chosen by")

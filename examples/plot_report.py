@@ -1,0 +1,55 @@
+"""
+A report to hand on
+===================
+
+`skreid.report.evaluation_report` writes an evaluation to one HTML file that needs nothing else: figures with their
+protocol, curves, best and worst probes, training, chosen filters, settings, versions.
+"""
+
+# %%
+# Evaluate, then write.
+
+from html import escape
+from pathlib import Path
+
+from skreid import MultiDepthReID
+from skreid.datasets import make_pedestrians
+from skreid.evaluation import evaluate
+from skreid.protocols import TwoViewProtocol
+from skreid.report import evaluation_report
+
+people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
+known = people.target < 40
+reid = MultiDepthReID(
+    backbone="vgg11_bn",
+    input_size=(64, 32),
+    max_epochs=6,
+    blur_size=8,
+    n_filters=64,
+    normalize="l2",
+    memory="cache",
+    random_state=0,
+).fit(people.images[known], people.target[known])
+strangers = {name: people[name][~known] for name in ("images", "target", "cams")}
+result = evaluate(reid, strangers, TwoViewProtocol(n_train=0, n_test=20), fit=False, name="multi-depth")
+
+Path("output").mkdir(exist_ok=True)
+path = evaluation_report(result, Path("output") / "report.html", dataset=strangers, estimator=reid)
+print(path)
+
+# %%
+# The file, as it opens in a browser:
+
+
+class Frame:
+    """An HTML file shown within this page."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def _repr_html_(self):
+        page = escape(self.path.read_text(encoding="utf-8"))
+        return f'<iframe title="The report" srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
+
+
+Frame(path)
