@@ -48,7 +48,8 @@ systems["LOMO, PCA, XQDA"]
 # %%
 # Scores on the other persons
 # ---------------------------
-# The same scorer takes them all.
+# The same scorer takes them all. LOMO counts colours, which drawn clothes keep better than real ones, and needs no
+# training; the network had 40 persons and six epochs. No figure here is one for people in the street.
 
 X_test, y_test, cams_test = people.images[~known], people.target[~known], people.cams[~known]
 scorer = CMCScorer(ranks=(1, 5), mean_average_precision=True)

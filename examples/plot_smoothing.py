@@ -47,8 +47,8 @@ _ = reid.set_params(blur_size=8)
 # :math:`A` is replaced by its polar factor :math:`P = (A^T A)^{1/2}`, which has the size of the *small* map:
 # :math:`\|A_h D A_w^T\| = \|P_h D P_w\|` for every difference :math:`D` of two maps.
 #
-# On the left :math:`A` for the 16 rows of conv3 maps, in the middle :math:`P`. On the right one row of :math:`P`: nearly
-# all of its weight lies within one blur width of its own cell, so a number of the descriptor still has a place.
+# On the left :math:`A` for the 16 rows of conv3 maps, in the middle :math:`P`. On the right one row of :math:`P`:
+# nearly all of its weight lies within one blur width of its own cell, so a number of the descriptor still has a place.
 
 A, P = smoothing_operator(16, 64, 8), compact_operator(16, 64, 8)
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")

@@ -26,8 +26,11 @@ def write_room_pages(folder):
     """Write one page a room and the index of rooms into a folder."""
     folder.mkdir(exist_ok=True)
     rooms = public_names()
+    elsewhere = {name: room for room, names in rooms.items() if room != TOP for name in names}
     for room, names in rooms.items():
         module = importlib.import_module(room)
+        also = [name for name in names if room == TOP and name in elsewhere]
+        names = [name for name in names if name not in also]
         kinds = {"Classes": [], "Functions": []}
         for name in names:
             found = getattr(module, name)
@@ -38,6 +41,9 @@ def write_room_pages(folder):
                 lines += [kind, "-" * len(kind), "", f".. currentmodule:: {room}", ""]
                 lines += [".. autosummary::", "   :toctree:", "   :nosignatures:", ""]
                 lines += [f"   {name}" for name in members] + [""]
+        if also:
+            links = ", ".join(f":py:obj:`{name} <{elsewhere[name]}.{name}>`" for name in also)
+            lines += ["Also here", "---------", "", f"From their rooms: {links}.", ""]
         _write(folder / f"{room}.rst", lines)
     title = "API reference"
     lines = [
