@@ -270,8 +270,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 **task, reconstruction_attributes=lambda: self._explore(run, weights()) | {"history_": history}
             )
 
-        weights, history = self._train(run, report)
-        learned = self._explore(run, weights) | {"history_": history}
+        weights, history, digest = self._train(run, report)
+        learned = self._explore(run, weights, digest) | {"history_": history}
         for name, value in learned.items():
             setattr(self, name, value)
         context.call_on_fit_task_end(**task, reconstruction_attributes=lambda: learned)
@@ -351,7 +351,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 return report(list(history), weights)
 
             with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
-                return train(
+                weights, history = train(
                     run.images,
                     run.identities,
                     settings,
@@ -359,6 +359,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     on_epoch=on_epoch,
                     checkpoint=self._checkpoint(run, settings),
                 )
+            return weights, history, None if memory.location is None else joblib.hash(weights, "sha1")
 
         key = (replace(settings, backbone=None), run.key, run.identities, run.device.type)
         return remember(memory, "training", key, compute)
@@ -373,7 +374,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         del parts["initial"]
         return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
 
-    def _explore(self, run, weights):
+    def _explore(self, run, weights, digest=None):
         """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
         normalization = run.initial[1:]
 
@@ -392,7 +393,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     progress=bar.update,
                 )
 
-        key = (weights, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed, run.device.type)
+        origin = weights if digest is None else digest
+        key = (origin, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed, run.device.type)
         statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
         shapes = run.shapes
         return {
@@ -457,6 +459,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         n_neighbors : int, default=5
             Length of each ranking, at most n_gallery.
         return_distance : bool, default=True
+            Whether to return distances too.
 
         Returns
         -------
@@ -473,6 +476,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images, n of them
+            Of persons it was not fitted on.
         y : array-like of shape (n,)
             Identities.
         cams : array-like of shape (n,), optional

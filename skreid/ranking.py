@@ -91,6 +91,7 @@ def rank_gallery(
     n_neighbors : int, default=5
         Length of each ranking.
     return_distance : bool, default=True
+        Whether to return distances too.
     cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
         Cameras, for a metric whose `pairwise_distances` takes them, such as `skreid.metric_learning.CVDCA`.
 

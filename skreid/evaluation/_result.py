@@ -164,6 +164,11 @@ class EvaluationResult:
         """Return everything but images and estimators as plain numbers, strings, lists and dicts, for JSON.
 
         Numbers that are not known, such as the deviation of one repeat, are None.
+
+        Returns
+        -------
+        dict
+            With name, protocol, n_repeats, confidence, figures, cmc, and the counts of each repeat.
         """
         figures = {
             figure: {

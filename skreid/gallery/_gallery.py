@@ -129,6 +129,7 @@ class Gallery:
         Parameters
         ----------
         descriptors : ndarray of shape (n_new, n_features)
+            As `transform` gave them.
         ids, cams : array-like of shape (n_new,)
             Needed if, and only if, the gallery has them.
 
@@ -188,6 +189,7 @@ class Gallery:
         n_neighbors : int, default=5
             Length of each ranking.
         return_distance : bool, default=True
+            Whether to return distances too.
         ids, cams : array-like of shape (n_probes,), optional
             Identities and cameras of the probes. With `cams` alone, images of the probe's own camera are left out of
             the search; with both, those that also show the probe's own person.
