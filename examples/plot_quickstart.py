@@ -111,9 +111,12 @@ for name, described in descriptors.items():
 # --------
 # The cumulative matching characteristic: the share of probes whose person is among the first k.
 
-fig, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(6, 5.5), layout="constrained")
 for name, described in descriptors.items():
     CMCDisplay.from_estimator(as_they_are, described, y_test, cams=cams_test, ax=ax, name=name)
+handles, labels = ax.get_legend_handles_labels()
+ax.get_legend().remove()
+fig.legend(handles, labels, loc="outside lower center")
 options.out.mkdir(parents=True, exist_ok=True)
 fig.savefig(options.out / "quickstart_cmc.png", dpi=150)
 
