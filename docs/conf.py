@@ -60,6 +60,7 @@ EXAMPLES = [
     "plot_pipeline.py",
     "plot_evaluation.py",
     "plot_thresholds.py",
+    "plot_table1.py",
     "plot_report.py",
     "plot_cost.py",
     "*",
