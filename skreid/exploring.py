@@ -254,6 +254,7 @@ def _same_sums(few, identities):
 def _different_sums(few, counted):
     """Return the sums of distances and squares between identities, a panel of images at a time, (2, c)."""
     squares = np.einsum("cik,cik->ci", few, few)[..., None]
+    twins = _twins(few, squares[..., 0])
     ones, sums = np.ones_like(squares), np.zeros((2, len(few)))
     left = np.concatenate([-2 * few, squares, ones], axis=2)  # products of these are squared distances
     right = np.concatenate([few, ones, squares], axis=2)
@@ -261,8 +262,23 @@ def _different_sums(few, counted):
         panel = slice(start, start + PANEL)
         products = left[:, panel] @ right[:, start:].mT
         np.maximum(products, 0, out=products)
+        for place, images in twins:
+            later = images[images >= start] - start
+            products[place][np.ix_(later[later < PANEL], later)] = 0
         sums += _sum_both(products, counted[panel, start:])
     return sums
+
+
+def _twins(few, squares):
+    """Find copies of images, whose distance of 0 the products blur: a list of (filter, places of images alike)."""
+    ordered, found = np.sort(squares, axis=1), []
+    alike = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
+    for place in np.flatnonzero(alike.any(axis=1)):
+        for value in np.unique(ordered[place, 1:][alike[place]]):
+            images = np.flatnonzero(squares[place] == value)
+            rows = few[place, images]
+            found.append((place, images[(rows == rows[0]).all(axis=1)]))
+    return found
 
 
 def _sum_both(squared, counted):

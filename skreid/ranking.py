@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skreid.distances import distance_blocks
+from skreid.gallery import Gallery
 from skreid.neighbors import EuclideanMeasure, LearnedMeasure, nearest_rows
 
 
@@ -86,8 +87,8 @@ def rank_gallery(
         `skreid.metric_learning.XQDA`, decides the metric.
     probes : images or descriptors
         Images in any form the estimator takes, or a float array (n_probes, n_features) of descriptors.
-    gallery : images or descriptors
-        Likewise.
+    gallery : images, descriptors or Gallery
+        Likewise; or a `skreid.gallery.Gallery` of descriptors of the same estimator.
     n_neighbors : int, default=5
         Length of each ranking.
     return_distance : bool, default=True
@@ -123,7 +124,10 @@ def rank_gallery(
     if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
         named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
         raise ValueError(f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out.")
-    probes, gallery = describe(estimator, probes), describe(estimator, gallery)
+    probes = describe(estimator, probes)
+    if isinstance(gallery, Gallery) and metric is None:
+        return gallery.kneighbors(probes, n_neighbors, return_distance)
+    gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
     if not 1 <= n_neighbors <= len(gallery):
         raise ValueError(
             f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."

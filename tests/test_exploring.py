@@ -69,6 +69,28 @@ def test_identical_images_are_at_distance_zero():
     assert found.d_same.max() < 1e-6 * found.d_different.min()
 
 
+@pytest.mark.parametrize("cameras", [None, np.arange(150) % 3])
+def test_many_images_are_as_exact_with_silent_filters_and_duplicates(cameras):
+    """Blocks too large for float64 keep a millionth of accuracy: far offsets, mostly silent filters, byte copies."""
+    rng = np.random.default_rng(0)
+    maps = {"layer": rng.random((150, 4, 4, 2)) + np.array([0, 1000, 0, 0])[:, None, None]}
+    maps["layer"][5:, 2] = 0
+    maps["layer"][40:60] = maps["layer"][40]
+    maps["layer"] = maps["layer"].astype(np.float32).astype(float)
+    identities = np.repeat(np.arange(40), 4)[:150]
+    found = compare(maps, identities, cameras, blur=1, batch_size=64)["layer"]
+    kept = {True: [], False: []}
+    for i, j in itertools.combinations(range(150), 2):
+        if cameras is None or cameras[i] != cameras[j]:
+            up = torch.from_numpy(maps["layer"][[i, j]])
+            large = torch.nn.functional.interpolate(up, size=(16, 8), mode="bilinear").numpy()
+            kept[identities[i] == identities[j]].append(np.linalg.norm((large[0] - large[1]).reshape(4, -1), axis=1))
+    for value, pairs in ((found.d_same, kept[True]), (found.d_different, kept[False])):
+        expected = np.mean(pairs, axis=0)
+        np.testing.assert_allclose(value[[0, 2, 3]], expected[[0, 2, 3]], rtol=1e-6)
+        np.testing.assert_allclose(value[1], expected[1], rtol=1e-3)  # the maps' own float32 at 1000
+
+
 def test_layers_read_in_several_passes_give_the_same(maps, monkeypatch):
     """A tight memory budget changes the passes, not the numbers."""
     whole = compare(maps, labels)

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skreid import neighbors, rank_gallery, ranking
+from skreid.gallery import Gallery
 from skreid.ranking import gallery_distances
 
 identity = FunctionTransformer().fit([[0.0]])
@@ -109,6 +110,18 @@ def test_a_pipeline_of_images_ranks_as_its_parts(fitted, people):
     rows = reduce.transform(fitted.transform(people.images))
     expected = by_brute_force(cdist(rows[:4], rows), 5)[1]
     np.testing.assert_array_equal(rank_gallery(pipeline, people.images[:4], people.images)[1], expected)
+
+
+def test_a_gallery_index_takes_the_place_of_descriptors():
+    """A Gallery ranks as the table it holds, by Euclidean distance and by a metric of one's own."""
+    rng = np.random.default_rng(0)
+    rows, probes = rng.normal(size=(60, 4)), rng.normal(size=(7, 4))
+    gallery = Gallery(rows[:40]).add(rows[40:]).remove([3])
+    for estimator in (identity, Manhattan().fit(None)):
+        expected = rank_gallery(estimator, probes, np.delete(rows, 3, axis=0), n_neighbors=9)
+        found = rank_gallery(estimator, probes, gallery, n_neighbors=9)
+        np.testing.assert_array_equal(found[1], expected[1])
+        np.testing.assert_array_equal(found[0], expected[0])
 
 
 @pytest.mark.parametrize("k", [0, 4])
