@@ -1,5 +1,7 @@
 """Every check, each in an environment of its own: ``nox -s tests docs lint lowest newest``."""
 
+import shutil
+
 import nox
 
 nox.options.sessions = ["lint", "tests", "docs"]
@@ -35,6 +37,7 @@ def docs(session):
     """Build the pages with warnings as errors, then check every link and picture."""
     install(session, "-e", ".[docs]")
     session.env["MPLBACKEND"] = "agg"
+    shutil.rmtree("docs/_build/html", ignore_errors=True)  # pages of names that are gone
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs)
     session.run("python", "docs/check_site.py", "docs/_build/html")
 

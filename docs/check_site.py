@@ -27,14 +27,18 @@ class Page(HTMLParser):
         target = attrs.get(SOURCES.get(tag))
         if target:
             self.references.append(target)
-        if tag == "img" and not attrs.get("alt"):
+        if tag == "img" and "alt" not in attrs:  # an empty one is for pictures whose text stands beside them
             self.silent.append(attrs.get("src", "?"))
 
 
 def check(root):
     """Return the problems of a site, as sentences, and its links to other sites."""
     root = Path(root).resolve()
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.html"))}
+    pages = {
+        path: Page(path.read_text(encoding="utf-8"))
+        for path in sorted(root.rglob("*.html"))
+        if "_static" not in path.relative_to(root).parts
+    }
     problems, external = [], set()
     if not pages:
         problems.append(f"{root} has no pages: build them first.")
@@ -52,7 +56,7 @@ def check(root):
                 target /= "index.html"
             if not target.exists():
                 problems.append(f"{name}: {reference} is not there")
-            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+            elif target in pages and unquote(parts.fragment).split(":~:")[0] not in pages[target].anchors:
                 problems.append(f"{name}: {reference} has no such anchor")
     return problems, sorted(external)
 

@@ -14,6 +14,7 @@ from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402
 import skreid  # noqa: E402
 
 write_room_pages(HERE / "api")
+skreid.MultiDepthReID._doc_link_template = "../api/skreid.{estimator_name}.html"  # diagrams link within the site
 
 project = "skreid"
 author = "The skreid developers"

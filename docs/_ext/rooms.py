@@ -26,6 +26,7 @@ def write_room_pages(folder):
     """Write one page a room and the index of rooms into a folder."""
     folder.mkdir(exist_ok=True)
     rooms = public_names()
+    written = {"index", *rooms, *(f"{room}.{name}" for room, names in rooms.items() for name in names)}
     elsewhere = {name: room for room, names in rooms.items() if room != TOP for name in names}
     for room, names in rooms.items():
         module = importlib.import_module(room)
@@ -45,6 +46,10 @@ def write_room_pages(folder):
             links = ", ".join(f":py:obj:`{name} <{elsewhere[name]}.{name}>`" for name in also)
             lines += ["Also here", "---------", "", f"From their rooms: {links}.", ""]
         _write(folder / f"{room}.rst", lines)
+    written -= {f"{TOP}.{name}" for name in elsewhere}
+    for page in folder.glob("*.rst"):  # of names that are gone
+        if page.stem not in written:
+            page.unlink()
     title = "API reference"
     lines = [
         title,
