@@ -41,7 +41,7 @@ def main(out_folder=None, quick=False):
     dict
         What was written.
     """
-    n_identities, max_epochs = (12, 2) if quick else (30, 8)
+    n_identities, max_epochs = (12, 2) if quick else (30, 12)
     people = make_pedestrians(n_identities=n_identities, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)
     reid = MultiDepthReID(
         backbone="vgg11_bn", input_size=(32, 16), max_epochs=max_epochs, n_iter_no_change=max_epochs, device="cpu",
