@@ -8,13 +8,22 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 from rooms import write_room_pages  # noqa: E402 - found by the line above
 from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402
 
 import skreid  # noqa: E402
+from skreid.datasets import make_pedestrians  # noqa: E402
 
 write_room_pages(HERE / "api")
 skreid.MultiDepthReID._doc_link_template = "../api/skreid.{estimator_name}.html"  # diagrams link within the site
+
+THUMBNAIL = HERE / "generated" / "people.png"  # of examples without a picture
+if not THUMBNAIL.exists():
+    THUMBNAIL.parent.mkdir(exist_ok=True)
+    row = make_pedestrians(n_identities=4, n_cameras=1, n_shots=1, image_size=(192, 96), random_state=0).images
+    Image.fromarray(np.concatenate(list(row), axis=1)).save(THUMBNAIL)
 
 project = "skreid"
 author = "The skreid developers"
@@ -40,6 +49,7 @@ nitpicky = False
 suppress_warnings = ["config.cache"]
 
 autodoc_typehints = "none"  # numpydoc says the types
+toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 autosummary_imported_members = False
 numpydoc_show_class_members = False  # the templates list them
@@ -84,7 +94,8 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "plot_gallery": True,
     "matplotlib_animations": False,
-    "capture_repr": ("_repr_html_", "__repr__"),
+    "capture_repr": ("_repr_html_",),
+    "default_thumb_file": str(THUMBNAIL),
     "show_signature": False,
     "download_all_examples": False,
 }
@@ -101,7 +112,8 @@ html_theme_options = {
     "logo": {"text": f"skreid {release}"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
+    "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

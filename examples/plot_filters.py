@@ -32,7 +32,7 @@ FilterMarginDisplay.from_estimator(reid, layer="conv4_2")
 # Sorted by margin: how quickly the curve falls says how many filters are worth keeping.
 
 for layer in reid.layers_:
-    FilterMarginDisplay.from_estimator(reid, layer=layer).plot(sort=True)
+    FilterMarginDisplay.from_estimator(reid, layer=layer, sort=True)
 
 # %%
 # Two meanings of "best"
@@ -41,7 +41,7 @@ for layer in reid.layers_:
 # distances, so that a filter that answers weakly but reliably can win. They agree on some filters only.
 
 spread = MultiDepthReID(**reid.get_params() | {"criterion": "dprime"}).fit(people.images[known], people.target[known])
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for ax, layer in zip(axes, reid.layers_, strict=True):
     found = reid.filter_distances_[layer]
     margin = found["d_different"] - found["d_same"]
@@ -52,4 +52,4 @@ for ax, layer in zip(axes, reid.layers_, strict=True):
         best = chosen.filters_[layer]
         ax.scatter(margin[best], dprime[best], marker=marker, s=60, facecolors="none", edgecolors="C3", label=name)
     ax.set(title=layer, xlabel="margin", ylabel="margin / spread")
-_ = axes[0].legend(title="chosen by")
+_ = fig.legend(*axes[0].get_legend_handles_labels(), title="chosen by", loc="outside lower center", ncols=2)

@@ -58,6 +58,7 @@ print("first probe:", y_test[probe[0]], "- ranked gallery:", y_test[gallery][ind
 # %%
 # The same as a picture, for four probes; a green frame is the right person.
 
+# sphinx_gallery_thumbnail_number = 2
 RankingDisplay.from_estimator(
     reid, X_test[probe[::10]], X_test[gallery], y_test[probe[::10]], y_test[gallery], n_neighbors=8
 )

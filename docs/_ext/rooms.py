@@ -14,11 +14,12 @@ TOP = "skreid"
 
 def public_names():
     """Return room -> sorted public names, the top level first."""
-    top = [name for name in skreid.__all__ if not name.startswith("_") and not inspect.ismodule(getattr(skreid, name))]
-    rooms = {TOP: top}
-    for found in pkgutil.iter_modules(skreid.__path__, f"{TOP}."):
-        if found.ispkg:
-            rooms[found.name] = sorted(importlib.import_module(found.name).__all__)
+    public = {name: getattr(skreid, name) for name in skreid.__all__ if not name.startswith("_")}
+    rooms = {TOP: [name for name, found in public.items() if not inspect.ismodule(found)]}
+    modules = {found.__name__ for found in public.values() if inspect.ismodule(found)}
+    modules |= {found.name for found in pkgutil.iter_modules(skreid.__path__, f"{TOP}.") if found.ispkg}
+    for room in sorted(modules):
+        rooms[room] = sorted(importlib.import_module(room).__all__)
     return rooms
 
 
