@@ -1,0 +1,142 @@
+"""What the benchmarks share: timing side by side, peak memory of a process of its own, growth, tables, JSON.
+
+Ratios are of the shortest runs, taken in turns within one process, so that a busy machine slows both sides alike.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import torch
+
+clock = time.perf_counter
+RESULTS = Path(__file__).parent / "results"
+
+
+def in_turns(functions, repeats=3):
+    """Run functions in turns, A, B, A, B, and return the shortest seconds of each.
+
+    Parameters
+    ----------
+    functions : dict of str to callable
+    repeats : int, default=3
+
+    Returns
+    -------
+    seconds : dict of str to float
+    """
+    seconds = dict.fromkeys(functions, np.inf)
+    for _ in range(repeats):
+        for name, function in functions.items():
+            started = clock()
+            function()
+            seconds[name] = min(seconds[name], clock() - started)
+    return seconds
+
+
+def use_processor_time():
+    """Count processor time, on one thread of torch's, instead of the time on the wall: for a busy machine."""
+    global clock
+    clock = time.process_time
+    torch.set_num_threads(1)
+
+
+def peak_memory(module, function, *arguments):
+    """Return the MiB by which a process grows at most while a function of a benchmark runs in it.
+
+    The function is called with `arguments` (plain values) and returns a callable, which is what is measured.
+    """
+    code = (
+        f"from benchmarks._common import _grow; from benchmarks.{module} import {function}; "
+        f"_grow({function}(*{arguments!r}))"
+    )
+    root = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    return float(done.stdout)
+
+
+def _grow(function):
+    import psutil
+
+    memory = psutil.Process().memory_info
+    peak, before = 0, memory().rss
+    from threading import Event, Thread
+
+    stop = Event()
+
+    def watch():
+        nonlocal peak
+        while not stop.wait(0.002):
+            peak = max(peak, memory().rss)
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    function()
+    peak = max(peak, memory().rss)
+    stop.set()
+    watcher.join()
+    print((peak - before) / 2**20)
+
+
+def exponent(sizes, seconds):
+    """Return p of the power law ``seconds = c sizes ** p`` fitted through measurements."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def print_table(title, rows):
+    """Print rows, dicts of equal keys, as a table."""
+    print(f"\n{title}")
+    texts = [
+        {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in row.items()} for row in rows
+    ]
+    widths = {key: max(len(str(key)), *(len(row[key]) for row in texts)) for key in rows[0]}
+    print("  ".join(str(key).ljust(width) for key, width in widths.items()))
+    for row in texts:
+        print("  ".join(row[key].ljust(width) for key, width in widths.items()))
+
+
+def write(name, results, out_folder):
+    """Write the results of a benchmark, with what it ran on, to ``<out_folder>/<name>.json``; return them."""
+    results = {
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "clock": clock.__name__,
+        },
+        **results,
+    }
+    out_folder = RESULTS if out_folder is None else Path(out_folder)
+    out_folder.mkdir(parents=True, exist_ok=True)
+    (out_folder / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return results
+
+
+def run_script(main, description):
+    """Call a benchmark's `main` with the options of the command line."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--out-folder", default=None, help="where the JSON goes")
+    parser.add_argument("--processor-time", action="store_true", help="for a busy machine")
+    arguments = parser.parse_args()
+    if arguments.processor_time:
+        use_processor_time()
+    main(arguments.out_folder, arguments.quick)

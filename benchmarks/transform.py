@@ -1,0 +1,139 @@
+"""Describing images against the bare network: from memory, from files, shallow layers, and the descriptor's size.
+
+Run ``python -m benchmarks.transform [--quick]``. Each ratio is of throughputs on the same images.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.random_projection import GaussianRandomProjection
+from torchvision import models
+
+from benchmarks._common import in_turns, print_table, run_script, write
+from skreid import MultiDepthReID, cmc_score
+from skreid.backbone import tap_names
+from skreid.datasets import make_pedestrians
+from skreid.images import ImageSource
+from skreid.model_selection import IdentityShuffleSplit
+
+FRAME, BATCH = (160, 60), 32
+
+
+def untrained(layers, **changed):
+    """Return an estimator whose network has its initial weights: speed does not depend on them."""
+    few = np.random.default_rng(0).integers(0, 256, (8, *FRAME, 3), dtype=np.uint8)
+    settings = {"backbone": "vgg16", "max_epochs": 0, "layers": layers, "batch_size": BATCH, "random_state": 0}
+    return MultiDepthReID(**(settings | changed)).fit(few, np.arange(8) // 2)
+
+
+def bare(images, channels_last):
+    """Return a function that passes batches, made beforehand, through torchvision's VGG16 features."""
+    network = models.vgg16(weights=None).features.eval()
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    network.to(memory_format=memory)
+    scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+    batches = [batch.contiguous(memory_format=memory) for batch in scaled.split(BATCH)]
+
+    @torch.inference_mode()
+    def run():
+        for batch in batches:
+            network(batch)
+
+    return run
+
+
+def multiply_adds(depth):
+    """Return the multiply-adds of VGG16 up to the first `depth` convolutions, on a frame."""
+    total, (height, width), seen = 0, FRAME, 0
+    for layer in models.vgg16(weights=None).features:
+        if isinstance(layer, torch.nn.Conv2d):
+            seen += 1
+            if seen > depth:
+                break
+            total += layer.weight.numel() * height * width
+        elif isinstance(layer, torch.nn.MaxPool2d):
+            height, width = height // 2, width // 2
+    return total
+
+
+def benchmark_speed(quick):
+    """Compare throughputs; each row has the ratio and its target."""
+    n_images = 32 if quick else 96
+    images = np.random.default_rng(1).integers(0, 256, (n_images, *FRAME, 3), dtype=np.uint8)
+    names = tap_names("vgg16")
+    deep = untrained(names[: names.index("conv5_3") + 1])
+    shallow = {name: untrained((name,)) for name in ("conv2_2", "conv3_3")}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{place}.jpg" for place in range(n_images)]
+        for path, image in zip(paths, images, strict=True):
+            Image.fromarray(image).save(path, quality=90)
+        ways = {
+            "bare": bare(images, False),
+            "bare, channels last": bare(images, True),
+            "all layers": lambda: deep.transform(images),
+            "files": lambda: deep.transform(paths),
+            "decoding": lambda: [None for _ in ImageSource(paths, FRAME).batches(BATCH)],
+            **{name: (lambda reid=reid: reid.transform(images)) for name, reid in shallow.items()},
+        }
+        for way in ways.values():  # first runs choose algorithms
+            way()
+        seconds = in_turns(ways, 2 if quick else 3)
+    forward = min(seconds["bare"], seconds["bare, channels last"])
+    rows = [
+        {"question": "all layers to conv5_3 / bare forward",
+         "ratio": forward / seconds["all layers"], "target": ">= 0.95"},
+        {"question": "the same from files / slower of decoding and forward",
+         "ratio": max(seconds["decoding"], forward) / seconds["files"], "target": ">= 0.9"},
+    ]  # fmt: skip
+    whole = multiply_adds(13)
+    for name in shallow:
+        expected = whole / multiply_adds(names.index(name) + 1)
+        faster = forward / seconds[name]
+        rows.append({"question": f"{name} alone: times faster / as multiply-adds say ({expected:.2f})",
+                     "ratio": faster / expected, "target": ">= 0.8"})  # fmt: skip
+    return {"n_images": n_images, "seconds": seconds, "rows": rows}
+
+
+def benchmark_size(quick):
+    """Measure rank-1 of the descriptor whole and reduced, beside the numbers a descriptor takes."""
+    n_identities, epochs = (16, 2) if quick else (60, 12)
+    people = make_pedestrians(n_identities=n_identities, image_size=(64, 32), random_state=0)
+    splits = IdentityShuffleSplit(1, test_size=0.5, random_state=0).split(people.images, people.target)
+    train, test = next(iter(splits))
+    settings = {"backbone": "vgg11_bn", "input_size": (64, 32), "blur_size": 8, "n_filters": 64}
+    reid = MultiDepthReID(**settings, max_epochs=epochs, random_state=0).fit(people.images[train], people.target[train])
+    described = reid.transform(people.images[train])
+    rows, frame = [], 3 * 64 * 64 * 32
+
+    def add(name, estimator, numbers):
+        score = cmc_score(estimator, people.images[test], people.target[test], cams=people.cams[test])
+        rows.append({"descriptor": name, "numbers": numbers, "of frame size": numbers / frame, "rank-1": float(score)})
+
+    add("compact maps, distances exact", reid, described.shape[1])
+    for n_components in (256, 512) if not quick else (16,):
+        projection = GaussianRandomProjection(n_components, random_state=0).fit(described)
+        add("random projection", make_pipeline(reid, projection), n_components)
+    n_components = min(256, len(described) - 1)
+    add("PCA", make_pipeline(reid, PCA(n_components, random_state=0).fit(described)), n_components)
+    default = MultiDepthReID(max_epochs=0, random_state=0, backbone="vgg16")
+    few = np.random.default_rng(0).integers(0, 256, (4, *FRAME, 3), dtype=np.uint8)
+    numbers = default.fit(few, [0, 0, 1, 1]).n_features_out_
+    return {"rows": rows, "default_numbers": int(numbers), "default_share": numbers / (3 * FRAME[0] * FRAME[1])}
+
+
+def main(out_folder=None, quick=False):
+    """Run both parts, print them and write ``transform.json``."""
+    speed, size = benchmark_speed(quick), benchmark_size(quick)
+    print_table(f"transform of {speed['n_images']} images", speed["rows"])
+    print_table("size of a descriptor, unseen persons across cameras", size["rows"])
+    print(f"default layers: {size['default_numbers']} numbers, {size['default_share']:.3f} of frame size (target 0.25)")
+    return write("transform", {"quick": quick, "speed": speed, "size": size}, out_folder)
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__)
