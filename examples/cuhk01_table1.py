@@ -43,6 +43,7 @@ from skreid.tcp import TCPNet
 RANKS = (1, 5, 10, 20)
 FIGURES = [*(f"rank_{k}" for k in RANKS), "mAP"]
 CHUNK = 128  # images described between two looks at the bar
+LAYOUTS = ("cuhk01", "viper", "prid2011", "pku_reid")
 VARIANTS = {
     "paper": {"n_train": 0.5},
     "single-shot": {"n_train": 0.5},
@@ -136,7 +137,7 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, help="folder of the images; without it, pedestrians are drawn")
     parser.add_argument(
-        "--layout", default="cuhk01", help="of the folder: cuhk01, viper, pku_reid, ... (a loader of skreid.datasets)"
+        "--layout", default="cuhk01", choices=LAYOUTS, help="of the files in the folder; any two-camera set"
     )
     parser.add_argument("--protocol", default="paper", choices=VARIANTS, help="CUHK01's four; see CUHK01Protocol")
     parser.add_argument("--repeats", type=int, help="random splits (default 10 with --root, else 2)")
@@ -144,7 +145,7 @@ def parse(arguments=None):
                         help=f"rows: {', '.join(SYSTEMS)}")  # fmt: skip
     parser.add_argument("--backbone", help="torchvision model (default vgg16 with --weights, else vgg16_bn)")
     parser.add_argument("--weights", help="initial weights: a torchvision name or a file (default: random)")
-    parser.add_argument("--epochs", type=int, help="of training at most (default 60 with --root, else 12)")
+    parser.add_argument("--epochs", type=int, help="of training at most (default 60 with --root, else 20)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--n-jobs", type=int, default=-1, help="processes that describe images")
     parser.add_argument("--out", type=Path, default=Path("examples/output/table1"))
@@ -181,7 +182,8 @@ class Run:
             "weights": options.weights,
             "input_size": (160, 60) if real else (64, 32),
             "blur_size": 20 if real else 8,  # frame pixels
-            "max_epochs": 60 if real else 12,
+            "max_epochs": 60 if real else 20,
+            "batch_size": 32 if real else 16,
             "device": options.device,
             "memory": self.memory,
             "random_state": 0,
@@ -319,7 +321,7 @@ def draw(results, run):
     """Draw all curves in one picture, the best of them on top of the legend."""
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(9, 6), layout="constrained")
+    fig, ax = plt.subplots(figsize=(12, 5.5), layout="constrained")
     order = sorted(results, key=lambda name: -np.mean([record["rank_1"] for record in results[name]]))
     for place, name in enumerate(order):
         curves = [record["cmc"] for record in results[name]]
@@ -327,7 +329,7 @@ def draw(results, run):
         display = CMCDisplay(cmc=[curve[:shortest] for curve in curves], name=SYSTEMS[name].title)
         display.plot(ax, band=None, color=plt.cm.tab20(place))
     ax.set_title(run.protocol.describe().split(";")[0], fontsize="medium")
-    ax.legend(fontsize="small", loc="lower right")
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1))
     fig.savefig(run.out / "table1_cmc.png", dpi=150)
     plt.close(fig)
 
