@@ -7,6 +7,7 @@ stops at the deepest tap asked for. For a VGG the taps are ``conv1_1`` to ``conv
 import copy
 import difflib
 from collections import OrderedDict
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -58,17 +59,23 @@ class Backbone(nn.Module):
         return {name: np.array(tensor.numpy(force=True), order="C") for name, tensor in state.items()}
 
     def load_weights(self, weights):
-        """Take over weights that `weights` gave, and return the backbone."""
-        self.layers.load_state_dict({name: torch.from_numpy(np.array(w)) for name, w in weights.items()})
+        """Take over a copy of weights that `weights` gave, and return the backbone."""
+        copies = {name: torch.from_numpy(np.array(weights[name])) for name in self.layers.state_dict()}
+        self.layers.load_state_dict(copies, assign=True)
         return self
 
-    def fused(self):
-        """Return the same function made for reading maps: evaluation mode, batch norm folded away."""
-        layers = list(copy.deepcopy(self.layers).eval())
-        for place in range(len(layers) - 1):
-            if isinstance(layers[place], nn.Conv2d) and isinstance(layers[place + 1], nn.BatchNorm2d):
-                layers[place] = fuse_conv_bn_eval(layers[place], layers[place + 1])
-                layers[place + 1] = nn.Identity()
+    def until(self, wanted):
+        """Return the part of the network that ends at the deepest of some taps."""
+        end = max(self.taps[name] for name in wanted) + 1
+        return Backbone(self.layers[:end], {name: place for name, place in self.taps.items() if place < end})
+
+    def fused(self, wanted=None):
+        """Return the same function made for reading maps: evaluation mode, batch norm folded away.
+
+        Only the wanted taps keep their maps; all do by default. This one is used up.
+        """
+        read = {self.taps[name] for name in (self.taps if wanted is None else wanted)}
+        layers = _fold(list(self.layers.eval()), read)
         return Backbone(nn.Sequential(*layers), self.taps).requires_grad_(False)
 
 
@@ -88,8 +95,9 @@ class ChosenMaps(nn.Module):
     def __init__(self, backbone, filters):
         super().__init__()
         deepest = max(filters, key=backbone.taps.get)
-        layers = list(backbone.layers[: backbone.taps[deepest] + 1])
-        cut = _keep_filters(layers, filters[deepest])
+        read = {backbone.taps[name] for name in filters}
+        layers = _fold(list(backbone.layers[: backbone.taps[deepest] + 1]), read)
+        cut = _keep_filters(layers, filters[deepest], read)
         self.backbone = Backbone(nn.Sequential(*layers), backbone.taps)
         self.names = tuple(filters)
         for name, chosen in filters.items():
@@ -108,13 +116,27 @@ class ChosenMaps(nn.Module):
         return maps
 
 
-def _keep_filters(layers, chosen):
+def _fold(layers, read):
+    """Fold each batch norm into the convolution before it, unless the maps between the two are read."""
+    for place in range(len(layers) - 1):
+        conv, norm = layers[place : place + 2]
+        if place not in read and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[place : place + 2] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return layers
+
+
+def _keep_filters(layers, chosen, read):
     """Cut the last convolution of a list of layers to the chosen filters; False if it ends otherwise."""
     place = len(layers) - 1
     while place >= 0 and isinstance(layers[place], (nn.ReLU, nn.Identity)):
         place -= 1
     conv = layers[place]
-    if place < 0 or not isinstance(conv, nn.Conv2d) or conv.groups != 1:
+    if (
+        place < 0
+        or any(place <= other < len(layers) - 1 for other in read)
+        or not isinstance(conv, nn.Conv2d)
+        or conv.groups != 1
+    ):
         return False
     chosen = torch.from_numpy(np.array(chosen))
     narrow = copy.copy(conv)
@@ -138,11 +160,15 @@ class MapReader:
     normalization : tuple of two tuples of three floats
         Mean and standard deviation of RGB in [0, 1].
     device : torch.device
+    layers : collection of str, optional
+        The only ones that will be asked for: nothing deeper is loaded.
     """
 
-    def __init__(self, backbone, weights, normalization, device):
+    def __init__(self, backbone, weights, normalization, device, layers=None):
         self.device = device
-        self.network = build_backbone(backbone, 0).load_weights(weights).fused()
+        network = build_backbone(backbone, None)
+        network = network if layers is None else network.until(layers)
+        self.network = network.load_weights(weights).fused(layers)
         self.network.to(device, memory_format=torch.channels_last)
         mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in normalization)
         self.scale, self.offset = 1 / std, -mean / std
@@ -167,8 +193,9 @@ def build_backbone(backbone, random_state):
     ----------
     backbone : str or callable
         A torchvision model name, or a callable without arguments returning a `torch.nn.Sequential`.
-    random_state : int
-        Seed of the initial weights; torch's global state is left as it was.
+    random_state : int or None
+        Seed of the initial weights; torch's global state is left as it was. None allocates nothing for a
+        torchvision name (the meta device): for shapes, or to load weights into.
 
     Returns
     -------
@@ -179,15 +206,21 @@ def build_backbone(backbone, random_state):
     ValueError
         If torchvision has no such model, or the network has no sequence of layers to tap.
     """
-    if isinstance(backbone, str) and backbone.startswith("vgg") and backbone in models.list_models(models):
+    named = isinstance(backbone, str)
+    if named and backbone.startswith("vgg") and backbone in models.list_models(models):
         with torch.device("meta"):  # the 4096-wide classifier is never allocated
             layers = models.get_model(backbone, weights=None).features[:-1]  # nothing reads the last pooling
-        layers.to_empty(device="cpu")
-        _initialise(layers, torch.Generator().manual_seed(random_state))
+        if random_state is not None:
+            layers.to_empty(device="cpu")
+            _initialise(layers, torch.Generator().manual_seed(random_state))
         return Backbone(layers, _vgg_taps(layers))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_state)
-        layers = _torchvision_layers(backbone) if isinstance(backbone, str) else _called_layers(backbone)
+    if named and random_state is None:
+        with torch.device("meta"):
+            layers = _torchvision_layers(backbone)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_state or 0)
+            layers = _torchvision_layers(backbone) if named else _called_layers(backbone)
     for module in layers.modules():
         if getattr(module, "inplace", False):  # it would overwrite the map of the tap before it
             module.inplace = False
@@ -196,12 +229,12 @@ def build_backbone(backbone, random_state):
 
 def tap_names(backbone):
     """Return the taps of a backbone, shallow to deep; built without memory for torchvision's names."""
-    if not isinstance(backbone, str):
-        return tuple(build_backbone(backbone, 0).taps)
-    with torch.device("meta"):
-        if backbone.startswith("vgg") and backbone in models.list_models(models):
-            return tuple(_vgg_taps(models.get_model(backbone, weights=None).features[:-1]))
-        return tuple(dict(_torchvision_layers(backbone).named_children()))
+    return _named_taps(backbone) if isinstance(backbone, str) else tuple(build_backbone(backbone, None).taps)
+
+
+@lru_cache(maxsize=64)
+def _named_taps(backbone):
+    return tuple(build_backbone(backbone, None).taps)
 
 
 def map_shapes(backbone, frame_shape):
@@ -212,16 +245,24 @@ def map_shapes(backbone, frame_shape):
     ValueError
         If the frame is too small for the network, or a layer's output is no map.
     """
-    network = build_backbone(backbone, 0).eval()
+    return dict((_named_shapes if isinstance(backbone, str) else _shapes)(backbone, tuple(frame_shape)))
+
+
+def _shapes(backbone, frame_shape):
+    network = build_backbone(backbone, None).eval()
+    device = "meta" if isinstance(backbone, str) else "cpu"
     with torch.no_grad():
         try:
-            maps = network(torch.zeros(1, 3, *frame_shape), network.taps)
+            maps = network(torch.zeros(1, 3, *frame_shape, device=device), network.taps)
         except RuntimeError as error:
             raise ValueError(
                 f"Frames of {frame_shape[0]} x {frame_shape[1]} pixels (input_size) do not pass through "
                 f"backbone {backbone!r}: {error}"
             ) from error
-    return {name: tuple(found.shape[1:]) for name, found in maps.items()}
+    return {name: tuple(getattr(found, "shape", ())[1:]) for name, found in maps.items()}
+
+
+_named_shapes = lru_cache(maxsize=64)(_shapes)  # torchvision's names mean one network each; a callable may change
 
 
 def default_layers(names):

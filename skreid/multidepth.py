@@ -381,7 +381,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         def compute(layers):
             with self._bar(len(run.images), "Exploring") as bar:
                 return pair_statistics(
-                    MapReader(self.backbone, weights, normalization, run.device),
+                    MapReader(self.backbone, weights, normalization, run.device, layers),
                     run.images,
                     run.identities,
                     layers=layers,
@@ -604,12 +604,15 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return torch.device("cpu")
 
     def _reader(self, chosen=False):
-        """Return the live network, built on first use for the device of the moment."""
+        """Return the live network, or what the chosen filters need of it, built on first use for today's device."""
         device, live = self._resolve_device(fall_back=True), _live_networks.get(self)
         if live is None or live[0] != device or live[1] is not self.weights_:
-            whole = MapReader(self.backbone, self.weights_, self.normalization_, device)
-            live = _live_networks[self] = (device, self.weights_, whole, whole.choose(self.filters_))
-        return live[3 if chosen else 2]
+            live = _live_networks[self] = (device, self.weights_, {})
+        if chosen not in live[2]:
+            layers = self.layers_ if chosen else None
+            reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers)
+            live[2][chosen] = reader.choose(self.filters_) if chosen else reader
+        return live[2][chosen]
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 from networks import narrow
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from skreid import MultiDepthReID
+from skreid import MultiDepthReID, cmc_score
+from skreid.backbone import map_shapes
+from skreid.model_selection import IdentityKFold
 
 
 class Residual(nn.Module):
@@ -20,6 +24,13 @@ class Residual(nn.Module):
 
     def forward(self, x):
         return x + self.body(x)
+
+
+class Recurrent(nn.Module):
+    """What gives two things at once, as recurrent layers do."""
+
+    def forward(self, x):
+        return x, x
 
 
 def residual():
@@ -64,6 +75,16 @@ def test_a_callables_own_weights_are_where_training_starts(people, settings):
         np.testing.assert_array_equal(reid.weights_[name], tensor.numpy())
 
 
+def test_backbones_can_be_searched(people, settings):
+    """A parameter like any other."""
+    settings |= {"layers": None, "max_epochs": 1}
+    found = GridSearchCV(
+        MultiDepthReID(**settings), {"backbone": [narrow, residual]}, scoring=cmc_score, cv=IdentityKFold(2),
+        error_score="raise",
+    ).fit(people.images, people.target)  # fmt: skip
+    assert found.best_estimator_.backbone in (narrow, residual)
+
+
 @pytest.mark.parametrize(
     ("backbone", "error", "message"),
     [
@@ -73,11 +94,12 @@ def test_a_callables_own_weights_are_where_training_starts(people, settings):
         (conv()(), ValueError, "backbone is a Sequential, a network itself.*give a function that builds"),
         (conv(("flat", nn.Flatten())), ValueError, r"Layer 'flat' of backbone .* of shape \(2048,\); expected maps"),
         (lambda: nn.Sequential(nn.Conv2d(1, 4, 3)), ValueError, "do not pass through backbone.*3 channels"),
+        (conv(("pair", Recurrent())), ValueError, r"Layer 'pair' of backbone .* of shape \(\); expected maps"),
         (lambda width: width, TypeError, "missing 1 required positional argument: 'width'"),
         (7, ValueError, "The 'backbone' parameter of MultiDepthReID must be an instance of 'str' or a callable"),
         ("vgg17", ValueError, "Did you mean 'vgg1"),
     ],
-    ids=["number", "module", "empty", "built", "flat", "grey", "argument", "type", "name"],
+    ids=["number", "module", "empty", "built", "flat", "grey", "tuple", "argument", "type", "name"],
 )
 def test_what_cannot_stand_in_is_named(people, settings, backbone, error, message):
     """Each error says what came and what is expected, before anything is trained."""
@@ -91,6 +113,43 @@ def test_a_network_may_go_on_after_the_layers(people, settings):
     backbone = conv(("relu", nn.ReLU()), ("again", nn.Conv2d(4, 5, 3)))
     reid = MultiDepthReID(**(settings | {"backbone": backbone, "layers": "conv"})).fit(people.images, people.target)
     assert list(reid.filters_) == ["conv"]
+
+
+def test_every_tap_gives_its_own_maps(people, fitted):
+    """A convolution's maps are those before the batch norm that follows it, as the network's own forward pass."""
+    network = narrow().eval()
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in fitted.weights_.items()})
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in fitted.normalization_)
+    batch = (torch.from_numpy(people.images[:3]).permute(0, 3, 1, 2) / 255 - mean) / std
+    found = fitted.feature_maps(people.images[:3], tuple(dict(network.named_children())))
+    for layer in network:  # an in-place layer would overwrite what is compared
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+    with torch.no_grad():
+        for name, layer in network.named_children():
+            batch = layer(batch)
+            np.testing.assert_allclose(found[name], batch.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_layers_of_one_block_describe_together(people, settings):
+    """A convolution that other chosen layers read is neither cut to the last one's filters nor normalised."""
+    settings |= {"layers": ("conv1", "norm1", "low"), "blur_size": 1}
+    reid = MultiDepthReID(**settings).fit(people.images, people.target)
+    blocks = [maps[:, reid.filters_[layer]].reshape(32, -1) for layer, maps in reid.feature_maps(people.images).items()]
+    np.testing.assert_allclose(reid.transform(people.images), np.hstack(blocks), rtol=1e-4, atol=1e-5)
+
+
+def test_only_what_the_layers_need_is_loaded(people, fitted):
+    """A descriptor of a shallow layer reads the weights before it, and gives what the whole network gives."""
+    shallow = clone(fitted).set_params(layers="low").fit(people.images, people.target)
+    expected = shallow.transform(people.images)
+    shallow.weights_ = {name: w for name, w in shallow.weights_.items() if name.startswith(("conv1", "norm1"))}
+    np.testing.assert_array_equal(shallow.transform(people.images), expected)
+
+
+def test_shapes_of_a_named_network_take_no_memory():
+    """They are found on torch's meta device: a frame too large for any memory is no trouble."""
+    assert map_shapes("vgg11", (2**20, 2**20))["conv1_1"] == (64, 2**20, 2**20)
 
 
 def test_torchs_generator_is_left_alone(people, settings):
