@@ -45,11 +45,11 @@ class Frame:
     """An HTML file shown within this page."""
 
     def __init__(self, path):
-        self.path = path
+        self.page = escape(path.read_text(encoding="utf-8"))
 
     def _repr_html_(self):
-        page = escape(self.path.read_text(encoding="utf-8"))
-        return f'<iframe title="The report" srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
+        style = "width: 100%; height: 40rem; border: 1px solid gray"
+        return f'<iframe title="The report" srcdoc="{self.page}" style="{style}"></iframe>'
 
 
 Frame(path)

@@ -18,7 +18,7 @@ from skreid import MultiDepthReID, cmc_score
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityKFold
 
-people = make_pedestrians(n_identities=20, image_size=(64, 32), random_state=1)
+people = make_pedestrians(n_identities=16, image_size=(64, 32), random_state=1)
 reid = MultiDepthReID(
     backbone="vgg11_bn",
     input_size=(64, 32),
@@ -47,8 +47,8 @@ for (row, column), score in np.ndenumerate(scores):
 _ = fig.colorbar(picture, label="rank-1, mean of 2 folds")
 
 # %%
-# How often a network was trained, read from the cache: once for each of the 2 folds, and once for the final fit on
-# everybody. Every other candidate was described and ranked only.
+# The first candidate waits for the training of its folds, all others find the networks in the cache; a last network is
+# trained on everybody, for the best candidate.
 
 fits = np.asarray(search.cv_results_["mean_fit_time"])
 print(f"slowest candidate {fits.max() / np.median(fits):.0f} times the median")

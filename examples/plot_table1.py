@@ -23,7 +23,7 @@ from skreid.protocols import TwoViewProtocol
 
 people = make_pedestrians(n_identities=30, image_size=(64, 32), random_state=2)
 paper = MultiDepthReID(
-    backbone="vgg11_bn", input_size=(64, 32), max_epochs=3, blur_size=8, memory="cache", random_state=0
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=2, blur_size=8, memory="cache", random_state=0
 )
 many = MultiDepthReID(**paper.get_params() | {"n_filters": 64, "normalize": "l2"})
 systems = {
@@ -37,7 +37,7 @@ results = [evaluate(system, people, protocol, ranks=(1, 5, 10), name=name) for n
 print(results[0].table(*results[1:]))
 
 # %%
-# Two draws, 15 test persons and three epochs are far too little to order systems by: the networks have learned next to
+# Two draws, 15 test persons and two epochs are far too little to order systems by: the networks have learned next to
 # nothing, while LOMO and GOG need no training and live on colours, which drawn people keep from camera to camera.
 
 ax = None
