@@ -151,9 +151,7 @@ def benchmark_rerank(quick):
     n_probe, n_gallery = (50, 300) if quick else (300, 2000)
     rng = np.random.default_rng(4)
     probe, gallery = rng.normal(size=(n_probe, 16)), rng.normal(size=(n_gallery, 16))
-    matrices = [
-        distance_blocks(a, b)(0, len(a)) for a, b in ((probe, gallery), (probe, probe), (gallery, gallery))
-    ]
+    matrices = [distance_blocks(a, b)(0, len(a)) for a, b in ((probe, gallery), (probe, probe), (gallery, gallery))]
     return {
         "n_probe": n_probe,
         "n_gallery": n_gallery,

@@ -2,12 +2,15 @@
 
 from importlib import import_module
 
-from skreid._version import __version__
+from skreid._version import __version__ as __version__
 
 _HOME = {
     "CMCScorer": "skreid.scoring",
     "EvaluationResult": "skreid.evaluation",
+    "FCDF": "skreid.fcdf",
+    "Gallery": "skreid.gallery",
     "MultiDepthReID": "skreid.multidepth",
+    "TCPNet": "skreid.tcp",
     "cmc_score": "skreid.scoring",
     "evaluate": "skreid.evaluation",
     "evaluation_report": "skreid.report",

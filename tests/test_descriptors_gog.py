@@ -88,9 +88,7 @@ def slow_vector(mean, covariance):
     d = len(mean)
     bracket = np.block([[covariance + np.outer(mean, mean), mean[:, None]], [mean[None], np.ones((1, 1))]])
     matrix = logm(np.linalg.det(covariance) ** (-1 / (d + 1)) * bracket)
-    return np.array(
-        [matrix[i, j] * (1 if i == j else math.sqrt(2)) for i in range(d + 1) for j in range(i, d + 1)]
-    )
+    return np.array([matrix[i, j] * (1 if i == j else math.sqrt(2)) for i in range(d + 1) for j in range(i, d + 1)])
 
 
 def slow_engine(pixels, n_strips, size=5, step=2):
@@ -123,9 +121,7 @@ def slow_engine(pixels, n_strips, size=5, step=2):
         values = np.linalg.slogdet(covariance)[1]
         p = len(covariance)
         mean = np.average(samples, axis=0, weights=weights)
-        bracket = np.block(
-            [[covariance + np.outer(mean, mean), mean[:, None]], [mean[None], np.ones((1, 1))]]
-        )
+        bracket = np.block([[covariance + np.outer(mean, mean), mean[:, None]], [mean[None], np.ones((1, 1))]])
         matrix = logm(bracket) - values / (p + 1) * np.eye(p + 1)  # det underflows at this size
         out += [matrix[i, j] * (1 if i == j else math.sqrt(2)) for i in range(p + 1) for j in range(i, p + 1)]
     return np.array(out)
@@ -143,9 +139,7 @@ def test_equals_plain_loops(color):
     np.testing.assert_allclose(ours, slow_engine(slow_pixels(image, color), 2), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("color", "length"), [*zip(COLORS, (7567, 7567, 7567, 4921), strict=True), (COLORS, 27622)]
-)
+@pytest.mark.parametrize(("color", "length"), [*zip(COLORS, (7567, 7567, 7567, 4921), strict=True), (COLORS, 27622)])
 def test_published_lengths(color, length):
     """Published sizes, and names for every column."""
     gog = GOG(color)
@@ -160,9 +154,7 @@ def test_fusion_is_the_blocks_side_by_side():
     """Several colours are the single ones, concatenated in the order given."""
     images = random_images()
     fused = GOG(("hsv", "rgb"), **TINY).transform(images)
-    np.testing.assert_array_equal(
-        fused, np.hstack([GOG(c, **TINY).transform(images) for c in ("hsv", "rgb")])
-    )
+    np.testing.assert_array_equal(fused, np.hstack([GOG(c, **TINY).transform(images) for c in ("hsv", "rgb")]))
 
 
 def test_blocks_are_symmetric_matrix_logarithms():
@@ -184,9 +176,7 @@ def test_log_embedding_is_the_formula(d, seed):
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(d, d + 2))
     mean, covariance = rng.normal(size=d), root @ root.T + 0.1 * np.eye(d)
-    np.testing.assert_allclose(
-        log_embedding(mean, covariance), slow_vector(mean, covariance), rtol=1e-7, atol=1e-7
-    )
+    np.testing.assert_allclose(log_embedding(mean, covariance), slow_vector(mean, covariance), rtol=1e-7, atol=1e-7)
 
 
 def test_log_embedding_of_a_point_is_finite():
@@ -228,9 +218,7 @@ def test_strips_see_only_their_rows():
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-@pytest.mark.parametrize(
-    "descriptor", [GOG(COLORS), MLGD(), MLGD(("rgb",)), MLGD(("skewness", "nrng"))], ids=repr
-)
+@pytest.mark.parametrize("descriptor", [GOG(COLORS), MLGD(), MLGD(("rgb",)), MLGD(("skewness", "nrng"))], ids=repr)
 def test_constant_images_are_finite(descriptor, level):
     """Black, grey and white frames give finite numbers, even without a feature that varies."""
     assert np.isfinite(descriptor.transform(np.full((1, 128, 48, 3), level, dtype=np.uint8))).all()
@@ -273,9 +261,7 @@ def test_schmid_filters(pair):
     assert kernel.sum() == pytest.approx(0, abs=1e-12)
     assert np.abs(kernel).sum() == pytest.approx(1)
     np.testing.assert_allclose(kernel, np.rot90(kernel), atol=1e-15)
-    np.testing.assert_allclose(
-        schmid(level, [pair])[..., 0], convolve(level, kernel, mode="reflect"), atol=1e-12
-    )
+    np.testing.assert_allclose(schmid(level, [pair])[..., 0], convolve(level, kernel, mode="reflect"), atol=1e-12)
     assert len(SCHMID) == 13
 
 
@@ -374,9 +360,7 @@ def test_normalizer_takes_gogs_blocks():
     assert out.dtype == np.float32
     for block in np.split(out, np.cumsum(gog.block_sizes)[:-1], axis=1):
         np.testing.assert_allclose(np.linalg.norm(block, axis=1), 1, rtol=1e-5)
-    with pytest.raises(
-        ValueError, match="'block_sizes' parameter of CenteredNormalizer must hold positive ints"
-    ):
+    with pytest.raises(ValueError, match="'block_sizes' parameter of CenteredNormalizer must hold positive ints"):
         CenteredNormalizer((3, 4)).fit(features)
 
 

@@ -28,13 +28,7 @@ def random_images(n=2, height=26, width=19, seed=0):
 def slow_halve(rows):
     return [
         [
-            (
-                rows[2 * i][2 * j]
-                + rows[2 * i + 1][2 * j]
-                + rows[2 * i][2 * j + 1]
-                + rows[2 * i + 1][2 * j + 1]
-            )
-            / 4
+            (rows[2 * i][2 * j] + rows[2 * i + 1][2 * j] + rows[2 * i][2 * j + 1] + rows[2 * i + 1][2 * j + 1]) / 4
             for j in range(len(rows[0]) // 2)
         ]
         for i in range(len(rows) // 2)
@@ -91,9 +85,7 @@ def slow_lomo(image, lit, n_scales, window_size, step, radii=(3, 5), tau=0.3):
     for scale in range(n_scales):
         if scale:
             maps = [[[math.floor(v) for v in row] for row in slow_halve(m)] for m in maps]
-        codes = [
-            [64 * v + 8 * s + h for h, s, v in zip(*rows, strict=True)] for rows in zip(*maps, strict=True)
-        ]
+        codes = [[64 * v + 8 * s + h for h, s, v in zip(*rows, strict=True)] for rows in zip(*maps, strict=True)]
         colour += slow_maxima(codes, 512, window_size, step)
     out = slow_unit_log(colour)
     for radius in radii:
@@ -344,9 +336,7 @@ def test_retinex_by_the_definition():
             blurred = gaussian_filter(image[:, :, channel], sigma, mode="nearest")
             out[:, :, channel] += (np.log(1 + image[:, :, channel]) - np.log(1 + blurred)) / 2
     expected = (out - (out.mean() - 2 * out.std())) / (4 * out.std()) * 255
-    np.testing.assert_allclose(
-        multiscale_retinex(image.astype(np.uint8)), expected.clip(0, 255), rtol=1e-9, atol=1e-9
-    )
+    np.testing.assert_allclose(multiscale_retinex(image.astype(np.uint8)), expected.clip(0, 255), rtol=1e-9, atol=1e-9)
 
 
 def test_retinex_evens_out_the_light():

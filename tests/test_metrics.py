@@ -19,9 +19,7 @@ from skreid.metrics import (
 ALL = (cmc_curve, rank_k, mean_average_precision, mean_inverse_negative_penalty, ranking_metrics)
 
 
-def reference(
-    y_probe, y_gallery, distances, cams_probe=None, cams_gallery=None, junk=(), zero=False, max_rank=5
-):
+def reference(y_probe, y_gallery, distances, cams_probe=None, cams_gallery=None, junk=(), zero=False, max_rank=5):
     """Rank in plain Python, a wrong image before a right one at the same distance."""
     curve, precisions, penalties, missing = [0] * max_rank, [], [], 0
     for i, person in enumerate(y_probe):
@@ -186,9 +184,7 @@ def test_junk_leaves_the_gallery_for_everyone():
 def test_probe_without_match():
     """Such a probe is dropped with a count, warned of, counted as a failure, or refused by name."""
     args = (["a", "ghost"], ["a", "b"], [[0.1, 0.2], [0.1, 0.2]])
-    with pytest.warns(
-        UserWarning, match=r"1 of 2 probes have no true match.*probe 1, identity 'ghost'"
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"1 of 2 probes have no true match.*probe 1, identity 'ghost'") as caught:
         assert rank_k(*args) == 1.0
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="mean_average_precision leaves them out") as caught:

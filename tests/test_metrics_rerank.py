@@ -11,9 +11,7 @@ def reference(D, P, G, k1, k2, lam):
     n_probe, n = len(D), len(D) + D.shape[1]
     joint = np.block([[P, D], [D.T, G]]) ** 2
     joint = joint / joint.max(axis=1, keepdims=True)
-    order = [
-        [i, *sorted((j for j in range(n) if j != i), key=lambda j, i=i: (joint[i, j], j))] for i in range(n)
-    ]
+    order = [[i, *sorted((j for j in range(n) if j != i), key=lambda j, i=i: (joint[i, j], j))] for i in range(n)]
 
     def reciprocal(i, k):
         return {j for j in order[i][: k + 1] if i in order[j][: k + 1]}
@@ -79,9 +77,7 @@ def test_helps_where_neighbourhoods_are_tight():
 
 def test_identical_descriptors():
     """All-equal descriptors give finite distances, and no warning."""
-    assert np.isfinite(
-        k_reciprocal_rerank(np.zeros((3, 9)), np.zeros((3, 3)), np.zeros((9, 9)), k1=2, k2=2)
-    ).all()
+    assert np.isfinite(k_reciprocal_rerank(np.zeros((3, 9)), np.zeros((3, 3)), np.zeros((9, 9)), k1=2, k2=2)).all()
 
 
 @pytest.mark.parametrize(

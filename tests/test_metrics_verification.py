@@ -60,14 +60,10 @@ def test_curve_is_the_roc_curve():
         np.testing.assert_allclose(
             np.trapezoid(1 - curve.fnmr, curve.fmr), np.trapezoid(full_tpr, full_fmr), atol=1e-12
         )
-        assert curve.equal_error_rate == pytest.approx(
-            equal_error_by_interpolation(distances, same), abs=1e-12
-        )
+        assert curve.equal_error_rate == pytest.approx(equal_error_by_interpolation(distances, same), abs=1e-12)
         rate = rng.random()
         best = min(
-            (distances > t)[same].mean()
-            for t in [-np.inf, *distances]
-            if (distances <= t)[~same].mean() <= rate
+            (distances > t)[same].mean() for t in [-np.inf, *distances] if (distances <= t)[~same].mean() <= rate
         )
         assert curve.fnmr_at_fmr(rate) == pytest.approx(best)
 
@@ -127,9 +123,7 @@ def test_junk_is_no_pair():
 @pytest.mark.parametrize("bad", [-0.1, 1.1, True, "a", np.nan])
 def test_rate_out_of_range(bad):
     """A rate outside [0, 1] is refused in scikit-learn's words."""
-    with pytest.raises(
-        ValueError, match=r"'fmr' parameter of threshold_at_fmr must be a float in the range \[0"
-    ):
+    with pytest.raises(ValueError, match=r"'fmr' parameter of threshold_at_fmr must be a float in the range \[0"):
         threshold_at_fmr([0], [0, 1], [[0.0, 1.0]], fmr=bad)
 
 

@@ -119,9 +119,7 @@ def test_list_and_array_ids_give_the_same_split():
     for cv in (IdentityKFold(2, shuffle=True, random_state=0), IdentityShuffleSplit(2, random_state=0)):
         for a, b in zip(cv.split(y, y), cv.split(y, np.array(y)), strict=True):
             assert (a[1] == b[1]).all()
-    assert (
-        split_probe_gallery(y, random_state=0)[1] == split_probe_gallery(np.array(y), random_state=0)[1]
-    ).all()
+    assert (split_probe_gallery(y, random_state=0)[1] == split_probe_gallery(np.array(y), random_state=0)[1]).all()
 
 
 def test_folds_are_balanced_in_images():

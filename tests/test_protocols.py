@@ -121,9 +121,7 @@ def test_identical_descriptors_tie_after_aggregation():
     st.sampled_from(
         [
             TwoViewProtocol(n_repeats=2, probe_cam=1, gallery_cam=2),
-            TwoViewProtocol(
-                0.3, 0.5, n_repeats=2, probe_cam=2, gallery_cam=1, distractors=True, junk_ids=("g",)
-            ),
+            TwoViewProtocol(0.3, 0.5, n_repeats=2, probe_cam=2, gallery_cam=1, distractors=True, junk_ids=("g",)),
             TwoViewProtocol(1, n_repeats=2, probe_cam=3, gallery_cam=1, probe_shots=1, gallery_shots=None),
             ShotProtocol(n_repeats=2),
             ShotProtocol(1, 2, n_repeats=2, use_cams=False, n_shots=2, junk_ids=("a",)),

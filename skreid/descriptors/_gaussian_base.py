@@ -71,8 +71,7 @@ class GaussianDescriptor(ImageDescriptor):
         height, _ = check_input_size(self.input_size, owner)
         if self.patch_size % 2 == 0:
             raise ValueError(
-                f"The 'patch_size' parameter of {owner} must be odd, to have a centre. "
-                f"Got {self.patch_size} instead."
+                f"The 'patch_size' parameter of {owner} must be odd, to have a centre. Got {self.patch_size} instead."
             )
         rows = -(-height // self.patch_step)
         if rows < self.n_strips + 1:
@@ -93,10 +92,7 @@ class GaussianDescriptor(ImageDescriptor):
             "regularization": self.regularization,
         }
         return np.concatenate(
-            [
-                gaussian_of_gaussians(pixel_features(image, plan), **settings).ravel()
-                for plan in self._blocks().values()
-            ]
+            [gaussian_of_gaussians(pixel_features(image, plan), **settings).ravel() for plan in self._blocks().values()]
         )
 
 

@@ -10,9 +10,7 @@ from scipy.signal import fftconvolve
 from skreid.descriptors._color import hsv, lab, luma, nrng
 
 # (sigma, tau) of Schmid's 13 rotation invariant filters.
-SCHMID = tuple(
-    (sigma, tau) for sigma, most in ((2, 1), (4, 2), (6, 3), (8, 3), (10, 4)) for tau in range(1, most + 1)
-)
+SCHMID = tuple((sigma, tau) for sigma, most in ((2, 1), (4, 2), (6, 3), (8, 3), (10, 4)) for tau in range(1, most + 1))
 MOMENT_SIZE = 5
 
 GROUPS = {

@@ -42,9 +42,7 @@ def multiscale_retinex(image, sigmas=SIGMAS, spread=2.0):
     image = image.astype(np.float64)
     planes = np.moveaxis(image, -1, 0)  # (3, H, W)
     height, width = planes.shape[1:]
-    surround = sum(
-        np.log1p(_blur_matrix(height, sigma) @ planes @ _blur_matrix(width, sigma).T) for sigma in sigmas
-    )
+    surround = sum(np.log1p(_blur_matrix(height, sigma) @ planes @ _blur_matrix(width, sigma).T) for sigma in sigmas)
     reflectance = np.moveaxis(np.log1p(planes) - surround / len(sigmas), 0, -1)
     reach = spread * reflectance.std()
     if reach < 1e-9:

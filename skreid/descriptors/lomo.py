@@ -141,9 +141,7 @@ class LOMO(ImageDescriptor):
         """
         shape = check_input_size(self.input_size, "LOMO") or self._known_shape()
         if shape is None:
-            raise NotFittedError(
-                "The features of LOMO depend on the image size: call fit, or set input_size."
-            )
+            raise NotFittedError("The features of LOMO depend on the image size: call fit, or set input_size.")
         levels = range(self.n_bins)
         colours = [f"h{h}s{s}v{v}" for v in levels for s in levels for h in levels]
         ternary = [f"{a}{b}{c}{d}" for d in range(3) for c in range(3) for b in range(3) for a in range(3)]
@@ -154,10 +152,7 @@ class LOMO(ImageDescriptor):
         ]
         blocks = [("hsv", colours)] + [(f"siltp{radius}", ternary) for radius in self.radii]
         names = [
-            f"{block}_scale{scale}_row{row}_{bin_}"
-            for block, bins in blocks
-            for scale, row in rows
-            for bin_ in bins
+            f"{block}_scale{scale}_row{row}_{bin_}" for block, bins in blocks for scale, row in rows for bin_ in bins
         ]
         return np.array(names, dtype=object)
 

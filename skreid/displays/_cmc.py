@@ -339,13 +339,13 @@ def _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
     for _ in range(n_repeats):
         seed = int(rng.integers(2**31))
         probe, gallery = split_probe_gallery(y, cams=cams, n_shots=n_shots, random_state=seed)
+        views = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
         curves.append(
             cmc_curve(
                 y[probe],
                 y[gallery],
-                gallery_distances(estimator, descriptors[probe], descriptors[gallery]),
-                cams_probe=None if cams is None else cams[probe],
-                cams_gallery=None if cams is None else cams[gallery],
+                gallery_distances(estimator, descriptors[probe], descriptors[gallery], **views),
+                **views,
                 on_missing="drop",
             )
         )

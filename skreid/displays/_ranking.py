@@ -197,7 +197,8 @@ class RankingDisplay:
         """
         for images in (X, gallery):
             picture(images, 0)  # descriptors have nothing to show: refuse them before describing
-        distances = gallery_distances(estimator, describe(estimator, X), describe(estimator, gallery))
+        described = describe(estimator, X), describe(estimator, gallery)
+        distances = gallery_distances(estimator, *described, cams, cams_gallery)
         return cls.from_predictions(
             y,
             y_gallery,

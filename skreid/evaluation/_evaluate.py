@@ -5,7 +5,6 @@ The protocol decides who trains and who is ranked, the metrics count; here they 
 
 import time
 from collections.abc import Mapping
-from inspect import signature
 from numbers import Integral
 
 import numpy as np
@@ -306,16 +305,8 @@ def _camera_keywords(estimator):
 
 def _distances(estimator, probes, gallery, cams, trial):
     """Return the distances as a callable, by a metric that knows cameras where there is one."""
-    metric = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    measure = getattr(metric, "pairwise_distances", None)
-    if cams is None or measure is None or "cams_probe" not in signature(measure).parameters:
-        return gallery_distances(estimator, probes, gallery)
-
-    def distances(start, stop):
-        of_probes = cams[trial.probe[start:stop]]
-        return measure(probes[start:stop], gallery, cams_probe=of_probes, cams_gallery=cams[trial.gallery])
-
-    return distances
+    views = () if cams is None else (cams[trial.probe], cams[trial.gallery])
+    return gallery_distances(estimator, probes, gallery, *views)
 
 
 def _images_of(ids, indices, target):

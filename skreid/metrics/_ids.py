@@ -74,9 +74,7 @@ def factorize(**named):
     ends = np.cumsum([len(ids) for ids in arrays.values()])[:-1]
     kinds = {ids.dtype.kind for ids in arrays.values()}
     if len(kinds) == 1 and kinds <= set(_SORTABLE_KINDS):  # other mixtures would be converted when joined
-        uniques, first, codes = np.unique(
-            np.concatenate(list(arrays.values())), return_index=True, return_inverse=True
-        )
+        uniques, first, codes = np.unique(np.concatenate(list(arrays.values())), return_index=True, return_inverse=True)
         by_appearance = np.argsort(first)
         position = np.empty_like(by_appearance)
         position[by_appearance] = np.arange(len(by_appearance))

@@ -89,8 +89,7 @@ class Problem:
             expected = (self.n_probes, self.n_gallery)
             if self._matrix.shape != expected:
                 raise ValueError(
-                    f"distances must have shape (n_probe, n_gallery) = {expected}. "
-                    f"Got {self._matrix.shape} instead."
+                    f"distances must have shape (n_probe, n_gallery) = {expected}. Got {self._matrix.shape} instead."
                 )
             itemsize = self._matrix.dtype.itemsize
         if block_size is None:
@@ -98,24 +97,19 @@ class Problem:
             block_size = min(max(1, budget // (itemsize * self.n_gallery)), 4096)
         elif isinstance(block_size, bool) or not isinstance(block_size, Integral) or block_size < 1:
             raise ValueError(
-                f"The 'block_size' parameter must be an int in the range [1, inf) or None. "
-                f"Got {block_size!r} instead."
+                f"The 'block_size' parameter must be an int in the range [1, inf) or None. Got {block_size!r} instead."
             )
         self._block_size = int(block_size)
 
     def _set_cams(self, cams_probe, cams_gallery):
         if (cams_probe is None) != (cams_gallery is None):
             missing, given = ("cams_probe", "cams_gallery")[:: 1 if cams_probe is None else -1]
-            raise ValueError(
-                f"{given} was given without {missing}: pass both to filter by camera, or neither."
-            )
+            raise ValueError(f"{given} was given without {missing}: pass both to filter by camera, or neither.")
         if cams_probe is None:
             self.cams = None
             return
         self.cams, _ = factorize(cams_probe=cams_probe, cams_gallery=cams_gallery)
-        for name, cams, n in zip(
-            ("probe", "gallery"), self.cams, (self.n_probes, self.n_gallery), strict=True
-        ):
+        for name, cams, n in zip(("probe", "gallery"), self.cams, (self.n_probes, self.n_gallery), strict=True):
             if len(cams) != n:
                 raise ValueError(f"cams_{name} has {len(cams)} entries, but y_{name} has {n}.")
 

@@ -111,18 +111,13 @@ def _checked(distances, name, shape):
     distances = np.asarray(distances)
     if distances.ndim != 2 or not distances.size or (shape is not None and distances.shape != shape):
         raise ValueError(
-            f"{name} must have shape {shape or '(n_probe, n_gallery)'}. "
-            f"Got an array of shape {distances.shape}."
+            f"{name} must have shape {shape or '(n_probe, n_gallery)'}. Got an array of shape {distances.shape}."
         )
     for start in range(0, len(distances), _ROWS):
-        bad = np.argwhere(
-            ~(np.isfinite(distances[start : start + _ROWS]) & (distances[start : start + _ROWS] >= 0))
-        )
+        bad = np.argwhere(~(np.isfinite(distances[start : start + _ROWS]) & (distances[start : start + _ROWS] >= 0)))
         if len(bad):
             i, j = bad[0] + [start, 0]
-            raise ValueError(
-                f"{name} must be finite and not negative. Got {distances[i, j]} at row {i}, column {j}."
-            )
+            raise ValueError(f"{name} must be finite and not negative. Got {distances[i, j]} at row {i}, column {j}.")
     return distances
 
 

@@ -107,13 +107,9 @@ class GivenSplitProtocol:
 
     def describe(self):
         """Return the protocol as one line for a table."""
-        less = ["images of the same identity in the same camera"] * self.use_cams + ["junk"] * bool(
-            self.junk_ids
-        )
+        less = ["images of the same identity in the same camera"] * self.use_cams + ["junk"] * bool(self.junk_ids)
         without = f" without {' and without '.join(less)}" if less else ""
-        return (
-            f"{self.name}: given split; probes: all queries, gallery: all gallery images{without}; 1 repeat"
-        )
+        return f"{self.name}: given split; probes: all queries, gallery: all gallery images{without}; 1 repeat"
 
 
 @dataclass(frozen=True)

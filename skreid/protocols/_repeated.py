@@ -166,9 +166,7 @@ class TwoViewProtocol(_Repeated):
         def draw(test, rng):
             tested = np.isin(identity, test)
             probe = draw_per_identity(np.flatnonzero(tested & in_probe), identity, self.probe_shots, rng)
-            gallery = draw_per_identity(
-                np.flatnonzero(tested & in_gallery), identity, self.gallery_shots, rng
-            )
+            gallery = draw_per_identity(np.flatnonzero(tested & in_gallery), identity, self.gallery_shots, rng)
             return probe, np.union1d(gallery, extra).astype(np.intp)
 
         return draw, np.flatnonzero(both)
@@ -180,14 +178,10 @@ class TwoViewProtocol(_Repeated):
                 raise ValueError(f"Camera {cam!r} is not among those of the dataset: {names}.")
         if len(given) == 2:
             if self.probe_cam == self.gallery_cam:
-                raise ValueError(
-                    f"probe_cam and gallery_cam are both {self.probe_cam!r}: two views are needed."
-                )
+                raise ValueError(f"probe_cam and gallery_cam are both {self.probe_cam!r}: two views are needed.")
             return given
         if len(names) != 2:
-            raise ValueError(
-                f"The dataset has {len(names)} cameras, {names}: name probe_cam and gallery_cam."
-            )
+            raise ValueError(f"The dataset has {len(names)} cameras, {names}: name probe_cam and gallery_cam.")
         try:
             first, second = sorted(names)
         except TypeError:
@@ -216,9 +210,7 @@ class TwoViewProtocol(_Repeated):
         ValueError
             If the shape is another.
         """
-        return compare(
-            dataset, trial, distances, type(self).__name__, self.aggregation, self.aggregate_probes
-        )
+        return compare(dataset, trial, distances, type(self).__name__, self.aggregation, self.aggregate_probes)
 
     def describe(self):
         """Return the protocol as one line for a table."""
