@@ -43,5 +43,5 @@ def _exploring(results):
     bars = axes.barh([names[key] for key in seconds], seconds.values())
     axes.bar_label(bars, [f"{value:,.1f} s" for value in seconds.values()], padding=3)
     axes.set(xscale="log", xlabel="seconds", title=f"Exploring the filters on {results['n_images']} images")
-    axes.margins(x=0.15)
+    axes.set_xlim(right=50 * max(seconds.values()))  # room for the numbers
     return figure
