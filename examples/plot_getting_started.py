@@ -42,7 +42,7 @@ reid = MultiDepthReID(
 reid.fit(people.images[known], people.target[known])
 
 # %%
-# ``history_`` has one record an epoch. Six epochs are far too few, as the curves say: both still rise.
+# ``history_`` has one record an epoch. Six are far too few: the loss on training images is still falling.
 
 TrainingCurveDisplay.from_estimator(reid)
 

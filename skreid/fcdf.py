@@ -153,8 +153,7 @@ class FCDF(TransformerMixin, BaseEstimator):
         Of images. None is :class:`skreid.MultiDepthReID` with 64 filters a layer, each layer to unit length.
     deep_weight : float, default=1.0
         Length of the deep features; the hand-crafted ones have length 1.
-    n_clusters : int, default=4
-    n_searched : int, default=2
+    n_clusters, n_searched : int, default=4 and 2
         Of the ranking of a gallery, as in :class:`ClusterFirst`.
     random_state : int, RandomState or None, default=None
         Seeds the default of `deep` and the clusters.
@@ -265,6 +264,7 @@ class FCDF(TransformerMixin, BaseEstimator):
         n_neighbors : int, default=5
             Length of each ranking, at most n_gallery.
         return_distance : bool, default=True
+            Whether to return distances too.
 
         Returns
         -------
@@ -299,6 +299,7 @@ class FCDF(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images, n of them
+            Of persons it was not fitted on.
         y : array-like of shape (n,)
             Identities.
 

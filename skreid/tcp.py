@@ -57,9 +57,7 @@ class TCPNet(TransformerMixin, BaseEstimator):
         Numbers from the body's channel and from each part's.
     normalize : {"l2"} or None, default=None
         Whether descriptors have unit length. Unknown in the publication.
-    margin : float, default=-1.0
-    same_limit : float, default=0.01
-    same_weight : float, default=0.002
+    margin, same_limit, same_weight : float, default=-1.0, 0.01 and 0.002
         Of the loss, see :func:`skreid.triplet.improved_triplet_loss`.
     n_persons : int, default=5
         Persons a batch.
@@ -270,6 +268,7 @@ class TCPNet(TransformerMixin, BaseEstimator):
         n_neighbors : int, default=5
             Length of each ranking, at most n_gallery.
         return_distance : bool, default=True
+            Whether to return distances too.
 
         Returns
         -------
@@ -286,6 +285,7 @@ class TCPNet(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images, n of them
+            Of persons it was not fitted on.
         y : array-like of shape (n,)
             Identities.
 
