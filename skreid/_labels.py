@@ -31,6 +31,10 @@ def encode(values, name, n_samples, of="images"):
     ValueError
         If `values` has another length, holds NaN or infinity, or mixes types.
     """
+    if any(value is None for value in np.asarray(values, dtype=object).ravel()):
+        raise ValueError(f"Input {name} has missing labels (None): every image needs one.")
+    if isinstance(values, (list, tuple)) and len({isinstance(value, str) for value in values}) > 1:
+        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings; it mixes them.")
     values = column_or_1d(values)
     if len(values) != n_samples:
         raise ValueError(
@@ -59,7 +63,7 @@ def encode_identities(y, n_samples, of="images"):
         )
     if len(classes) < 2:
         raise ValueError(
-            f"y holds 1 class only ({classes[0]!r}), a single identity; at least 2 identities are needed to learn "
+            f"y holds 1 class only ({classes[0]!s}), a single identity; at least 2 identities are needed to learn "
             "what tells persons apart."
         )
     return classes, codes

@@ -46,7 +46,9 @@ def as_sequence(X):
         except TypeError:
             raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}.") from None
     elif X.dtype.kind in "OUT":
-        X = list(X.ravel())
+        X = list(X.ravel() if X.ndim <= 2 else X)  # columns of paths; or images in an array of objects
+    elif X.ndim == 0:
+        raise ValueError(f"Got the single number {X} as X. {EXPECTED}.")
     if len(X) == 0:
         raise ValueError(f"Found array with 0 sample(s): X is empty. {EXPECTED}.")
     if isinstance(X, np.ndarray):
@@ -88,6 +90,8 @@ def load(image, index):
         return _from_pil(image, index, name)
     try:
         array = np.asarray(image)
+        if array.dtype == object:  # pixels that came in an array of objects
+            array = np.array(array.tolist())
     except ValueError as error:
         raise ImageError(index, f"{name} is not an array ({error}). {EXPECTED}.") from error
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -128,11 +132,11 @@ def check_values(array, index, name):
 
 def _open(path, index):
     name = f"image {index} ('{path}')"
-    if not path.exists():
-        raise ImageError(index, f"{name} does not exist; paths are taken relative to {Path.cwd()}.")
-    if path.is_dir():
-        raise ImageError(index, f"{name} is a folder; give the paths of its files.")
     try:
+        if not path.exists():
+            raise ImageError(index, f"{name} does not exist; paths are taken relative to {Path.cwd()}.")
+        if path.is_dir():
+            raise ImageError(index, f"{name} is a folder; give the paths of its files.")
         with Image.open(path) as image:
             return _from_pil(image, index, name)
     except ImageError:

@@ -7,7 +7,9 @@ stops at the deepest tap asked for. For a VGG the taps are ``conv1_1`` to ``conv
 import copy
 import difflib
 from collections import OrderedDict
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import RLock
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
 from skreid.images import to_unit
+
+_one_at_a_time = RLock()
 
 
 class Backbone(nn.Module):
@@ -218,13 +222,24 @@ def build_backbone(backbone, random_state):
         with torch.device("meta"):
             layers = _torchvision_layers(backbone)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(random_state or 0)
+        with _seeded(random_state or 0):
             layers = _torchvision_layers(backbone) if named else _called_layers(backbone)
     for module in layers.modules():
         if getattr(module, "inplace", False):  # it would overwrite the map of the tap before it
             module.inplace = False
     return Backbone(layers, {name: place for place, name in enumerate(dict(layers.named_children()))})
+
+
+@contextmanager
+def _seeded(random_state):
+    """Seed torch's own generator, which other people's networks draw from, and put it back; one thread at a time."""
+    with _one_at_a_time:
+        state = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(random_state)
+        try:
+            yield
+        finally:
+            torch.default_generator.set_state(state)
 
 
 def tap_names(backbone):

@@ -50,10 +50,19 @@ class ImageSource:
         self._threads = effective_n_jobs(n_jobs)
         self._forgiving = on_error == "nan"
         self.unusable = {}
-        self.size = tuple(input_size) if input_size is not None else load(self._images[0], 0).shape[:2]
+        self.size = tuple(input_size) if input_size is not None else self._first_size()
 
     def __len__(self):
         return len(self._images)
+
+    def _first_size(self):
+        """Return the size of the first image (that can be used, if others may be passed over)."""
+        for place in range(len(self)):
+            try:
+                return load(self._images[place], place).shape[:2]
+            except ImageError:
+                if not self._forgiving or place == len(self) - 1:
+                    raise
 
     def read(self, indices):
         """Read some images.
@@ -88,9 +97,7 @@ class ImageSource:
                 frames = list(pool.map(self._read_one, places))
         else:
             frames = [self._read_one(place) for place in places]
-        if len({frame.dtype for frame in frames}) > 1:
-            frames = [to_unit(frame) for frame in frames]
-        return torch.cat(frames).contiguous(memory_format=torch.channels_last)
+        return join(frames).contiguous(memory_format=torch.channels_last)
 
     def _read_one(self, place):
         try:
@@ -151,7 +158,7 @@ class ImageSource:
         first = self.read([0])
         if first.numel() * first.element_size() * len(self) > limit:
             return self
-        frames = torch.cat(list(self.batches(256)))
+        frames = join(self.batches(256))
         return ImageSource(frames.permute(0, 2, 3, 1).numpy(), self.size)
 
     def digest(self):
@@ -173,6 +180,14 @@ def _to_channels(stack):
     if not stack.flags.writeable:  # torch warns of read-only memory; a copy of one batch is cheap
         stack = stack.copy()
     return torch.from_numpy(np.ascontiguousarray(stack)).permute(0, 3, 1, 2)
+
+
+def join(batches):
+    """Return batches as one; uint8 and floats together become floats on one scale."""
+    batches = list(batches)
+    if len({batch.dtype for batch in batches}) > 1:
+        batches = [to_unit(batch) for batch in batches]
+    return torch.cat(batches)
 
 
 def to_unit(batch):

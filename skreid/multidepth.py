@@ -316,7 +316,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
         keyed = memory.location is not None or self.checkpoint is not None
-        key = (images.digest(), *self._architecture(seed)) if keyed else None
+        key = (images.digest(), *self._architecture(seed, images.size)) if keyed else None
         initial = initial_weights(self.weights, self.backbone)
         device = self._resolve_device()
         return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
@@ -454,8 +454,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ----------
         X : images, n_probes of them, or ndarray of shape (n_probes, n_features_out_)
             Probes: images as for `fit`, or descriptors that `transform` gave.
-        gallery : images, n_gallery of them, or ndarray of shape (n_gallery, n_features_out_)
-            Likewise.
+        gallery : images, n_gallery of them, ndarray of shape (n_gallery, n_features_out_), or Gallery
+            Likewise; or a `skreid.Gallery` of descriptors.
         n_neighbors : int, default=5
             Length of each ranking, at most n_gallery.
         return_distance : bool, default=True
@@ -573,17 +573,22 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _memory(self):
         """Return where to cache; nowhere without a seed, for no two fits are then the same."""
         if self.random_state is None:
+            if self.memory is not None:
+                warnings.warn("memory is not used: it needs random_state to be an int.", stacklevel=5)
             return joblib.Memory(None)
         if isinstance(self.memory, joblib.Memory):
             return self.memory
         return joblib.Memory(None if self.memory is None else os.fspath(self.memory), verbose=0)
 
-    def _architecture(self, seed):
+    def _architecture(self, seed, frame_shape):
         """Return what tells one backbone from another: its name, or what a callable builds, whatever its name."""
         if isinstance(self.backbone, str):
             return (self.backbone,)
         network = build_backbone(self.backbone, seed)
-        return repr(network.layers), network.weights()
+        weights, probe = network.weights(), torch.rand(2, 3, *frame_shape, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():  # what it computes tells apart what looks the same
+            maps = network.eval()(probe, network.taps)
+        return repr(network.layers), weights, {name: found.numpy(force=True) for name, found in maps.items()}
 
     def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""
@@ -605,14 +610,16 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _reader(self, chosen=False):
         """Return the live network, or what the chosen filters need of it, built on first use for today's device."""
-        device, live = self._resolve_device(fall_back=True), _live_networks.get(self)
-        if live is None or live[0] != device or live[1] is not self.weights_:
-            live = _live_networks[self] = (device, self.weights_, {})
-        if chosen not in live[2]:
+        made_of = self._resolve_device(fall_back=True), id(self.weights_), id(self.filters_)
+        live = _live_networks.get(self)
+        if live is None or live[0] != made_of:
+            live = _live_networks[self] = (made_of, {})
+        readers = live[1]
+        if chosen not in readers:
             layers = self.layers_ if chosen else None
-            reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers)
-            live[2][chosen] = reader.choose(self.filters_) if chosen else reader
-        return live[2][chosen]
+            reader = MapReader(self.backbone, self.weights_, self.normalization_, made_of[0], layers)
+            readers[chosen] = reader.choose(self.filters_) if chosen else reader
+        return readers[chosen]
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)

@@ -88,7 +88,8 @@ class _EuclideanBlock:
 
     def limit(self, distances):
         """Return the bound beyond which a row is further than a distance, one a probe."""
-        squared = (distances * self.measure.scale) ** 2 - self.squares * (1 - self.measure.error) + 1e-30
+        with np.errstate(over="ignore", invalid="ignore"):  # where squares overflow, every row stays a candidate
+            squared = (distances * self.measure.scale) ** 2 - self.squares * (1 - self.measure.error) + 1e-30
         squared[~(self.squares < HUGE)] = np.inf
         with np.errstate(over="ignore"):
             return np.nextafter(squared.astype(np.float32), np.float32(np.inf))

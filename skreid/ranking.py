@@ -5,6 +5,7 @@ Euclidean. Everything streams over blocks of probes, so that memory is one block
 """
 
 from inspect import signature
+from numbers import Integral
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -31,7 +32,10 @@ def describe(estimator, X):
     descriptors : ndarray of shape (n, n_features)
     """
     transformer, _ = _split(estimator)
-    if transformer is None or _are_descriptors(estimator, X):
+    if hasattr(X, "to_numpy") and len(getattr(X, "shape", ())) == 2:  # what transform gave under set_output
+        table = X.to_numpy()
+        X = table if table.dtype.kind == "f" else X
+    if transformer is None or _are_descriptors(transformer, X):
         return np.asarray(X)
     if not hasattr(transformer, "transform"):
         raise TypeError(
@@ -123,7 +127,12 @@ def rank_gallery(
     metric = _split(estimator)[1]
     if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
         named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
-        raise ValueError(f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out.")
+        raise ValueError(
+            f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out. To hide a probe's "
+            "own camera from its ranking, put the gallery in a skreid.Gallery."
+        )
+    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
+        raise ValueError(f"n_neighbors must be an int in the range [1, n_gallery]. Got {n_neighbors!r} instead.")
     probes = describe(estimator, probes)
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)
@@ -170,19 +179,39 @@ def _check_widths(probes, gallery):
         )
 
 
-def _are_descriptors(estimator, X):
-    """Whether X is what the estimator's transform gave: a table, where the estimator takes images."""
+def _are_descriptors(transformer, X):
+    """Whether X is what the transformer gave: a table of floats, where it takes images."""
     if getattr(X, "ndim", None) != 2 or getattr(X, "dtype", None) is None or X.dtype.kind != "f":
         return False
-    return not get_tags(estimator).input_tags.two_d_array
+    return not get_tags(_first_step(transformer)).input_tags.two_d_array
+
+
+def _first_step(estimator):
+    """Return what sees the images first in a Pipeline, a FeatureUnion or a search, however nested."""
+    if hasattr(estimator, "best_estimator_"):
+        return _first_step(estimator.best_estimator_)
+    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
+    for _, part in parts:
+        if part not in (None, "passthrough", "drop"):
+            return _first_step(part)
+    return estimator
 
 
 def _split(estimator):
-    """Return what describes (None if nothing) and the learned metric (None if Euclidean) of an estimator."""
-    if isinstance(estimator, Pipeline):
-        if hasattr(estimator.steps[-1][1], "pairwise_distances"):
-            return (estimator[:-1] if len(estimator) > 1 else None), estimator[-1]
+    """Return what describes (None if nothing) and the learned metric (None if Euclidean) of an estimator.
+
+    The metric is the last step of a Pipeline, also of one within another or within a fitted search.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return _split(estimator.best_estimator_)
+    if not isinstance(estimator, Pipeline):
+        return (None, estimator) if hasattr(estimator, "pairwise_distances") else (estimator, None)
+    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
+    if not steps:
         return estimator, None
-    if hasattr(estimator, "pairwise_distances"):
-        return None, estimator
-    return estimator, None
+    name, last = steps[-1]
+    describing, metric = _split(last)
+    if metric is None:
+        return estimator, None
+    steps = steps[:-1] + ([] if describing is None else [(name, describing)])
+    return (Pipeline(steps) if steps else None), metric

@@ -7,9 +7,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skreid.metrics import ranking_metrics
+from skreid.metrics._ids import as_ids
 from skreid.model_selection import split_probe_gallery
 from skreid.ranking import describe, gallery_distances
 
@@ -90,9 +91,26 @@ class CMCScorer:
         ValueError
             If no identity has a probe: each has one image, or one camera.
         """
-        y = column_or_1d(y)
+        ranks = [self.ranks] if isinstance(self.ranks, Integral) else list(self.ranks)
+        if not ranks or not all(isinstance(rank, Integral) and rank >= 1 for rank in ranks):
+            raise ValueError(
+                "The 'ranks' parameter of CMCScorer must be an int in the range [1, inf), or several. "
+                f"Got {self.ranks!r} instead."
+            )
+        y = as_ids(y, "y")
+        if y.dtype == object and None in y.tolist():
+            raise ValueError(f"Input y contains None at index {y.tolist().index(None)}: every image needs an identity.")
         cams = None if cams is None else column_or_1d(cams)
+        if hasattr(X, "__len__") or hasattr(X, "shape"):
+            check_consistent_length(X, y, cams)
         descriptors = describe(estimator, X)
+        check_consistent_length(descriptors, y, cams)
+        bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
+                f"{bad[0]}: leave out images that cannot be used before scoring."
+            )
         rng = np.random.default_rng(self.random_state)
         rounds = [
             self._one_round(estimator, descriptors, y, cams, int(rng.integers(2**31))) for _ in range(self.n_repeats)

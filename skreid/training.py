@@ -15,7 +15,7 @@ from torch import nn
 
 from skreid.augmentation import augment
 from skreid.backbone import build_backbone, map_shapes
-from skreid.images import to_unit
+from skreid.images import join, to_unit
 from skreid.weights import fit_weights
 
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
@@ -111,10 +111,12 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
             break
         history.append(record)
         stopping.update(record, model.network)
-        finished = bool(on_epoch(record, model.network.weights)) or stopping.done
+        finished = stopping.done
         if checkpoint:
             states = {name: part.state_dict() for name, part in stateful.items()}
             checkpoint.save(epoch, states | {"history": history, "finished": finished})
+        if on_epoch(record, model.network.weights):  # asked for this time only: the checkpoint does not know
+            break
     if not history:  # no training asked for
         return model.network.weights(), history
     for record in history:
@@ -232,7 +234,7 @@ class TrainingData:
             first = self.source.read([0])
             free = torch.cuda.mem_get_info(device)[0]
             if first.numel() * first.element_size() * len(source) < RESIDENT_SHARE * free:
-                self.resident = torch.cat([batch.to(device) for batch in self.source.batches(256)])
+                self.resident = join(batch.to(device) for batch in self.source.batches(256))
 
     def batches(self, parts):
         """Yield (images, labels) for each part of the indices; images are float in [0, 1]."""

@@ -125,4 +125,8 @@ def _read_state(path):
 def _arrays(state, source):
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
         raise ValueError(f"weights='{source}' hold {type(state).__name__}, not a state dict of named tensors.")
-    return {key: value.numpy(force=True) for key, value in state.items() if isinstance(value, torch.Tensor)}
+    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    return {
+        key: (value.float() if value.dtype == torch.bfloat16 else value).numpy(force=True)  # numpy has no bfloat16
+        for key, value in tensors.items()
+    }

@@ -1,5 +1,7 @@
 """Taps, cutting and folding against torchvision's own network; weights in every accepted form."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -214,3 +216,28 @@ def test_an_unknown_weights_name_is_named_with_the_nearest():
     """Neither a file nor one of torchvision's."""
     with pytest.raises(ValueError, match=r"'IMAGENET1K_V9' is not a file.*IMAGENET1K_V1.*Did you mean 'IMAGENET1K_V1'"):
         initial_weights("IMAGENET1K_V9", "vgg16")
+
+
+def test_networks_built_in_threads_are_seeded_apart():
+    """Concurrent building neither mixes seeds nor moves torch's own generator."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def slow():
+        layers = narrow()
+        time.sleep(0.01)
+        return nn.Sequential(*layers, nn.Conv2d(8, 8, 1))
+
+    state = torch.random.get_rng_state()
+    alone = [build_backbone(slow, seed).weights() for seed in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda seed: build_backbone(slow, seed).weights(), range(6)))
+    for one, other in zip(alone, together, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_bfloat16_weights_are_read(tmp_path, state):
+    """Numpy has no such type; they become float32."""
+    torch.save({name: torch.from_numpy(value).bfloat16() for name, value in state.items()}, tmp_path / "w.pth")
+    found, _, _ = initial_weights(tmp_path / "w.pth", narrow)
+    assert found["conv1.weight"].dtype == np.float32

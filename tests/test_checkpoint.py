@@ -136,3 +136,10 @@ def test_a_hostile_checkpoint_is_not_run(tmp_path):
     with pytest.warns(UserWarning, match="damaged"):
         run(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_callbacks_stop_is_not_kept(tmp_path):
+    """It was asked for once; the next call goes on to the end."""
+    stopped = run(tmp_path, lambda record, weights: record["epoch"] == 1)
+    assert len(stopped[1]) == 2
+    assert_same(run(tmp_path), run())

@@ -237,3 +237,28 @@ def test_unusable_images_can_be_noted_instead(paths, tmp_path):
     assert source.read(slice(None))[3].max() == 0
     assert list(source.unusable) == [3]
     assert np.isnan(floats[3]).all()
+
+
+def test_integers_and_floats_meet_in_memory_on_one_scale():
+    """More images than one reading block holds, of both kinds."""
+    grey = [np.full((4, 4), 128, np.uint8)] * 260 + [np.full((4, 4), 0.5)] * 5
+    found = ImageSource(ImageSource(grey).cached().read(slice(None)).permute(0, 2, 3, 1).numpy()).read(slice(None))
+    np.testing.assert_allclose(found, 0.5, atol=0.003)
+
+
+def test_odd_containers_are_read_or_named():
+    """Pixels in an array of objects have lost their type; one number is no X; a path too long is named."""
+    np.testing.assert_allclose(pixels(np.array(list(colour / 255), dtype=object)), colour / 255, rtol=1e-6)
+    with pytest.raises(ImageError, match=r"image 0 has dtype int64.*use \.astype\(np\.uint8\)"):
+        pixels(np.array(list(colour), dtype=object))
+    with pytest.raises(ValueError, match="single number 5"):
+        ImageSource(np.array(5))
+    with pytest.raises(ImageError, match=r"image 0 \('xxx"):
+        ImageSource(["x" * 5000])
+
+
+def test_the_size_is_that_of_the_first_usable_image(tmp_path):
+    """With `on_error="nan"` a broken first file does not decide."""
+    assert ImageSource(["nowhere.png", colour[0]], on_error="nan").size == (12, 8)
+    with pytest.raises(ImageError, match="does not exist"):
+        ImageSource(["nowhere.png", colour[0]])

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import neighbors, rank_gallery, ranking
+from skreid import MultiDepthReID, neighbors, rank_gallery, ranking
 from skreid.gallery import Gallery
 from skreid.ranking import gallery_distances
 
@@ -147,3 +147,47 @@ def test_what_cannot_describe_is_refused():
     """The error says what is missing."""
     with pytest.raises(TypeError, match="no transform method"):
         ranking.describe(BaseEstimator(), np.zeros((1, 4, 4)))
+
+
+def nested_pipelines(people, settings):
+    """Yield one fitted metric Pipeline, and wrappers of it that must rank alike."""
+    from sklearn.model_selection import GridSearchCV
+
+    from skreid.metric_learning import XQDA
+    from skreid.model_selection import IdentityKFold
+
+    reid = MultiDepthReID(**settings | {"max_epochs": 1})
+    flat = make_pipeline(reid, PCA(6, random_state=0), XQDA()).fit(people.images, people.target)
+    nested = make_pipeline(flat[0], make_pipeline(flat[1], flat[2]))
+    trailing = make_pipeline(*(step for _, step in flat.steps), "passthrough")
+    search = GridSearchCV(flat, {"pca__n_components": [6]}, scoring=lambda *_: 1.0, cv=IdentityKFold(2))
+    return flat, [nested, trailing, search.fit(people.images, people.target)]
+
+
+def test_a_metric_counts_wherever_it_is_nested(people, settings):
+    """In a Pipeline of Pipelines, before a passthrough, inside a fitted search."""
+    flat, wrappers = nested_pipelines(people, settings)
+    expected = rank_gallery(flat, people.images[:5], people.images, n_neighbors=6)
+    rows = flat[:-1].transform(people.images)
+    for wrapped in (flat, *wrappers):
+        found = rank_gallery(wrapped, people.images[:5], people.images, n_neighbors=6)
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found[1], expected[1])
+        described = rank_gallery(wrapped, rows[:5], rows, n_neighbors=6)  # descriptors are taken as they are
+        np.testing.assert_array_equal(described[1], expected[1])
+
+
+def test_frames_of_set_output_are_descriptors(people, fitted):
+    """What `transform` gave under `set_output` ranks as the array does."""
+    framed = clone(fitted).set_output(transform="pandas").fit(people.images, people.target)
+    table = framed.transform(people.images)
+    np.testing.assert_array_equal(
+        framed.kneighbors(table, table)[1], fitted.kneighbors(people.images, people.images)[1]
+    )
+
+
+@pytest.mark.parametrize("k", [2.5, "3", None, True])
+def test_a_number_of_neighbours_that_is_none_is_refused(k):
+    """The error names the parameter."""
+    with pytest.raises(ValueError, match="n_neighbors must be an int"):
+        rank_gallery(identity, np.zeros((1, 2)), np.zeros((3, 2)), n_neighbors=k)

@@ -92,3 +92,29 @@ def test_bad_settings_are_named():
 def test_repr_tells_the_settings():
     """A search's table can be read."""
     assert repr(CMCScorer(5)).startswith("CMCScorer(ranks=5, mean_average_precision=False, n_repeats=10")
+
+
+@pytest.mark.parametrize("wrong", [y[:-1], np.r_[y, y[:2]], y[:4]])
+def test_labels_of_another_length_are_refused(wrong):
+    """A score of some of the images would be no score."""
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        cmc_score(identity, X, wrong)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        cmc_score(identity, X, y, cams=cams[: len(cams) - 1])
+
+
+def test_missing_labels_and_descriptors_are_refused():
+    """None is nobody; a NaN descriptor names its image."""
+    with pytest.raises(ValueError, match="None at index 0"):
+        cmc_score(identity, X, [None] * len(X))
+    broken = X.copy()
+    broken[35, 2] = np.nan
+    with pytest.raises(ValueError, match=r"1 of 48 images have descriptors with NaN or infinity.*image 35"):
+        cmc_score(identity, broken, y)
+
+
+@pytest.mark.parametrize("ranks", [0, (), (1, 0), 1.5])
+def test_bad_ranks_are_refused_before_any_work(ranks):
+    """The error blames the scorer's own parameter."""
+    with pytest.raises((ValueError, TypeError)):
+        CMCScorer(ranks=ranks)(None, X, y)

@@ -253,9 +253,19 @@ def _refuse_leaks(trials, target):
             )
 
 
+def _parts(estimator):
+    """Yield an estimator and every fitted one within it: steps of Pipelines, members of unions, searches."""
+    yield estimator
+    nested = [part for _, part in getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", ())]
+    nested += [getattr(estimator, name) for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
+    for part in nested:
+        if not isinstance(part, (str, type(None))):
+            yield from _parts(part)
+
+
 def _refuse_seen(estimator, trials, target):
     """Refuse a fitted estimator that knows a probe's identity."""
-    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    steps = list(_parts(estimator))
     tested = set(target[np.concatenate([trial.probe for trial in trials])].tolist())
     for step in steps:
         classes = getattr(step, "classes_", None)

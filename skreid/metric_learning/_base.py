@@ -14,6 +14,8 @@ from skreid._labels import encode_cams, encode_identities
 class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the learned metrics: validation of ``X, y, cams`` and scikit-learn's tags."""
 
+    __metadata_request__fit = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
+
     def _check_fit(self, X, y, cams):
         """Validate fit's arguments: float X, integer identities, integer views, the cameras' names."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
