@@ -12,14 +12,17 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 
 from skreid import MultiDepthReID
 from skreid.evaluation import evaluate, nearest_images
 from skreid.metric_learning import CVDCA, XQDA
+from skreid.model_selection import IdentityKFold
 from skreid.protocols import CUHK01Protocol, GivenSplitProtocol, ShotProtocol, TwoViewProtocol
 
 
@@ -366,3 +369,17 @@ def test_nearest_images_are_those_of_a_sort(case):
         assert found.first_rank[i] == (ranks[0] if ranks else 0)
         np.testing.assert_array_equal(found.distances[i, : len(shown)], distances[i, shown])
         assert not found.matches[i, len(shown) :].any()
+
+
+def test_a_leak_is_seen_through_any_wrapper(people, fitted):
+    """Who was trained on is known inside nested Pipelines, unions and searches too."""
+    flat = make_pipeline(fitted, PCA(3, random_state=0)).fit(people.images, people.target)
+    search = GridSearchCV(flat, {"pca__n_components": [3]}, scoring=lambda *_: 1.0, cv=IdentityKFold(2))
+    wrappers = [
+        make_pipeline(flat),
+        FeatureUnion([("deep", fitted)]).fit(people.images, people.target),
+        search.fit(people.images, people.target),
+    ]
+    for wrapped in wrappers:
+        with pytest.raises(ValueError, match=r"was fitted on .* identities that are probes"):
+            evaluate(wrapped, people, TwoViewProtocol(n_repeats=1), fit=False)

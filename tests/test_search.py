@@ -509,3 +509,24 @@ def test_cameras_that_nobody_asked_for_are_an_error(people, reid):
         pytest.raises(TypeError, match=r"got unexpected argument\(s\) \{'cams'\}, which are not routed to any object"),
     ):
         cross_validate(plain, people.images, people.target, cv=FOLDS, params={"cams": people.cams})
+
+
+def test_a_callable_is_known_by_what_it_computes(people, reid, trained, tmp_path):
+    """Two networks that print alike and start alike, but compute otherwise, are two trainings."""
+
+    class Scale(nn.Module):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, maps):
+            return self.factor * maps
+
+    def building(factor):
+        return lambda: nn.Sequential(OrderedDict(low=nn.Conv2d(3, 4, 3, padding=1), scale=Scale(factor)))
+
+    reid.set_params(memory=tmp_path, layers="scale", backbone=building(1.0)).fit(people.images, people.target)
+    reid.set_params(backbone=building(5.0)).fit(people.images, people.target)
+    assert len(trained) == 2
+    reid.set_params(backbone=building(5.0)).fit(people.images, people.target)
+    assert len(trained) == 2
