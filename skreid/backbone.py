@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
 from skreid.images import to_unit
+from skreid.precision import autocast
 
 _one_at_a_time = RLock()
 
@@ -166,10 +167,12 @@ class MapReader:
     device : torch.device
     layers : collection of str, optional
         The only ones that will be asked for: nothing deeper is loaded.
+    precision : {"float32", "bfloat16"}
+        In which the network computes; maps are float32.
     """
 
-    def __init__(self, backbone, weights, normalization, device, layers=None):
-        self.device = device
+    def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32"):
+        self.device, self.precision = device, precision
         network = build_backbone(backbone, None)
         network = network if layers is None else network.until(layers)
         self.network = network.load_weights(weights).fused(layers)
@@ -187,7 +190,9 @@ class MapReader:
     def __call__(self, batch, *layers):
         """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
         batch = to_unit(batch.to(self.device, non_blocking=True))
-        return self.network(torch.addcmul(self.offset, batch, self.scale), *layers)
+        with autocast(self.device, self.precision):
+            maps = self.network(torch.addcmul(self.offset, batch, self.scale), *layers)
+        return {layer: found.float() for layer, found in maps.items()}
 
 
 def build_backbone(backbone, random_state):

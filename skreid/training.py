@@ -16,6 +16,7 @@ from torch import nn
 from skreid.augmentation import augment
 from skreid.backbone import build_backbone, map_shapes
 from skreid.images import join, to_unit
+from skreid.precision import autocast
 from skreid.weights import fit_weights
 
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
@@ -31,7 +32,8 @@ class TrainingSettings:
     """What decides the weights besides images and identities; the parameters of `MultiDepthReID`.
 
     `initial` holds pretrained weights (name -> ndarray) or None, `mean` and `std` the normalisation of RGB in
-    [0, 1] that belongs to them; `random_state` seeds weights, validation images, order and augmentation.
+    [0, 1] that belongs to them; `random_state` seeds weights, validation images, order and augmentation;
+    `precision` is "float32" or "bfloat16".
     """
 
     backbone: object
@@ -45,6 +47,7 @@ class TrainingSettings:
     n_iter_no_change: int
     augment: tuple
     random_state: int
+    precision: str = "float32"
 
 
 def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
@@ -138,7 +141,7 @@ class Classifier(nn.Module):
     def __init__(self, network, n_channels, n_classes, settings):
         super().__init__()
         self.network = network
-        self.last = [list(network.taps)[-1]]
+        self.last, self.precision = [list(network.taps)[-1]], settings.precision
         self.linear = nn.Linear(n_channels, n_classes, device="meta").to_empty(device="cpu")
         generator = torch.Generator().manual_seed(settings.random_state)
         nn.init.normal_(self.linear.weight, std=n_channels**-0.5, generator=generator)
@@ -148,8 +151,9 @@ class Classifier(nn.Module):
 
     def forward(self, batch):
         """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes)."""
-        (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
-        return self.linear(maps.mean(dim=(2, 3)))
+        with autocast(batch.device, self.precision):
+            (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
+        return self.linear(maps.float().mean(dim=(2, 3)))
 
 
 def build_classifier(size, n_classes, settings):

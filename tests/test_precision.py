@@ -1,0 +1,112 @@
+"""bfloat16 where it is asked for or native, float32 everywhere else; what it may change is bounded."""
+
+from collections import OrderedDict
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from networks import narrow
+from scipy.spatial.distance import pdist
+from torch import nn
+
+from skreid import MultiDepthReID, precision
+from skreid.training import TrainingSettings, build_classifier
+
+CPU = torch.device("cpu")
+seen = []  # what the watching layer below met: dtype and whether the network was training
+
+
+class Watch(nn.Module):
+    def forward(self, maps):
+        seen.append((maps.dtype, self.training))
+        return maps
+
+
+def watched():
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(3, 4, 3, padding=1), watch=Watch(), norm=nn.BatchNorm2d(4), low=nn.ReLU(),
+            pool=nn.MaxPool2d(4), conv2=nn.Conv2d(4, 6, 3, padding=1), middle=nn.ReLU(), norm2=nn.BatchNorm2d(6),
+            high=nn.ReLU(),
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "trains", "describes"),
+    [("auto", None, torch.float32), ("float32", torch.float32, torch.float32),
+     ("bfloat16", torch.bfloat16, torch.bfloat16)],
+)  # fmt: skip
+def test_the_network_computes_in_what_was_asked(people, settings, monkeypatch, native, asked, trains, describes):
+    """A layer inside the network sees it: "auto" trains in bfloat16 where that is native, and describes in float32."""
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: native)
+    trains = trains or (torch.bfloat16 if native else torch.float32)
+    seen.clear()
+    reid = MultiDepthReID(**settings | {"backbone": watched, "precision": asked, "max_epochs": 1})
+    reid.fit(people.images, people.target)
+    assert {dtype for dtype, training in seen if training} == {trains}
+    assert seen[-1] == (describes, False)  # exploring came last
+    assert all(weights.dtype != np.float16 and weights.dtype.itemsize >= 4 for weights in reid.weights_.values())
+    seen.clear()
+    assert reid.transform(people.images).dtype == np.float32
+    assert {maps.dtype for maps in reid.feature_maps(people.images).values()} == {np.dtype(np.float32)}
+    assert {dtype for dtype, _ in seen} == {describes}
+
+
+@pytest.mark.parametrize("backbone", [narrow, "vgg11_bn"])
+def test_bfloat16_distances_stay_near(people, settings, backbone):
+    """Within 2 % of the mean distance, asked for after the fit; asked back, the descriptors are the same bits."""
+    layers = settings["layers"] if backbone is narrow else None
+    reid = MultiDepthReID(**settings | {"backbone": backbone, "layers": layers, "max_epochs": 0})
+    exact = reid.fit(people.images, people.target).transform(people.images)
+    rounded = reid.set_params(precision="bfloat16").transform(people.images)
+    assert not np.array_equal(exact, rounded)
+    expected = pdist(exact.astype(np.float64))
+    assert np.abs(pdist(rounded.astype(np.float64)) - expected).max() < 0.02 * expected.mean()
+    np.testing.assert_array_equal(reid.set_params(precision="float32").transform(people.images), exact)
+
+
+def test_losses_and_gradients_are_float32():
+    """The logits come from a float32 head, and every gradient has its weight's type."""
+    settings = TrainingSettings(narrow, None, (0.5,) * 3, (0.2,) * 3, 1, 8, 1e-2, 0, 1, (), 0, precision="bfloat16")
+    model = build_classifier((32, 16), 3, settings)
+    logits = model(torch.rand(4, 3, 32, 16))
+    assert logits.dtype == torch.float32
+    logits.sum().backward()
+    assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_a_training_in_one_precision_is_not_served_for_the_other(people, settings, tmp_path):
+    """What "auto" means counts, not its name: equal meanings share the cache, and a checkpoint of another is refused."""
+    native = "bfloat16" if precision.multiplies_bfloat16(CPU) else "float32"
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[native]
+    settings |= {"memory": tmp_path / "memory"}
+    auto = MultiDepthReID(**settings).fit(people.images, people.target)
+    same, changed = (
+        MultiDepthReID(**settings, precision=kind).fit(people.images, people.target) for kind in (native, other)
+    )
+    assert same.history_ == auto.history_  # seconds and all: it was not trained again
+    assert changed.history_ != auto.history_
+    kept = {"checkpoint": tmp_path / "kept", "memory": None}
+    MultiDepthReID(**settings | kept).fit(people.images, people.target)
+    with pytest.raises(ValueError, match="another training: precision differ"):
+        MultiDepthReID(**settings | kept, precision=other).fit(people.images, people.target)
+
+
+def test_the_capability_is_the_devices_own(monkeypatch):
+    """The query of torch decides, for CPU and CUDA; emulation does not count, and other devices stay in float32."""
+    for able, native in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
+        assert precision.training_precision("auto", CPU) == ("bfloat16" if native else "float32")
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not precision.multiplies_bfloat16(torch.device("cuda"))
+    assert not precision.multiplies_bfloat16(torch.device("meta"))
+
+
+def test_an_unknown_precision_is_named(people, settings):
+    """As for every parameter."""
+    with pytest.raises(ValueError, match="'precision' parameter of MultiDepthReID must be a str among"):
+        MultiDepthReID(**settings, precision="float16").fit(people.images, people.target)
