@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-NATIVE = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # instructions that multiply bfloat16, by the names of torch.cpu
+NATIVE = ("avx512_bf16", "amx_bf16")  # what multiplies bfloat16, by the names of torch.cpu
 
 
 def training_precision(precision, device):

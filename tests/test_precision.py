@@ -79,7 +79,7 @@ def test_losses_and_gradients_are_float32():
 
 
 def test_a_training_in_one_precision_is_not_served_for_the_other(people, settings, tmp_path):
-    """What "auto" means counts, not its name: equal meanings share the cache, and a checkpoint of another is refused."""
+    """What "auto" means counts, not its name: equal meanings share the cache; another checkpoint is refused."""
     native = "bfloat16" if precision.multiplies_bfloat16(CPU) else "float32"
     other = {"float32": "bfloat16", "bfloat16": "float32"}[native]
     settings |= {"memory": tmp_path / "memory"}
