@@ -12,6 +12,7 @@ _HOME = {
     "MultiDepthReID": "skreid.multidepth",
     "TCPNet": "skreid.tcp",
     "cmc_score": "skreid.scoring",
+    "describe": "skreid.describing",
     "evaluate": "skreid.evaluation",
     "evaluation_report": "skreid.report",
     "rank_gallery": "skreid.ranking",

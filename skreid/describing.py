@@ -1,0 +1,253 @@
+"""Descriptors of a list of images longer than memory or one machine: chunk by chunk, wherever joblib sends them.
+
+Each process gets the estimator once; chunks come back in any order, and what is written is never made again.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock
+
+import joblib
+import numpy as np
+from joblib.parallel import get_active_backend
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
+
+from skreid._pictures import ImageError
+from skreid.ranking import describe as describe_chunk
+
+try:
+    import cloudpickle
+except ImportError:  # joblib before 1.6 carries it along
+    from joblib.externals import cloudpickle
+
+_held, _lock = {}, Lock()  # in a worker: digest -> the estimator of that pickle, the last one only
+
+
+def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
+    """Describe many images, in chunks that joblib may spread over processes and machines.
+
+    The result is that of ``estimator.transform`` on each chunk, bit for bit on equal machines with equal numbers of
+    threads. A worker that dies costs its own chunks, which are made again.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        If its last step has `pairwise_distances`, the steps before describe.
+    X : images, n of them
+        In any form the estimator takes. On several machines: paths that mean the same file everywhere.
+    batch_size : int, default=256
+        Images a chunk: what a worker is sent at a time.
+    out : path-like, ndarray or None, default=None
+        Where descriptors go: the path of a ``.npy`` file to make, memory-mapped, so that memory holds a few chunks; an
+        array, memory-mapped or not, of shape (n, n_features); None for a new array in memory. Beside a file, one
+        ending in ``.progress`` records what is done: after an interruption, the same call goes on from there.
+    n_jobs : int or None, default=None
+        Chunks at a time, as in joblib; None is 1, or what `joblib.parallel_config` says.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    descriptors : ndarray of shape (n, n_features)
+        In the order of `X`; `out` if it is an array, memory-mapped and read-only if it is a path.
+
+    Raises
+    ------
+    ImageError
+        Naming an image that cannot be used by its place in `X`.
+    ValueError
+        If `out` has another shape, or holds descriptors of another estimator or of other images.
+
+    Warns
+    -----
+    UserWarning
+        Naming the places of the images that an estimator with ``on_error="nan"`` described by NaN.
+
+    See Also
+    --------
+    skreid.Gallery : Search the descriptors.
+
+    Examples
+    --------
+    >>> from skreid import describe
+    >>> from skreid.datasets import make_pedestrians
+    >>> from skreid.descriptors import LOMO
+    >>> people = make_pedestrians(n_identities=2, image_size=(64, 32), random_state=0)
+    >>> lomo = LOMO(input_size=(64, 32)).fit(people.images)
+    >>> descriptors = describe(lomo, people.images, batch_size=3)
+    >>> bool((descriptors == lomo.transform(people.images)).all())
+    True
+    """
+    if batch_size < 1:
+        raise ValueError(
+            f"The 'batch_size' parameter of describe must be an int in the range [1, inf). Got {batch_size}."
+        )
+    X = X if hasattr(X, "__len__") and hasattr(X, "__getitem__") else list(X)
+    todo = dict.fromkeys(range(0, len(X), batch_size))
+    if not todo:
+        raise ValueError("X is empty: there is no image to describe.")
+    to_file = isinstance(out, (str, os.PathLike))
+    output = _File(Path(out), estimator, X, batch_size) if to_file else _Memory(out, len(X))
+    unusable = []
+    with tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar:
+        for start in output.done:
+            bar.update(min(batch_size, len(X) - start))
+            del todo[start]
+        while todo:
+            n_before = len(todo)
+            try:
+                for start, rows in _spread(estimator, X, list(todo), batch_size, n_jobs):
+                    output.write(start, rows)
+                    unusable.extend(start + np.flatnonzero(np.isnan(rows).all(axis=1)))
+                    del todo[start]
+                    bar.update(len(rows))
+            except BrokenExecutor:  # a process was killed, for its memory perhaps
+                if len(todo) == n_before:
+                    raise
+    if unusable:
+        named = ", ".join(map(str, sorted(unusable)))
+        warnings.warn(f"{len(unusable)} of {len(X)} images are described by NaN, at places {named}.", stacklevel=2)
+    return output.result()
+
+
+def _spread(estimator, X, starts, batch_size, n_jobs):
+    """Yield (start, descriptors) of the chunks, as they come."""
+    backend, _ = get_active_backend()
+    n_workers = joblib.effective_n_jobs(n_jobs)
+    streams = getattr(backend, "supports_return_generator", True)
+    wave = len(starts) if streams else 4 * n_workers  # the others hold all results of a call
+    parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered" if streams else "list")
+    with _carried(estimator, backend, n_workers) as carried, nullcontext() if streams else parallel:
+        for first in range(0, len(starts), wave):
+            calls = (
+                delayed(_describe)(carried, start, (_rows(X, start, start + batch_size),))
+                for start in starts[first : first + wave]
+            )
+            found = parallel(calls)
+            if streams:
+                with closing(found):
+                    yield from found
+            else:
+                yield from found
+
+
+@contextmanager
+def _carried(estimator, backend, n_workers):
+    """Give what stands for the estimator in a call: itself within the process, else its pickle, sent once a worker."""
+    client = getattr(backend, "client", None)  # of a Dask cluster
+    if getattr(backend, "supports_sharedmem", False) or n_workers == 1:
+        yield estimator, None
+        return
+    pickled = cloudpickle.dumps(estimator)
+    digest = hashlib.sha256(pickled).hexdigest()
+    pickled = np.frombuffer(pickled, np.uint8)  # an array: joblib maps it into memory, Ray stores it once
+    if client is None:
+        yield pickled, digest
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")
+        # A task, not scattered data: Dask makes it again when the worker that holds it dies
+        yield client.submit(np.asarray, pickled, key=f"estimator-{digest}"), digest
+
+
+def _describe(carried, start, images):
+    """Describe one chunk, whose first image has the place `start`; in a tuple, which Dask keeps with its task."""
+    estimator = _unpacked(*carried) if carried[1] else carried[0]
+    try:
+        with joblib.parallel_config(backend="threading", n_jobs=1):  # n_jobs of the estimator: threads of this process
+            rows = np.asarray(describe_chunk(estimator, images[0]))
+    except ImageError as error:
+        place = start + error.index
+        raise ImageError(place, str(error).replace(f"image {error.index}", f"image {place}", 1)) from error
+    if rows.ndim != 2 or len(rows) != len(images[0]):
+        raise ValueError(
+            f"{type(estimator).__name__} described {len(images[0])} images by an array of shape {rows.shape}; expected "
+            "one row an image."
+        )
+    return start, rows
+
+
+def _unpacked(pickled, digest):
+    """Return the estimator of a pickle, loaded once a process."""
+    with _lock:
+        if digest not in _held:
+            _held.clear()
+            _held[digest] = cloudpickle.loads(pickled.data)
+        return _held[digest]
+
+
+def _rows(X, start, stop):
+    return X.iloc[start:stop] if hasattr(X, "iloc") else X[start:stop]
+
+
+class _Memory:
+    """Descriptors in an array."""
+
+    def __init__(self, out, n_images):
+        self.out, self.n_images, self.done = out, n_images, ()
+
+    def write(self, start, rows):
+        if self.out is None:
+            self.out = np.empty((self.n_images, rows.shape[1]), rows.dtype)
+        if self.out.shape != (self.n_images, rows.shape[1]):
+            raise ValueError(
+                f"out has shape {self.out.shape}; {self.n_images} images of {rows.shape[1]} numbers need "
+                f"{(self.n_images, rows.shape[1])}."
+            )
+        self.out[start : start + len(rows)] = rows
+
+    def result(self):
+        return self.out
+
+
+class _File(_Memory):
+    """Descriptors in a ``.npy`` file, and beside it a record of what made them and which chunks are done."""
+
+    def __init__(self, path, estimator, X, batch_size):
+        super().__init__(None, len(X))
+        self.path, self.record = path, path.with_name(f"{path.name}.progress")
+        self.origin = {
+            "estimator": joblib.hash(estimator),
+            "images": joblib.hash(X, coerce_mmap=True),
+            "batch_size": batch_size,
+        }
+        if self.record.exists():
+            self.done = self._read()
+        elif path.exists():
+            raise ValueError(
+                f"'{path}' exists and has no record of its making beside it: delete it, or give another path."
+            )
+        if self.done:
+            self.out = np.lib.format.open_memmap(path, mode="r+")
+
+    def _read(self):
+        """Return the starts of the chunks done; refuse those of another call."""
+        lines = self.record.read_text(encoding="utf-8").split("\n")[:-1]  # a line cut short does not count
+        before = json.loads(lines[0]) if lines else self.origin
+        other = sorted(name for name in self.origin if before.get(name) != self.origin[name])
+        if other:
+            raise ValueError(
+                f"The descriptors in '{self.path}' were made by another call: {', '.join(other)} differ. Give another "
+                f"path, or delete that file and '{self.record.name}'."
+            )
+        return [int(line) for line in lines[1:]] if self.path.exists() else []
+
+    def write(self, start, rows):
+        if self.out is None:
+            self.record.write_text(json.dumps(self.origin) + "\n", encoding="utf-8")
+            shape = self.n_images, rows.shape[1]
+            self.out = np.lib.format.open_memmap(self.path, mode="w+", dtype=rows.dtype, shape=shape)
+        super().write(start, rows)
+        self.out.flush()
+        with self.record.open("a", encoding="utf-8") as record:
+            record.write(f"{start}\n")
+
+    def result(self):
+        self.out = None
+        return np.load(self.path, mmap_mode="r")
