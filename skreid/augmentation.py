@@ -5,6 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from skreid.parallel import own_share
+
 AUGMENTATIONS = ("flip", "crop", "color", "erase")
 ZOOM = 0.1  # crops show 0.9 to 1.1 of the frame ...
 SHIFT = 0.06  # ... moved by at most this share of it
@@ -13,7 +15,7 @@ CONTRAST = 0.25  # gain of brightness, contrast and saturation, about 1
 ERASED = (0.02, 0.25)  # share of the frame that a rectangle hides, in every other image
 
 
-def augment(batch, kinds, generator):
+def augment(batch, kinds, generator, n_images=None):
     """Return a changed copy of a batch of images.
 
     Parameters
@@ -25,15 +27,18 @@ def augment(batch, kinds, generator):
         colour over every other image.
     generator : torch.Generator
         On the CPU; draws every number.
+    n_images : int, optional
+        Of the whole batch, if these are one process's share of it: numbers are drawn for all, and its own kept.
 
     Returns
     -------
     changed : tensor of the same shape, float in [0, 1]
     """
     n, device = len(batch), batch.device
+    n_drawn, share = (n, slice(None)) if n_images is None else (n_images, own_share(n_images))
 
     def draw(low, high, *shape):
-        return (low + (high - low) * torch.rand(n, *shape, generator=generator)).to(device)
+        return (low + (high - low) * torch.rand(n_drawn, *shape, generator=generator)[share]).to(device)
 
     if "flip" in kinds or "crop" in kinds:
         zoom = draw(1 - ZOOM, 1 + ZOOM) if "crop" in kinds else torch.ones(n, device=device)

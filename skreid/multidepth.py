@@ -28,6 +28,7 @@ from skreid.caching import remember, remember_each
 from skreid.checkpoint import Checkpoint
 from skreid.exploring import choose_filters, pair_statistics
 from skreid.images import ImageSource
+from skreid.parallel import from_first, is_first
 from skreid.precision import PRECISIONS, reading_precision, training_precision
 from skreid.ranking import rank_gallery
 from skreid.scoring import cmc_score
@@ -321,7 +322,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 )
         self._augmentations()
         memory = self._memory()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
         keyed = memory.location is not None or self.checkpoint is not None
@@ -360,7 +361,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 bar.update()
                 return report(list(history), weights)
 
-            with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
+            with tqdm(
+                total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose or not is_first()
+            ) as bar:
                 weights, history = train(
                     run.images,
                     run.identities,
@@ -634,7 +637,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return readers[chosen]
 
     def _bar(self, total, desc, hidden=False):
-        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose)
+        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
 
     def __getstate__(self):
         return super().__getstate__() | {"_skreid_version": __version__}

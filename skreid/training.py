@@ -6,7 +6,7 @@ One pure function, `train`: nothing global is read or changed, so that a run can
 import math
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import nn
 from skreid.augmentation import augment
 from skreid.backbone import build_backbone, map_shapes
 from skreid.images import join, to_unit
+from skreid.parallel import check_alike, from_first, own_share, share_out, whole_batch
 from skreid.precision import autocast
 from skreid.weights import fit_weights
 
@@ -84,15 +85,18 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     FloatingPointError
         If the loss is not finite in the first epoch; later it ends the training at the best epoch so far.
     """
+    plain = repr(replace(settings, backbone=None, initial=None))
+    check_alike(images=(len(source), source.size), identities=labels.tolist(), parameters=plain)
     model = build_classifier(source.size, int(labels.max()) + 1, settings)
     model.to(device, memory_format=torch.channels_last)
+    shared = share_out(model)
     kept, held_out = hold_out(labels, settings.validation_fraction, settings.random_state)
     n_steps = max(1, min(-(-len(kept) // settings.batch_size), len(kept) // 2))  # no batch of one image
     optimizer, schedule = build_optimizer(model, settings, n_steps * settings.max_epochs)
     data = TrainingData(source, labels, device)
     history, stopping, finished = [], EarlyStopping(settings.n_iter_no_change), False
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
-    saved = checkpoint.load(device) if checkpoint else None
+    saved = from_first(lambda: checkpoint.load("cpu")) if checkpoint else None
     if saved:
         history, finished = saved["history"], saved["finished"]
         for name, part in stateful.items():
@@ -103,12 +107,13 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
         order = kept[torch.randperm(len(kept), generator=generator).numpy()]
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[-1]["lr"]}
         record["train_loss"], record["train_accuracy"] = train_one_epoch(
-            model, data.batches(np.array_split(order, n_steps)), optimizer, schedule, settings.augment, generator
+            shared, data.batches(np.array_split(order, n_steps), True), optimizer, schedule, settings.augment, generator
         )
         record["validation_loss"], record["validation_accuracy"] = evaluate(
-            model, data.batches(np.array_split(held_out, -(-len(held_out) // settings.batch_size) or 1))
+            shared, data.batches(np.array_split(held_out, -(-len(held_out) // settings.batch_size) or 1), True)
         )
         record["seconds"] = time.perf_counter() - started
+        record = from_first(lambda record=record: record)  # it decides what comes next
         if not math.isfinite(record["train_loss"]):
             _diverged(epoch, settings)
             break
@@ -117,14 +122,16 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
         finished = stopping.done
         if checkpoint:
             states = {name: part.state_dict() for name, part in stateful.items()}
-            checkpoint.save(epoch, states | {"history": history, "finished": finished})
-        if on_epoch(record, model.network.weights):  # asked for this time only: the checkpoint does not know
+            states |= {"history": history, "finished": finished}
+            from_first(lambda epoch=epoch, states=states: checkpoint.save(epoch, states))
+        stop = on_epoch(record, model.network.weights)
+        if from_first(lambda stop=stop: bool(stop)):  # asked for this time only: the checkpoint does not know
             break
     if not history:  # no training asked for
-        return model.network.weights(), history
+        return from_first(lambda: (model.network.weights(), history))
     for record in history:
         record["best"] = record["epoch"] == stopping.epoch
-    return stopping.weights, history
+    return from_first(lambda: (stopping.weights, history))
 
 
 def _diverged(epoch, settings):
@@ -149,11 +156,11 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(settings.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(settings.std).view(3, 1, 1))
 
-    def forward(self, batch):
-        """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes)."""
+    def forward(self, batch, n_images=None):
+        """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes); of a whole batch from one's share."""
         with autocast(batch.device, self.precision):
             (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
-        return self.linear(maps.float().mean(dim=(2, 3)))
+        return self.linear(whole_batch(maps.float().mean(dim=(2, 3)), n_images))
 
 
 def build_classifier(size, n_classes, settings):
@@ -186,7 +193,7 @@ def train_one_epoch(model, batches, optimizer, schedule, augmentations, generato
     model.train()
     totals = 0.0
     for images, labels in batches:
-        logits = model(augment(images, augmentations, generator))
+        logits = model(augment(images, augmentations, generator, len(labels)), len(labels))
         loss = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()
         loss.backward()
@@ -203,7 +210,7 @@ def evaluate(model, batches):
     model.eval()
     totals = 0.0
     for images, labels in batches:
-        logits = model(images)
+        logits = model(images, len(labels))
         totals = totals + _tally(F.cross_entropy(logits, labels, reduction="sum"), logits, labels)
     return _means(totals)
 
@@ -240,13 +247,17 @@ class TrainingData:
             if first.numel() * first.element_size() * len(source) < RESIDENT_SHARE * free:
                 self.resident = join(batch.to(device) for batch in self.source.batches(256))
 
-    def batches(self, parts):
-        """Yield (images, labels) for each part of the indices; images are float in [0, 1]."""
+    def batches(self, parts, shared=False):
+        """Yield (images, labels) for each part of the indices; images are float in [0, 1].
+
+        With `shared`, images are this process's share of each part.
+        """
         parts = [part for part in parts if len(part)]
+        own = [part[own_share(len(part))] for part in parts] if shared else parts
         if self.resident is None:
-            stream = self.source.read_ahead(parts) if parts else ()
+            stream = self.source.read_ahead(own) if own else ()
         else:
-            stream = (self.resident[torch.from_numpy(part).to(self.device)] for part in parts)
+            stream = (self.resident[torch.from_numpy(part).to(self.device)] for part in own)
         for part, images in zip(parts, stream, strict=True):
             yield to_unit(images.to(self.device, non_blocking=True)), self.labels[part]
 

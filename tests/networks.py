@@ -21,3 +21,17 @@ def narrow():
             high=nn.ReLU(inplace=True),
         )
     )
+
+
+def plain():
+    """Return a network without batch norm."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 4, 3),
+            low=nn.ReLU(),
+            conv2=nn.Conv2d(4, 6, 3),
+            middle=nn.ReLU(),
+            conv3=nn.Conv2d(6, 8, 3),
+            high=nn.ReLU(),
+        )
+    )

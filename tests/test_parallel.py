@@ -1,0 +1,91 @@
+"""Two processes train as one does, and end alike."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import parallel_fits
+import pytest
+
+from skreid import MultiDepthReID
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Run torchrun once, with two processes on the CPU."""
+    folder = tmp_path_factory.mktemp("parallel")
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*run, str(HERE / "parallel_fits.py"), str(folder)], check=True, env=environment, timeout=250)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return [joblib.load(folder / f"found-{rank}.pickle") for rank in range(2)]
+
+
+def test_every_process_ends_with_the_same_state(found):
+    """Bit for bit, history and its seconds included; without a seed as well."""
+    for case in (*parallel_fits.CASES, "kept", "again", "no seed"):
+        one, two = (vars(each[case]) for each in found)
+        learned = [name for name in one if name.endswith("_") and not name.startswith("_")]
+        assert "weights_" in learned
+        assert joblib.hash([one[name] for name in learned]) == joblib.hash([two[name] for name in learned]), case
+
+
+@pytest.mark.parametrize("case", parallel_fits.CASES)
+def test_the_same_global_batches_give_the_same_weights(found, people, case):
+    """As one process, within rounding: batches of 7 that two cannot share evenly, augmented, with held-out images."""
+    alone, together = parallel_fits.fit(people, **parallel_fits.CASES[case]), found[0][case]
+    half = case == "half"
+    for name, weights in alone.weights_.items():
+        # a bias before batch norm has no gradient but rounding, which AdamW blows up, and the norm takes it out again
+        if case == "plain" or not name.startswith(("conv1.bias", "conv3.bias", "norm")):
+            np.testing.assert_allclose(together.weights_[name], weights, rtol=1e-3, atol=2e-2 if half else 2e-5)
+    for one, two in zip(alone.history_, together.history_, strict=True):
+        np.testing.assert_allclose(two["train_loss"], one["train_loss"], rtol=2e-2 if half else 1e-4)
+        np.testing.assert_allclose(two["validation_loss"], one["validation_loss"], rtol=2e-2 if half else 1e-3)
+    if not half:
+        assert {name: list(kept) for name, kept in alone.filters_.items()} == {
+            name: list(kept) for name, kept in together.filters_.items()
+        }
+
+
+def test_a_loss_over_pairs_and_batch_norm_have_the_gradients_of_one_process(found):
+    """Of five images two processes hold two and three; of one image, both hold it."""
+    for name, expected in parallel_fits.gradients().items():
+        for each in found:
+            np.testing.assert_allclose(each["gradients"][name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_process_alone_writes(folder, found, people):
+    """Checkpoints and caches; what it finds in them serves the others, and the next single process."""
+    kept, again = found[1]["kept"], found[1]["again"]
+    assert again.history_ == kept.history_  # seconds and all: it was not trained again
+    assert list((folder / "checkpoint-0").glob("epoch-*.pt"))
+    assert not list((folder / "checkpoint-1").glob("*"))
+    assert not list((folder / "memory-1").rglob("*.pkl"))
+    alone = parallel_fits.fit(people, memory=folder / "memory-0")
+    assert alone.history_ == kept.history_
+
+
+def test_an_error_in_one_process_is_raised_in_all(found):
+    """Nobody waits for a process that has given up; differing arguments are named."""
+    for each in found:
+        assert each["errors"] == [
+            "The processes of one training were given different X: call fit with the same arguments in each of them.",
+            "division by zero",
+        ]
+
+
+def test_one_process_alone_is_as_ever(people, settings):
+    """Without torch.distributed a fit is what it was: the descriptors of two are equal, bit for bit."""
+    one, two = (MultiDepthReID(**settings).fit(people.images, people.target) for _ in range(2))
+    np.testing.assert_array_equal(one.transform(people.images), two.transform(people.images))
