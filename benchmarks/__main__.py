@@ -17,6 +17,7 @@ NAMES = (
     "transform",
     "training",
     "ranking",
+    "galleries",
     "growth",
     "metrics",
     "descriptors",

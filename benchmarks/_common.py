@@ -73,8 +73,11 @@ def peak_memory(module, function, *arguments):
 def _grow(function):
     import psutil
 
-    memory = psutil.Process().memory_info
-    peak, before = 0, memory().rss
+    def memory():  # the process's own: pages of a mapped file are the system's to take back
+        found = psutil.Process().memory_info()
+        return found.rss - getattr(found, "shared", 0)
+
+    peak, before = 0, memory()
     from threading import Event, Thread
 
     stop = Event()
@@ -82,12 +85,12 @@ def _grow(function):
     def watch():
         nonlocal peak
         while not stop.wait(0.002):
-            peak = max(peak, memory().rss)
+            peak = max(peak, memory())
 
     watcher = Thread(target=watch)
     watcher.start()
     function()
-    peak = max(peak, memory().rss)
+    peak = max(peak, memory())
     stop.set()
     watcher.join()
     print((peak - before) / 2**20)

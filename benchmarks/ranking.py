@@ -1,16 +1,12 @@
-"""kneighbors, exact, against scikit-learn's brute force; a gallery on disk; an approximate index and its recall.
+"""kneighbors, exact, against scikit-learn's brute force, in time and memory.
 
 Run ``python -m benchmarks.ranking [--quick]``.
 """
-
-import importlib.util
-import tempfile
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks._common import in_turns, peak_memory, print_table, run_script, write
-from skreid.gallery import Gallery
 from skreid.ranking import nearest
 
 N_NEIGHBORS, N_FEATURES = 20, 256
@@ -61,31 +57,7 @@ def main(out_folder=None, quick=False):
     print(
         f"peak beside the gallery of {n_measured}: " + ", ".join(f"{way} {mib:.0f} MiB" for way, mib in peaks.items())
     )
-    on_disk = benchmark_gallery(gallery[: 20_000 if quick else 200_000], descriptors(256, 1))
-    print_table("Gallery", on_disk)
-    results = {"quick": quick, "rows": rows, "peak_mib": peaks, "gallery": on_disk}
-    return write("ranking", results, out_folder)
-
-
-def benchmark_gallery(gallery, probes):
-    """Time a gallery in memory, on disk, and behind an approximate index if FAISS is there."""
-    with tempfile.TemporaryDirectory() as folder:
-        held = Gallery(gallery)
-        mapped = Gallery.open(held.save(folder) and folder)
-        galleries = {"in memory": held, "on disk": mapped}
-        if importlib.util.find_spec("faiss"):
-            galleries["IVF256, 96 cells"] = Gallery(gallery, engine="faiss", index="IVF256,Flat", effort=96)
-        wanted = {name: each.kneighbors(probes, 10)[1] for name, each in galleries.items()}  # builds the index
-        seconds = in_turns(
-            {name: (lambda each=each: each.kneighbors(probes, 10)) for name, each in galleries.items()}, 2
-        )
-        exact = wanted["in memory"]
-        recall = {
-            name: float(np.mean([np.isin(a, b).mean() for a, b in zip(found, exact, strict=True)]))
-            for name, found in wanted.items()
-        }
-    return [{"gallery": name, "images": len(gallery), "seconds": seconds[name], "recall": recall[name]}
-            for name in galleries]  # fmt: skip
+    return write("ranking", {"quick": quick, "rows": rows, "peak_mib": peaks}, out_folder)
 
 
 if __name__ == "__main__":

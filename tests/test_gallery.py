@@ -215,6 +215,15 @@ def test_the_approximate_engine_finds_nearly_all_and_hides_cameras(tmp_path, ind
                 assert (cams[indices] != given["cams"][:, None]).all()
 
 
+@pytest.mark.parametrize(("index", "effort"), [("HNSW16", 64), ("IVF32,Flat", 8), ("IVF4,Flat", 4)])
+def test_the_default_effort_is_the_documented_one(index, effort):
+    """64 candidates, or one in 32 of the cells and at least 8, if there are so many."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    galleries = [Gallery(rows(2000, 16), engine="faiss", index=index, effort=given) for given in (None, effort)]
+    one, two = (gallery.kneighbors(rows(50, 16, seed=1), 10)[1] for gallery in galleries)
+    np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -8,6 +8,8 @@ import numpy as np
 from skreid.distances import tiles
 
 TRAINING_ROWS = 64  # a cell, to place the cells of an inverted file
+CANDIDATES = 64  # followed by default in a graph
+CELLS = 32, 8  # looked into by default: one in so many, so many at least
 
 
 def import_faiss():
@@ -33,7 +35,11 @@ def build_index(rows, factory):
 
 
 def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=None):
-    """Return the probe and the row of what the index finds, rows of a probe's own key left out."""
+    """Return the probe and the row of what the index finds, rows of a probe's own key left out.
+
+    The cells of an inverted file are scanned row by row for each probe, where the exact search takes all probes in one
+    product: beyond a few of a hundred cells it is the slower of the two, however many cells there are.
+    """
     faiss = import_faiss()
     probes = np.ascontiguousarray(probes, dtype=np.float32)
     found = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
@@ -49,12 +55,14 @@ def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=N
     for some, hidden in groups:
         options = {}
         if hidden is not None:
-            bits = np.packbits(~np.isin(np.arange(index.ntotal), hidden), bitorder="little")
-            options["sel"] = faiss.IDSelectorBitmap(bits)
+            seen = np.ones(index.ntotal, dtype=bool)
+            seen[hidden] = False
+            options["sel"] = faiss.IDSelectorBitmap(np.packbits(seen, bitorder="little"))
         if isinstance(index, faiss.IndexHNSW):
-            parameters = faiss.SearchParametersHNSW(efSearch=max(effort, n_neighbors), **options)
+            parameters = faiss.SearchParametersHNSW(efSearch=max(effort or CANDIDATES, n_neighbors), **options)
         elif isinstance(index, faiss.IndexIVF):
-            parameters = faiss.SearchParametersIVF(nprobe=effort, **options)
+            few = min(index.nlist, max(index.nlist // CELLS[0], CELLS[1]))
+            parameters = faiss.SearchParametersIVF(nprobe=effort or few, **options)
         else:
             parameters = faiss.SearchParameters(**options)
         found[some] = index.search(probes[some], n_neighbors, params=parameters)[1]

@@ -32,8 +32,10 @@ class Gallery:
         nevertheless.
     index : str, default="HNSW32"
         With FAISS, its factory string: "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<bytes>"...
-    effort : int, default=64
-        With FAISS, candidates followed (HNSW) or cells looked into (IVF): more finds more and takes longer.
+    effort : int or None, default=None
+        With FAISS, candidates followed (HNSW) or cells looked into (IVF): more finds more and takes longer. None is
+        64 candidates, or one in 32 of the cells and at least 8; beyond a few of a hundred cells, the exact search of
+        many probes is faster.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class Gallery:
     array([[2]])
     """
 
-    def __init__(self, descriptors, ids=None, cams=None, *, engine="exact", index="HNSW32", effort=64):
+    def __init__(self, descriptors, ids=None, cams=None, *, engine="exact", index="HNSW32", effort=None):
         if engine not in ("exact", "faiss"):
             raise ValueError(
                 f"The 'engine' parameter of Gallery must be a str among {{'exact', 'faiss'}}. Got {engine!r} instead."

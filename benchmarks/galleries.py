@@ -1,0 +1,86 @@
+"""A gallery of 200,000 descriptors on disk: built, opened memory-mapped, searched; FAISS against the exact search.
+
+Run ``python -m benchmarks.galleries [--quick]``. Recall is the share of the exact search's neighbours that are found.
+"""
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import _common
+from benchmarks._common import in_turns, peak_memory, print_table, run_script, write
+from skreid.gallery import Gallery
+
+N_FEATURES, N_NEIGHBORS, LATENT = 256, 10, 16
+RECALL = 0.9
+
+
+def people(n_images, seed):
+    """Draw descriptors of persons, four images each, that vary in few directions, as trained ones do."""
+    fixed = np.random.default_rng(99)
+    directions = fixed.standard_normal((LATENT, N_FEATURES), dtype=np.float32)
+    persons = fixed.standard_normal((max(1, n_images // 4), LATENT), dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    rows = persons[rng.integers(0, len(persons), n_images)] @ directions
+    return rows + 0.5 * rng.standard_normal((n_images, N_FEATURES), dtype=np.float32)
+
+
+def seconds_of(function):
+    """Return the seconds of one call, and its result."""
+    started = _common.clock()
+    found = function()
+    return _common.clock() - started, found
+
+
+def searched(folder, n_probes):
+    """Return what opens a gallery on disk and searches it, to be measured."""
+    probes = people(n_probes, 1)
+    Gallery(probes[:50]).kneighbors(probes[:2])
+    return lambda: Gallery.open(folder).kneighbors(probes, N_NEIGHBORS)
+
+
+def compare(n_images, index, repeats):
+    """Measure the exact search, in memory and on disk, and an index of FAISS; return rows and figures of the disk."""
+    rows, probes = people(n_images, 0), people(256, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        galleries = {"exact, in memory": Gallery(rows)}
+        saving, _ = seconds_of(lambda: galleries["exact, in memory"].save(folder))
+        opening, galleries["exact, on disk"] = seconds_of(lambda: Gallery.open(folder))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
+        build = dict.fromkeys(galleries, 0.0)
+        if importlib.util.find_spec("faiss"):
+            galleries[index] = Gallery(rows, engine="faiss", index=index)
+            build[index], _ = seconds_of(lambda: galleries[index].kneighbors(probes[:1]))
+        found = {name: each.kneighbors(probes, N_NEIGHBORS)[1] for name, each in galleries.items()}
+        many = in_turns({name: lambda each=each: each.kneighbors(probes, N_NEIGHBORS)
+                         for name, each in galleries.items()}, repeats)  # fmt: skip
+        one = in_turns({name: lambda each=each: each.kneighbors(probes[:1], N_NEIGHBORS)
+                        for name, each in galleries.items()}, repeats)  # fmt: skip
+        peak = peak_memory("galleries", "searched", folder, 256)
+    exact = found["exact, in memory"]
+    table = []
+    for name in galleries:
+        recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(found[name], exact, strict=True)]))
+        times = many["exact, in memory"] / many[name]
+        target = f"recall >= {RECALL}, times > 1" if name == index else "recall 1"
+        met = recall >= RECALL and times > 1 if name == index else recall == 1
+        table.append({"gallery": name, "images": n_images, "build": build[name], "256 probes": many[name],
+                      "1 probe": one[name], "times the exact": times, "recall": recall, "target": target,
+                      "met": "yes" if met else "NO"})  # fmt: skip
+    disk = {"images": n_images, "MiB on disk": size, "saving": saving, "opening": opening, "peak MiB of a search": peak}
+    return table, disk
+
+
+def main(out_folder=None, quick=False):
+    """Measure an inverted file and a graph, print and write ``galleries.json``."""
+    inverted, disk = compare(200_000, "IVF1024,Flat", 2)
+    graph, _ = compare(20_000 if quick else 200_000, "HNSW32", 2)
+    print_table("a gallery on disk, seconds and MiB", [disk])
+    print_table(f"{N_NEIGHBORS} nearest of {N_FEATURES} numbers, seconds", inverted + graph)
+    return write("galleries", {"quick": quick, "disk": disk, "rows": inverted + graph}, out_folder)
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__)
