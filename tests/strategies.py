@@ -1,5 +1,8 @@
 """Hypothesis strategies of the project: images, identities, cameras, parameters, and damage done to files."""
 
+import os
+import re
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -37,12 +40,20 @@ def stacks(draw, most=9):
     if draw(st.booleans()):
         return draw(st.lists(pictures(), min_size=count, max_size=count))
     one = draw(pixels())
+    if one.ndim == 2 and one.shape[1] in (3, 4):  # several could be one in colour
+        return [one] * count
     return np.repeat(one[None], count, axis=0)
 
 
-# identities and cameras -----------------------------------------------------------------------------------
+def anything():
+    """Arrays of any shape and type, as somebody may pass them for pictures."""
+    kinds = hnp.scalar_dtypes() | hnp.unicode_string_dtypes(max_len=3) | st.just(np.dtype(object))
+    return kinds.flatmap(
+        lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
+    )
 
-NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6)
+
+# identities and cameras -----------------------------------------------------------------------------------
 
 
 def identities(n_images, n_identities=9):
@@ -61,6 +72,45 @@ def cameras(n_images, n_cameras=4):
 def descriptors(n_images, n_features, dtype=np.float32):
     """Descriptors with many ties: whole numbers of a small range."""
     return hnp.arrays(dtype, (n_images, n_features), elements=st.integers(-3, 3).map(float))
+
+
+# folders --------------------------------------------------------------------------------------------------
+
+WORDS = {  # what names in the field's layouts are made of
+    "load_cuhk01": ["campus", "0001001.png", "0001002.png", "0001003.png", "0001004.png", "00010010.png"],
+    "load_cuhk03": ["images_labeled", "labeled", "query", "1_001_1_01.png", "0001_00.jpg", "0001_c1_1.png"],
+    "load_grid": ["probe", "gallery", "0001_1_25004_107_32_106_221.jpeg", "0000_7_25101_65_28_59_137.jpeg"],
+    "load_ilids": ["Persons", "i-LIDS-VID", "images", "cam1", "person001", "0001001.jpg", "cam1_person001.png"],
+    "load_image_folder": ["anna", "Anna ", "007"],
+    "load_market1501": [
+        "bounding_box_train",
+        "query",
+        "bounding_box_test",
+        "0002_c1s1_000451_03.jpg",
+        "-1_c2s1_1_3.jpg",
+    ],
+    "load_msmt17": ["train", "test", "0000", "list_train.txt", "0000_000_01_0303morning_0015_0.jpg"],
+    "load_pku_reid": ["PKUv1a_128x48", "001_01_01.png", "002_02_08.png", "001"],
+    "load_prid2011": ["single_shot", "multi_shot", "cam_a", "cam_b", "person_0001.png", "person_0201.png"],
+    "load_viper": ["cam_a", "cam_b", "000_45.bmp", "000_0.bmp", "001_90.bmp"],
+}
+
+
+def file_names(loader):
+    """Draw paths that are nearly those of a layout: its own words, other digits, any letters, bytes that are no text."""
+    words = st.sampled_from(WORDS[loader.__name__])
+    odd = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
+    bytes_ = st.binary(min_size=1, max_size=6).map(
+        lambda raw: os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
+    )
+    digits = words.flatmap(
+        lambda word: st.sampled_from(["", "9" * 30, "٣", "²", "-", "0"]).map(
+            lambda new: re.sub(r"\d", new, word, count=1)
+        )
+    )
+    part = (words | digits | odd | bytes_).filter(lambda name: name not in (".", "..") and len(os.fsencode(name)) < 99)
+    ending = st.sampled_from(["", ".png", ".jpg"])
+    return st.builds(lambda parts, end: "/".join(parts) + end, st.lists(part, min_size=1, max_size=3), ending)
 
 
 # parameters -----------------------------------------------------------------------------------------------
