@@ -97,7 +97,7 @@ WORDS = {  # what names in the field's layouts are made of
 
 
 def file_names(loader):
-    """Draw paths that are nearly those of a layout: its own words, other digits, any letters, bytes that are no text."""
+    """Draw paths that are nearly those of a layout: its own words, other digits, any letters, bytes that are not."""
     words = st.sampled_from(WORDS[loader.__name__])
     odd = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
     bytes_ = st.binary(min_size=1, max_size=6).map(
