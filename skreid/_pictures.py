@@ -61,12 +61,10 @@ def as_sequence(X):
 
 def _checked_stack(X):
     """Return an array of images as uint8 or float32, (n, H, W) or (n, H, W, 3)."""
-    if X.ndim == 4 and X.shape[-1] == 1:
-        X = X[..., 0]
     shape = f"Got an array of shape {X.shape}. {EXPECTED}"
     if X.ndim not in (3, 4):
         raise ValueError(f"{shape}.")
-    if X.ndim == 4 and X.shape[-1] != 3:
+    if X.ndim == 4 and X.shape[-1] not in (1, 3):
         hint = "; move the channels last, np.moveaxis(X, 1, -1)" if X.shape[1] in (1, 3) else ""
         raise ValueError(f"{shape}{hint}.")
     if X.ndim == 3 and X.shape[-1] in (3, 4) and X.shape[1] > 4:
@@ -75,7 +73,7 @@ def _checked_stack(X):
         raise ValueError(f"{shape}, with no side of zero pixels.")
     if X.dtype != np.uint8 and X.dtype.kind != "f":
         raise ValueError(f"Got an array of dtype {X.dtype}. {EXPECTED}. {_dtype_hint(X)}")
-    return X
+    return X[..., 0] if X.ndim == 4 and X.shape[-1] == 1 else X
 
 
 def _dtype_hint(image):
