@@ -25,6 +25,7 @@ _ROOMS = (
     "metric_learning",
     "metrics",
     "model_selection",
+    "persistence",
     "protocols",
     "report",
 )

@@ -4,11 +4,14 @@ No torch here: networks and hand-crafted descriptors see the same pixels.
 """
 
 import os
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 EXPECTED = (
     "X must be an array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1], "
     "or a sequence of such images, PIL images or file paths"
@@ -39,7 +42,7 @@ def as_sequence(X):
     if hasattr(X, "to_numpy"):  # a pandas or polars column of paths
         X = X.to_numpy()
     if hasattr(X, "detach"):  # a tensor: torch itself is not imported here
-        X = X.numpy(force=True)
+        X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy(force=True)  # numpy has no bfloat16
     if not isinstance(X, np.ndarray):
         try:
             X = list(X)
@@ -58,12 +61,10 @@ def as_sequence(X):
 
 def _checked_stack(X):
     """Return an array of images as uint8 or float32, (n, H, W) or (n, H, W, 3)."""
-    if X.ndim == 4 and X.shape[-1] == 1:
-        X = X[..., 0]
     shape = f"Got an array of shape {X.shape}. {EXPECTED}"
     if X.ndim not in (3, 4):
         raise ValueError(f"{shape}.")
-    if X.ndim == 4 and X.shape[-1] != 3:
+    if X.ndim == 4 and X.shape[-1] not in (1, 3):
         hint = "; move the channels last, np.moveaxis(X, 1, -1)" if X.shape[1] in (1, 3) else ""
         raise ValueError(f"{shape}{hint}.")
     if X.ndim == 3 and X.shape[-1] in (3, 4) and X.shape[1] > 4:
@@ -72,7 +73,7 @@ def _checked_stack(X):
         raise ValueError(f"{shape}, with no side of zero pixels.")
     if X.dtype != np.uint8 and X.dtype.kind != "f":
         raise ValueError(f"Got an array of dtype {X.dtype}. {EXPECTED}. {_dtype_hint(X)}")
-    return X
+    return X[..., 0] if X.ndim == 4 and X.shape[-1] == 1 else X
 
 
 def _dtype_hint(image):
@@ -87,12 +88,13 @@ def load(image, index):
         return _open(Path(image), index)
     name = f"image {index}"
     if isinstance(image, Image.Image):
-        return _from_pil(image, index, name)
+        with _naming(index, name):  # it may be a file not yet decoded
+            return _from_pil(image, index, name)
     try:
         array = np.asarray(image)
         if array.dtype == object:  # pixels that came in an array of objects
             array = np.array(array.tolist())
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ImageError(index, f"{name} is not an array ({error}). {EXPECTED}.") from error
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -132,17 +134,33 @@ def check_values(array, index, name):
 
 def _open(path, index):
     name = f"image {index} ('{path}')"
-    try:
-        if not path.exists():
-            raise ImageError(index, f"{name} does not exist; paths are taken relative to {Path.cwd()}.")
+    with _naming(index, name):
         if path.is_dir():
             raise ImageError(index, f"{name} is a folder; give the paths of its files.")
-        with Image.open(path) as image:
+        if not path.is_file():
+            what = "is no file but a pipe or device" if path.exists() else "does not exist"
+            raise ImageError(index, f"{name} {what}; paths are taken relative to {Path.cwd()}.")
+        with Image.open(path, formats=_formats()) as image:
             return _from_pil(image, index, name)
+
+
+@cache
+def _formats():
+    """Return what is decoded: Pillow hands some other formats to programs outside, or guards them less."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _naming(index, name):
+    """Turn whatever Pillow raises on a damaged file into an error that names the image."""
+    try:
+        yield
     except ImageError:
         raise
-    except Exception as error:  # Pillow's decoders raise anything on a damaged file
-        raise ImageError(index, f"{name} could not be read as an image: {error}") from error
+    except Exception as error:  # its decoders raise anything
+        reason = str(error) or type(error).__name__
+        raise ImageError(index, f"{name} could not be read as an image: {reason}") from error
 
 
 def _from_pil(image, index, name):

@@ -1,16 +1,21 @@
 """Interrupted training goes on: the whole state after each epoch, written atomically, with a digest of its origin.
 
-The last two epochs are kept, so that a file cut short by a full disk or a power failure costs one epoch.
+The last two epochs are kept and each file ends with its own digest, so that a damaged one costs one epoch.
 """
 
 import contextlib
+import hashlib
+import io
 import os
 import warnings
 from pathlib import Path
 
 import torch
 
+from skreid._archives import check_archive
+
 KEPT = 2
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Checkpoint:
@@ -43,14 +48,12 @@ class Checkpoint:
         """
         for path in reversed(self._files()):
             try:
-                saved = torch.load(path, map_location=device, weights_only=True)
-                origin, state = saved["origin"], saved["state"]
+                origin, state = _read(path, device)
+                other = sorted(name for name in self.origin | origin if self.origin.get(name) != origin.get(name))
             except Exception as error:  # a damaged file may raise anything
-                warnings.warn(
-                    f"Checkpoint {path} is damaged and passed over: {str(error).splitlines()[0]}", stacklevel=2
-                )
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                warnings.warn(f"Checkpoint {path} is damaged and passed over: {reason}", stacklevel=2)
                 continue
-            other = sorted(name for name in self.origin | origin if self.origin.get(name) != origin.get(name))
             if other:
                 raise ValueError(
                     f"The checkpoint in {self.folder} belongs to another training: {', '.join(other)} differ. "
@@ -70,8 +73,10 @@ class Checkpoint:
         path = self.folder / f"epoch-{epoch:06d}.pt"
         part = path.with_suffix(".part")
         try:
-            with part.open("wb") as file:
+            with part.open("w+b") as file:
                 torch.save({"origin": self.origin, "state": state}, file)
+                file.seek(0)
+                file.write(hashlib.file_digest(file, "sha256").digest())
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
@@ -87,3 +92,14 @@ class Checkpoint:
 
     def _files(self):
         return sorted(self.folder.glob("epoch-*.pt"))
+
+
+def _read(path, device):
+    """Return the origin and the state in a file whose digest is its own; nothing in it is run."""
+    content = path.read_bytes()
+    content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its digest is not that of its content")
+    check_archive(io.BytesIO(content))
+    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return saved["origin"], saved["state"]

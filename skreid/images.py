@@ -121,9 +121,17 @@ class ImageSource:
         return chosen
 
     def usable(self, consequence):
-        """Read all images once; warn of those that cannot be used and return the places of the others."""
+        """Read all images once; warn of those that cannot be used and return the places of the others.
+
+        Raises
+        ------
+        ValueError
+            If there are no others.
+        """
         for _ in self.batches(256):
             pass
+        if len(self.unusable) == len(self):
+            raise ValueError(f"None of the {len(self)} images can be used: {'; '.join(self.unusable.values())}")
         self.warn_unusable(consequence)
         return np.setdiff1d(np.arange(len(self)), list(self.unusable))
 

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skreid._forking import check_fork
 from skreid._labels import check_pairs, encode, encode_identities
 from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
@@ -383,7 +384,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             return None
         pixels, *architecture = run.key
         parts = asdict(replace(settings, backbone=None)) | {"backbone": architecture, "weights": settings.initial}
-        parts |= {"X": pixels, "y": run.identities, "device": run.device.type}
+        parts |= {"X": pixels, "y": run.identities, "device": run.device.type, "skreid": __version__}
         del parts["initial"]
         return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
 
@@ -613,6 +614,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             device = torch.device(name)
         except RuntimeError as error:
             raise ValueError(f"device={name!r} is not a torch device: {error}") from error
+        check_fork(device)
         if _is_there(device):
             return device
         kind = "CUDA" if device.type == "cuda" else device.type

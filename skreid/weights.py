@@ -4,13 +4,13 @@ No file is ever unpickled freely: state dicts are read with ``weights_only=True`
 """
 
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
 from torchvision import models
 
+from skreid._archives import check_archive
 from skreid.backbone import suggest
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -88,11 +88,14 @@ def fit_weights(backbone, state):
         )
     found = {}
     for name, tensor in own.items():
-        found[name] = state.get(prefix + name, np.asarray(tensor))
-        if found[name].shape != tuple(tensor.shape):
-            raise ValueError(
-                f"weights: {prefix + name!r} has shape {found[name].shape}, the backbone needs {tuple(tensor.shape)}."
-            )
+        wanted = np.asarray(tensor)
+        given = state.get(prefix + name, wanted)
+        if given.shape != wanted.shape:
+            raise ValueError(f"weights: {prefix + name!r} has shape {given.shape}, the backbone needs {wanted.shape}.")
+        if given.dtype.kind not in "fiu":
+            raise ValueError(f"weights: {prefix + name!r} holds {given.dtype}, the backbone needs {wanted.dtype}.")
+        with np.errstate(over="ignore"):  # half or double precision; what is too large is told below
+            found[name] = given.astype(wanted.dtype)
         if not np.isfinite(found[name]).all():
             raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite numbers.")
     return backbone.load_weights(found)
@@ -102,17 +105,19 @@ def _read_state(path):
     """Read a state dict from a file without running anything it holds."""
     if path.suffix == ".safetensors":
         try:
-            from safetensors.numpy import load_file
+            from safetensors.torch import load_file  # its reader for numpy has no bfloat16
         except ImportError as error:
             raise ImportError(f"Reading {path} needs safetensors: pip install safetensors.") from error
         try:
-            return dict(load_file(path))
+            state = load_file(path)
         except Exception as error:  # the reader has an exception type of its own
             raise ValueError(f"weights='{path}' is not a safetensors file: {error}") from error
+        return _arrays(state, path)
     try:
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except Exception as error:  # a damaged file may raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(
             f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
         ) from error
@@ -125,8 +130,14 @@ def _read_state(path):
 def _arrays(state, source):
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
         raise ValueError(f"weights='{source}' hold {type(state).__name__}, not a state dict of named tensors.")
-    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    return {
-        key: (value.float() if value.dtype == torch.bfloat16 else value).numpy(force=True)  # numpy has no bfloat16
-        for key, value in tensors.items()
-    }
+    return {key: _array(key, value, source) for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _array(name, tensor, source):
+    try:
+        if tensor.untyped_storage().nbytes() < tensor.nbytes:
+            raise ValueError("it is larger than what the file holds")
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
+    except Exception as error:  # sparse, quantised, 8-bit floats...: each has an error of its own
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"weights='{source}': {name!r} cannot be read as an array: {reason}") from error

@@ -1,10 +1,16 @@
 """Small people and small fitted estimators that several test files share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 from networks import narrow
 
 from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
+
+CALM = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
+settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=CALM)
+settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=CALM)
+settings.load_profile("quick")
 
 SETTINGS = {
     "backbone": narrow,
@@ -19,8 +25,8 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def settings():
+@pytest.fixture(name="settings")
+def fresh_settings():
     return dict(SETTINGS)
 
 

@@ -1,5 +1,6 @@
 """A training that is killed goes on and ends as if it had not been; bad checkpoints are named."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import narrow
+from strategies import damages
 
 from skreid.checkpoint import Checkpoint
 from skreid.images import ImageSource
@@ -22,14 +26,14 @@ N_EPOCHS = 6
 
 def run(folder=None, on_epoch=lambda record, weights: False, origin=ORIGIN):
     """Train a narrow network on noise, with or without a checkpoint."""
-    settings = TrainingSettings(
+    chosen = TrainingSettings(
         narrow, None, (0.5,) * 3, (0.2,) * 3, N_EPOCHS, 8, 1e-2, 0.25, 10, ("flip", "crop", "color", "erase"), 0
     )
     pixels = np.random.default_rng(0).integers(0, 256, (32, 16, 8, 3), dtype=np.uint8)
     labels = np.repeat(np.arange(8), 4)
     checkpoint = None if folder is None else Checkpoint(folder, origin)
     device = torch.device("cpu")
-    return train(ImageSource(pixels), labels, settings, device=device, on_epoch=on_epoch, checkpoint=checkpoint)
+    return train(ImageSource(pixels), labels, chosen, device=device, on_epoch=on_epoch, checkpoint=checkpoint)
 
 
 def interrupt_after(epoch):
@@ -62,25 +66,59 @@ def test_a_finished_training_is_not_run_again(tmp_path):
     assert seen == []
 
 
-def test_a_killed_process_goes_on(tmp_path):
-    """SIGKILL at any moment leaves a folder from which the same call ends alike."""
+def start(folder, wait=0.0):
+    """Train in a process of its own, in the same folder and with one thread."""
     code = (
         f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_checkpoint as t; "
-        f"t.run({str(tmp_path)!r}, lambda record, weights: time.sleep(0.2))"
+        f"t.run({str(folder)!r}, lambda record, weights: time.sleep({wait}))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while not list(tmp_path.glob("epoch-*.pt")):
-        time.sleep(0.02)
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(list(tmp_path.glob("epoch-*.pt"))) < N_EPOCHS
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture
+def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def kill_somewhere(folder, rng):
+    """Train for one more epoch and a random while, then kill; whether that came before the end."""
+    before, process = newest(folder), start(folder, wait=0.02)
+    while process.poll() is None and newest(folder) == before:
+        time.sleep(0.002)
     try:
-        assert_same(run(tmp_path), run())
-    finally:
-        torch.set_num_threads(threads)
+        process.wait(timeout=rng.uniform(0, 0.15))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def newest(folder):
+    return max((int(path.stem[-6:]) for path in folder.glob("epoch-*.pt")), default=-1)
+
+
+def test_a_killed_process_goes_on(tmp_path, one_thread):
+    """SIGKILL at any moment leaves a folder from which the same call ends alike."""
+    assert kill_somewhere(tmp_path, np.random.default_rng(0))
+    assert newest(tmp_path) < N_EPOCHS - 1
+    assert_same(run(tmp_path), run())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_twenty_kills_at_random_moments(tmp_path, one_thread):
+    """Whatever each hits, reading and writing included: in the end the weights of an uninterrupted run, bit for bit."""
+    rng, expected = np.random.default_rng(), run()
+    n_kills, n_trainings = 0, 0
+    while n_kills < 20:
+        folder = tmp_path / str(n_trainings)
+        n_trainings += 1
+        folder.mkdir()
+        while kill_somewhere(folder, rng):
+            n_kills += 1
+        assert_same(run(folder), expected)
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):
@@ -92,6 +130,31 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):
     with pytest.warns(UserWarning, match=rf"{newest.name} is damaged and passed over"):
         found = run(tmp_path)
     assert_same(found, run())
+
+
+@settings(max_examples=25)
+@given(damage=damages(), which=st.sampled_from(["newest", "both"]))
+def test_any_damage_is_noticed(trained, damage, which):
+    """A byte changed, lost or added anywhere: the file is passed over for the one before it."""
+    folder = trained
+    kept = {path: path.read_bytes() for path in sorted(folder.glob("epoch-*.pt"))}
+    try:
+        for path in list(kept)[-1:] if which == "newest" else kept:
+            path.write_bytes(damage(kept[path]))
+        with pytest.warns(UserWarning, match="is damaged and passed over"):
+            state = Checkpoint(folder, ORIGIN).load(torch.device("cpu"))
+        assert (state is None) == (which == "both")
+        assert state is None or len(state["history"]) == N_EPOCHS - 1
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    run(folder)
+    return folder
 
 
 def test_only_the_last_two_epochs_are_kept(tmp_path):
@@ -126,14 +189,16 @@ def test_a_full_disk_is_named_and_the_last_good_checkpoint_stays(tmp_path, monke
 
 
 def test_a_hostile_checkpoint_is_not_run(tmp_path):
-    """Nothing in a file is executed; it counts as damaged."""
+    """Nothing in a file is executed, whatever digest it carries; it counts as damaged."""
 
     class Evil:
         def __reduce__(self):
             return open, (str(tmp_path / "ran"), "w")
 
-    torch.save({"origin": ORIGIN, "state": Evil()}, tmp_path / "epoch-000000.pt")
-    with pytest.warns(UserWarning, match="damaged"):
+    path = tmp_path / "epoch-000000.pt"
+    torch.save({"origin": ORIGIN, "state": Evil()}, path)
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
+    with pytest.warns(UserWarning, match=r"damaged and passed over: Weights only load failed"):
         run(tmp_path)
     assert not (tmp_path / "ran").exists()
 

@@ -75,20 +75,54 @@ def test_duplicated_images(people, settings):
 
 def test_unbalanced_identities(settings):
     """One image of some, hundreds of others."""
-    y = np.repeat([0, 1, 2, 3], [1, 2, 40, 300])
+    y = np.repeat([0, 1, 2, 3], [1, 2, 40, 500])
     X = rng.integers(0, 256, (len(y), 16, 8, 3), dtype=np.uint8)
     with pytest.warns(UserWarning, match="1 of 4 identities have a single image"):
-        reid = fit(X, y, settings, input_size=(16, 8))
+        reid = fit(X, y, settings, input_size=(16, 8), batch_size=64)
     assert_sound(reid, X)
 
 
 def test_many_identities(settings):
-    """A head as wide as a city."""
-    y = np.repeat(np.arange(2000), 2)
+    """A head as wide as a town."""
+    y = np.repeat(np.arange(10_000), 2)
     X = rng.integers(0, 256, (len(y), 8, 8), dtype=np.uint8)
-    reid = fit(X, y, settings, input_size=(8, 8), batch_size=500)
-    assert len(reid.classes_) == 2000
+    reid = fit(X, y, settings, input_size=(8, 8), batch_size=2000, augment=False)
+    assert len(reid.classes_) == 10_000
     assert_sound(reid, X[:20])
+
+
+def test_a_network_that_is_dead_from_the_start(people, settings, tmp_path):
+    """Weights of zero: every distance is 0, the first filters are kept, and nobody is recognised."""
+    import torch
+
+    zeros = {name: torch.zeros(value.shape) for name, value in narrow().state_dict().items()}
+    torch.save(zeros, tmp_path / "dead.pth")
+    reid = fit(people.images, people.target, settings, weights=tmp_path / "dead.pth", max_epochs=0)
+    assert_sound(reid, people.images)
+    assert all(chosen.tolist() == [0, 1] for chosen in reid.filters_.values())
+    assert cmc_score(reid, people.images, people.target) == 0
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_tensors_of_half_precision_are_read(people, settings, kind):
+    """As images, of torch's kinds too."""
+    import torch
+
+    half = (torch.from_numpy(people.images) / 255).to(getattr(torch, kind))
+    reid = fit(half, people.target, settings)
+    assert_sound(reid, half)
+    np.testing.assert_array_equal(reid.transform(half), reid.transform(half.float().numpy()))
+
+
+def test_descriptors_of_half_precision_rank_as_their_numbers(people, fitted):
+    """Ranked in single precision or better: nothing overflows where float16 would."""
+    rows = (fitted.transform(people.images) * 1000).astype(np.float16)
+    assert np.isfinite(rows).all()
+    assert ((rows.astype(float) ** 2).sum(axis=1) > np.finfo(np.float16).max).all()
+    distances, indices = fitted.kneighbors(rows[:8], rows, n_neighbors=4)
+    exact = np.linalg.norm(rows[:8, None].astype(float) - rows[None].astype(float), axis=2)
+    np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :4], rtol=1e-4, atol=1e-3)
+    assert (indices[:, 0] == np.arange(8)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -64,6 +64,12 @@ def test_grey_becomes_three_equal_channels(paths):
         np.testing.assert_array_equal(pixels(form), grey[..., None].repeat(3, axis=-1))
 
 
+def test_narrow_greys_with_a_channel_axis_are_greys(paths):
+    """Three pixels wide, (n, H, 3, 1) is not taken for one picture in colour."""
+    grey = colour[:, :, :3, :1]
+    np.testing.assert_array_equal(pixels(grey), grey.repeat(3, axis=-1))
+
+
 def test_floats_stay_floats():
     """Floats in [0, 1] are read as float32, double or half alike."""
     found = pixels(colour / 255)

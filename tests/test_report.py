@@ -159,6 +159,16 @@ def test_same_input_same_file(results, dataset, report, fitted, tmp_path):
     assert again.read_bytes() == report.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["$\\nothing$ and $5", "\udcff.png", "a\x07b\n"])
+def test_names_that_are_no_text_or_look_like_formulas(people, tmp_path, name):
+    """File names of any bytes, and dollars in a system's name, are shown and break nothing."""
+    odd = Bunch(images=people.images, target=people.target, cams=people.cams, paths=[name] * len(people.target))
+    result = evaluate(FunctionTransformer(flatten), odd, TwoViewProtocol(n_repeats=1), fit=False, name=name)
+    text = evaluation_report(result, tmp_path / "r.html", dataset=odd).read_text(encoding="utf-8")
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    assert shown in unescape("".join(Reader(text).words))
+
+
 def test_it_needs_neither_dataset_nor_filters(results, tmp_path):
     """Without pictures and for estimators without filters those sections are left out."""
     page = Reader(evaluation_report(results[1], str(tmp_path / "r.html")).read_text(encoding="utf-8"))

@@ -4,10 +4,12 @@ For sets whose labels are kept beside the images and not in their names.
 """
 
 import csv
+import io
+import os
 from pathlib import Path
 
 from skreid.datasets._docs import fill
-from skreid.datasets._layout import Listing, Source
+from skreid.datasets._layout import Listing, Source, read_text
 from skreid.datasets._report import bundle
 
 
@@ -77,8 +79,8 @@ def load_csv(
     }
     wanted = {key: column for key, column in wanted.items() if column is not None}
     listing, absent = Listing(), []
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file, delimiter=delimiter)
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
+    try:
         header = rows.fieldnames or []
         for key, column in wanted.items():
             if column not in header:
@@ -92,9 +94,11 @@ def load_csv(
             if not entry["path"] or not entry["identity"]:
                 raise ValueError(f"Line {rows.line_num} of {str(path)!r} has no path or no identity: {row}.")
             image = root / entry.pop("path")
-            if not image.is_file():
+            if not os.path.isfile(image):
                 absent.append((rows.line_num, image))
             listing.add(image, **entry)
+    except csv.Error as error:
+        raise ValueError(f"Line {rows.line_num} of {str(path)!r} is not CSV: {error}.") from error
     if absent:
         line, image = absent[0]
         raise FileNotFoundError(

@@ -3,9 +3,12 @@
 It is an HDF5 file of references: a cell of five camera pairs, each a table of people by ten images.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 from PIL import Image
 
+MOST_NUMBERS = 2**26  # in one array: a thousand times those of a person's picture
 _DONE = "complete.txt"
 
 
@@ -25,24 +28,47 @@ def extract(mat, boxes, folder):
             "it is damaged, "
             "or was saved anew in another version."
         )
-    with h5py.File(mat, "r") as file:
+    with _naming(mat), h5py.File(mat, "r") as file:
         absent = [name for name in (boxes, "testsets") if name not in file]
         if absent:
             raise ValueError(f"{str(mat)!r} holds {sorted(file)} and not {absent}: it is not the file of CUHK03.")
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            for pair, reference in enumerate(file[boxes][()].ravel(), 1):
-                _extract_pair(file, file[reference][()], pair, folder)
+            for pair, reference in enumerate(_read(file, boxes).ravel(), 1):
+                _extract_pair(file, _read(file, reference), pair, folder)
             # Written last: an interrupted extraction starts over instead of passing for the whole set.
             (folder / _DONE).write_text(f"All images of {boxes!r} in cuhk-03.mat.\n")
-        return [_identities(file[reference][()]) for reference in file["testsets"][()].ravel()]
+        return [_identities(_read(file, reference)) for reference in _read(file, "testsets").ravel()]
+
+
+@contextmanager
+def _naming(mat):
+    """Turn what a damaged file raises into an error that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:  # the disk's own, such as a full one
+            raise
+        raise ValueError(f"{str(mat)!r} is damaged: {error}") from error
+    except (ArithmeticError, AttributeError, IndexError, LookupError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{str(mat)!r} is damaged, or not the file of CUHK03: {error}") from error
+
+
+def _read(file, place):
+    """Return an array that lies within the file itself: HDF5 can point at any other file, and claim any size."""
+    found = file[place]
+    if found.file != file or getattr(found, "external", None) or getattr(found, "is_virtual", False):
+        raise ValueError(f"{file.filename!r} points at data outside of it ({found.name!r}): it is not read.")
+    if found.size > MOST_NUMBERS:
+        raise ValueError(f"{file.filename!r} claims {found.size:,} numbers in {found.name!r}: it is damaged.")
+    return found[()]
 
 
 def _extract_pair(file, cells, pair, folder):
     # HDF5 shows MATLAB's arrays transposed: (10 images, people) here, (width, height) below.
     for person, row in enumerate(cells.T, 1):
         for shot, reference in enumerate(row, 1):
-            pixels = file[reference][()]
+            pixels = _read(file, reference)
             if pixels.ndim == 3:  # an absent image is an empty matrix
                 name = f"{pair}_{person:03d}_{1 if shot <= 5 else 2}_{shot:02d}.png"
                 Image.fromarray(np.ascontiguousarray(pixels.T)).save(folder / name)

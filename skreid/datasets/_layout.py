@@ -91,6 +91,17 @@ def scan(folder, extensions=IMAGE_EXTENSIONS, recursive=True):
     return sorted(found)
 
 
+def read_text(path):
+    """Return the text of a list or table; one that is no UTF-8 is named."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"Line {line} of {str(path)!r} is not UTF-8 text ({error.reason}): save it as such."
+        ) from error
+
+
 def read_names(listing, folder, pattern, *, subset=None, recursive=False, prefix="", label=None):
     """Add the images of a folder whose relative path matches ``pattern`` entirely; note the others.
 
@@ -112,6 +123,6 @@ def as_labels(values):
     """Return labels as int64 when all are whole numbers, else as str; ``None`` when there are none."""
     if all(v is None for v in values):
         return None
-    if all(isinstance(v, int) or re.fullmatch(r"[+-]?\d{1,18}", str(v)) for v in values):
+    if all(re.fullmatch(r"[+-]?\d{1,18}", str(v)) for v in values):
         return np.array([int(v) for v in values], dtype=np.int64)
     return np.array(["" if v is None else str(v) for v in values])

@@ -6,7 +6,7 @@ Training and test number their people from 0 each: the loader keeps the two apar
 import re
 
 from skreid.datasets._docs import fill
-from skreid.datasets._layout import Listing, Source, locate, scan
+from skreid.datasets._layout import Listing, Source, locate, read_text, scan
 from skreid.datasets._report import bundle
 
 _SOURCE = Source(
@@ -92,9 +92,9 @@ def load_msmt17(root, *, check_duplicates=True):
 
 
 def _read_list(path):
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             name, _, identity = line.strip().rpartition(" ")
-            if not name or not identity.isdigit():
+            if not name or not re.fullmatch(r"[0-9]{1,9}", identity):
                 raise ValueError(f"Line {number} of {str(path)!r} is not 'path identity': {line!r}.")
             yield name.strip(), int(identity)

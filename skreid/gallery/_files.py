@@ -6,6 +6,7 @@ A save that is interrupted leaves the gallery that was there; readers of the old
 import contextlib
 import json
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from skreid.distances import tiles
 
 CARD = "gallery.json"
+FILES, SETTINGS = {"descriptors", "ids", "cams", "faiss"}, {"engine", "index", "effort"}
 FORMAT = "skreid gallery"
 
 
@@ -66,21 +68,21 @@ def open_gallery(folder):
     for attempt in range(3):  # a save in between takes the files away that its predecessor named
         card = _read_card(folder)
         try:
-            columns = {
-                name: np.load(folder / file, mmap_mode="r", allow_pickle=False)
-                for name, file in card["files"].items()
-                if file.endswith(".npy")
-            }
+            columns = {name: _map_npy(folder / file) for name, file in card["files"].items() if name != "faiss"}
             break
         except FileNotFoundError:
             if attempt == 2:
                 raise
-        except ValueError as error:
+        except Exception as error:  # a damaged header may raise anything
             raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
-    if len({len(column) for column in columns.values()}) != 1 or columns["descriptors"].ndim != 2:
-        shapes = {name: column.shape for name, column in columns.items()}
-        raise ValueError(f"The gallery in '{folder}' is damaged: its columns have shapes {shapes}.")
-    others = {name: folder / file for name, file in card["files"].items() if not file.endswith(".npy")}
+    for name, column in columns.items():
+        n_axes, kinds = (2, "f") if name == "descriptors" else (1, "biufSU")
+        sound = column.ndim == n_axes and column.dtype.kind in kinds and 0 not in column.shape[1:]
+        if not sound or len(column) != len(columns["descriptors"]):
+            raise ValueError(
+                f"The gallery in '{folder}' is damaged: its {name} are {column.dtype} of shape {column.shape}."
+            )
+    others = {name: folder / file for name, file in card["files"].items() if name == "faiss"}
     return columns, card["settings"], others
 
 
@@ -90,13 +92,27 @@ def _read_card(folder):
         raise FileNotFoundError(f"'{folder}' holds no gallery: there is no {CARD}. Gallery.save makes one.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        known = card["format"] == FORMAT and card["version"] == 1 and "descriptors" in card["files"]
-        safe = known and all(Path(file).name == file for file in card["files"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        known = card["format"] == FORMAT and card["version"] == 1 and set(card["settings"]) == SETTINGS
+        known = known and card["settings"]["engine"] in ("exact", "faiss")
+        known = known and "descriptors" in card["files"] and set(card["files"]) <= FILES
+        safe = known and all(re.fullmatch(r"\w+-\w+\.\w+", file) for file in card["files"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not the description of a gallery: {error!r}") from error
     if not safe:
         raise ValueError(f"'{path}' is not the description of a gallery that this version of skreid reads.")
     return card
+
+
+def _map_npy(path):
+    """Map an array without reading it; what would need unpickling is refused."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else (None, None, None)
+    if shape is None:
+        raise ValueError(f"'{path.name}' has version {version} of the format, not 1.0")
+    if 0 in shape:  # nothing to map
+        return np.empty(shape, dtype)
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def _write_npy(path, column):

@@ -262,7 +262,9 @@ class Gallery:
         return {"settings": self._settings, "columns": plain}
 
     def __setstate__(self, pickled):
-        self.__init__(**pickled["columns"], **pickled["settings"])
+        self._settings, self._lock = pickled["settings"], Lock()
+        columns = pickled["columns"]
+        self._state = _State(Rows([(columns["descriptors"], None)]), columns["ids"], columns["cams"])
 
 
 class _State:

@@ -105,7 +105,8 @@ def evaluation_report(
         ("Versions", _versions()),
     ]
     path = Path(path)
-    path.write_text(page(str(title), [entry for entry in sections if entry[1]]), encoding="utf-8")
+    text = page(str(title), [entry for entry in sections if entry[1]])
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
     return path
 
 
@@ -172,10 +173,18 @@ def _figures(results):
 def _curves(results):
     figure, ax = _new_figure(7, 4.4)
     for result in results:
-        CMCDisplay.from_evaluation(result, ax=ax)
+        CMCDisplay.from_evaluation(result, name=_drawable(result.name), ax=ax)
     said = "; ".join(f"{result.name}: {100 * result.cmc[:, 0].mean():.1f} % at rank 1" for result in results)
     alt = f"Cumulative matching characteristic, share of probes found within rank k. {said}. See the table above."
     return plot(figure, "Cumulative matching characteristic", alt)
+
+
+def _drawable(name):
+    """Return a name as matplotlib may draw it: a dollar is no formula, and what is no text is spelled out."""
+    readable = str(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in readable).replace(
+        "$", r"\$"
+    )
 
 
 def _rankings(result, dataset, n_probes, n_neighbors, repeat):

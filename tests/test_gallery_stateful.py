@@ -1,0 +1,111 @@
+"""Any sequence of changes, savings and searches of a Gallery, against a plain list of rows."""
+
+import pickle
+import shutil
+import tempfile
+
+import numpy as np
+import strategies as own
+from hypothesis import settings as tries
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from skreid.gallery import Gallery
+
+N_FEATURES = 3
+
+
+class GalleryMachine(RuleBasedStateMachine):
+    """The gallery, and beside it lists of its rows, identities and cameras, changed one entry at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.mkdtemp()
+
+    def teardown(self):
+        shutil.rmtree(self.folder)
+
+    @initialize(data=st.data(), count=st.integers(1, 5), named=st.booleans(), seen=st.booleans())
+    def start(self, data, count, named, seen):
+        self.rows, self.ids, self.cams = [], [] if named else None, [] if seen else None
+        self.saved = None
+        self.gallery = Gallery(**self._more(data, count))
+
+    def _more(self, data, count):
+        """Draw some images, note them in the lists, and return them as arguments."""
+        more = {"descriptors": data.draw(own.descriptors(count, N_FEATURES))}
+        self.rows.extend(more["descriptors"].tolist())
+        for name, draw in (("ids", st.sampled_from(["ann", "bo", "cleo"])), ("cams", st.integers(0, 2))):
+            held = getattr(self, name)
+            if held is not None:
+                more[name] = data.draw(st.lists(draw, min_size=count, max_size=count))
+                held.extend(more[name])
+        return more
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def add(self, data, count):
+        self.gallery.add(**self._more(data, count))
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data(), masked=st.booleans())
+    def remove(self, data, masked):
+        gone = data.draw(st.sets(st.integers(0, len(self.rows) - 1)))
+        mask = np.isin(np.arange(len(self.rows)), list(gone))
+        self.gallery.remove(mask if masked else np.array(sorted(gone), dtype=int))
+        for held in (self.rows, self.ids, self.cams):
+            if held is not None:
+                for place in sorted(gone, reverse=True):
+                    del held[place]
+
+    @rule()
+    def save(self):
+        self.gallery.save(self.folder)
+        self.saved = [None if held is None else list(held) for held in (self.rows, self.ids, self.cams)]
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def open(self):
+        self.gallery = Gallery.open(self.folder)
+        self.rows, self.ids, self.cams = (None if held is None else list(held) for held in self.saved)
+
+    @rule()
+    def pickle(self):
+        self.gallery = pickle.loads(pickle.dumps(self.gallery))
+
+    @precondition(lambda self: self.rows)
+    @rule(
+        data=st.data(), probe=own.descriptors(1, N_FEATURES), hide=st.sampled_from(["nothing", "cams", "ids in cams"])
+    )
+    def search(self, data, probe, hide):
+        """Nearest first, ties by place, what is hidden left out: by a sort of whole numbers."""
+        if (hide != "nothing" and self.cams is None) or (hide == "ids in cams" and self.ids is None):
+            return
+        k = data.draw(st.integers(1, len(self.rows)))
+        person, camera = data.draw(st.sampled_from(["ann", "bo", "nobody"])), data.draw(st.integers(0, 3))
+        given = {} if hide == "nothing" else {"cams": [camera]} | ({"ids": [person]} if hide != "cams" else {})
+        wanted = []
+        for place, row in enumerate(self.rows):
+            hidden = (
+                "cams" in given and self.cams[place] == camera and ("ids" not in given or self.ids[place] == person)
+            )
+            if not hidden:
+                wanted.append((sum((a - b) ** 2 for a, b in zip(row, probe[0].tolist(), strict=True)), place))
+        wanted = sorted(wanted)[:k]
+        distances, indices = self.gallery.kneighbors(probe, k, **given)
+        missing = k - len(wanted)
+        assert indices[0].tolist() == [place for _, place in wanted] + [-1] * missing
+        np.testing.assert_allclose(distances[0], [square**0.5 for square, _ in wanted] + [np.inf] * missing, atol=1e-9)
+
+    @invariant()
+    def holds_the_same(self):
+        if hasattr(self, "rows"):
+            assert self.gallery.shape == (len(self.rows), N_FEATURES)
+            np.testing.assert_array_equal(np.asarray(self.gallery.descriptors), np.reshape(self.rows, (-1, N_FEATURES)))
+            for name in ("ids", "cams"):
+                held = getattr(self, name)
+                assert (getattr(self.gallery, name) is None) == (held is None)
+                assert held is None or getattr(self.gallery, name).tolist() == held
+
+
+TestGallery = GalleryMachine.TestCase
+TestGallery.settings = tries(max_examples=tries.default.max_examples // 4, stateful_step_count=20)

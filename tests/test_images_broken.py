@@ -1,0 +1,200 @@
+"""A folder with every kind of broken and odd image file: each has a defined result, raised or as NaN."""
+
+import io
+import os
+import struct
+import zlib
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skreid import MultiDepthReID
+from skreid.images import ImageError, ImageSource
+
+rng = np.random.default_rng(0)
+pixels = rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)
+picture = Image.fromarray(pixels)
+
+
+def encoded(kind, image=picture, **settings):
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+def chunk(name, content):
+    body = name + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png(width, height, *more):
+    """Return a PNG that says it has so many pixels and holds none."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 32\n(ran) (w) file closefile\n%%EOF\n"
+BROKEN = {  # what lies in the file, and what the error says of it
+    "zero_bytes.jpg": (b"", "could not be read as an image"),
+    "text.jpg": (b"this is no picture\n" * 99, "cannot identify image file"),
+    "page.png": (b"<!DOCTYPE html><html></html>", "cannot identify image file"),
+    "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot identify image file"),
+    "postscript.jpg": (POSTSCRIPT, "cannot identify image file"),
+    "truncated.jpg": (encoded("JPEG", quality=95)[:-400], "truncated"),
+    "truncated.png": (encoded("PNG")[:-400], "truncated"),
+    "truncated.gif": (encoded("GIF")[:-400], "truncated"),
+    "truncated.webp": (encoded("WEBP", lossless=True)[:-400], "could not be read as an image"),
+    "truncated.tif": (encoded("TIFF", compression="tiff_lzw")[:-400], "could not be read as an image"),
+    "header_only.png": (encoded("PNG")[:33], "could not be read as an image"),
+    "flipped.png": (encoded("PNG")[:60] + b"\xff" * 8 + encoded("PNG")[68:], "could not be read as an image"),
+    "bomb.png": (png(60_000, 60_000), "decompression bomb"),
+    "words.png": (png(4, 4, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26)))), "too large"),
+    "floats.tif": (encoded("TIFF", Image.fromarray(pixels[..., 0].astype(np.float32))), "holds 32-bit floats"),
+    "gone.png": (None, "does not exist"),
+    "folder.png": (os.mkdir, "is a folder"),
+    "denied.png": (encoded("PNG"), "Permission denied"),
+    "loop.png": (lambda path: path.symlink_to(path.name), "loop.png"),
+}
+if hasattr(os, "mkfifo"):
+    BROKEN["pipe.png"] = (os.mkfifo, "is no file but a pipe or device")
+
+
+@contextmanager
+def unprivileged():
+    """Read as somebody whom permissions stop; a superuser is not stopped."""
+    superuser = hasattr(os, "geteuid") and os.geteuid() == 0
+    if superuser:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if superuser:
+            os.seteuid(0)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """Write them all."""
+    folder = tmp_path_factory.mktemp("broken")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)
+    for name, (content, _) in BROKEN.items():
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        elif content is not None:
+            content(folder / name)
+    (folder / "denied.png").chmod(0)
+    return [folder / name for name in BROKEN]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_is_named_with_its_reason(broken, name):
+    """`on_error="raise"`: the error gives place, path and what is wrong."""
+    if name == "denied.png" and not hasattr(os, "seteuid"):
+        pytest.skip("permissions are another matter on this system")
+    path = broken[list(BROKEN).index(name)]
+    with unprivileged(), pytest.raises(ImageError) as caught:
+        ImageSource([pixels, path], (32, 16)).read(slice(None))
+    assert caught.value.index == 1
+    assert f"image 1 ('{path}')" in str(caught.value)
+    assert BROKEN[name][1] in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions are another matter on this system")
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own remark
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_all_at_once_cost_their_own_rows_only(broken, fitted, people, n_jobs):
+    """`on_error="nan"`: NaN for each, one warning with count and list, the others as if alone."""
+    good = list(people.images[: len(broken)])
+    X = [image for pair in zip(good, broken, strict=True) for image in pair]
+    reid = MultiDepthReID(**fitted.get_params() | {"on_error": "nan", "n_jobs": n_jobs})
+    reid.__dict__ |= {name: value for name, value in vars(fitted).items() if name.endswith("_")}
+    with unprivileged(), pytest.warns(UserWarning, match="described by NaN") as caught:
+        found = reid.transform(X)
+    (told,) = (str(one.message) for one in caught if "described" in str(one.message))
+    assert f"{len(broken)} of {len(X)} images cannot be used" in told
+    for path, (_, reason) in zip(broken, BROKEN.values(), strict=True):
+        assert f"('{path}')" in told
+        assert reason in told
+    assert np.isnan(found[1::2]).all()
+    np.testing.assert_array_equal(found[::2], fitted.transform(np.stack(good)))
+
+
+def test_nothing_usable_is_an_error(broken, settings):
+    """A fit that is left without an image says so instead of training on nothing."""
+    reid = MultiDepthReID(**settings, on_error="nan")
+    with pytest.raises(ValueError, match="None of the 3 images can be used"):
+        reid.fit(broken[:3], [0, 0, 1])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_upright(tmp_path, orientation):
+    """Each of the eight EXIF orientations gives the same upright picture."""
+    stored = {  # what a camera held so keeps of the scene
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.transpose(1, 0, 2),
+        6: np.rot90(pixels),
+        7: np.rot90(pixels, 2).transpose(1, 0, 2),
+        8: np.rot90(pixels, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    found = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_of_a_moving_picture_the_first_frame_counts(tmp_path, kind):
+    """However many follow."""
+    frames = [Image.new("RGB", (16, 32), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], **lossless)
+    found = ImageSource([tmp_path / "a"]).read([0])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(found, np.asarray(frames[0]))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3000, 2000)])
+def test_tiny_and_enormous_pictures_are_resized(tmp_path, fitted, size):
+    """One colour stays that colour, from one pixel or from six million."""
+    Image.new("RGB", size, (200, 100, 50)).save(tmp_path / "a.png", compress_level=1)
+    found = ImageSource([tmp_path / "a.png"], (32, 16)).read([0])[0].permute(1, 2, 0).numpy()
+    assert (found == (200, 100, 50)).all()
+    assert np.isfinite(fitted.transform([tmp_path / "a.png"])).all()
+
+
+def test_transparency_of_every_kind_lies_over_black(tmp_path):
+    """In a palette, beside greys, or one colour of three."""
+    palette = picture.quantize(8)
+    palette.save(tmp_path / "p.png", transparency=0)
+    expected = np.where(np.asarray(palette)[..., None] == 0, 0, np.asarray(palette.convert("RGB")))
+    greys = np.dstack([pixels[..., 0], np.where(pixels[..., 1] > 127, 255, 0).astype(np.uint8)])
+    Image.fromarray(greys, "LA").save(tmp_path / "la.png")
+    for name, wanted in (("p", expected), ("la", np.where(greys[..., 1:] == 0, 0, greys[..., :1]).repeat(3, axis=2))):
+        found = ImageSource([tmp_path / f"{name}.png"]).read([0])[0].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_picture_not_yet_decoded_is_named_too(tmp_path):
+    """A PIL image is opened here and found broken there: the same two outcomes."""
+    (tmp_path / "a.png").write_bytes(BROKEN["truncated.png"][0])
+    with Image.open(tmp_path / "a.png") as lazy, pytest.raises(ImageError, match="image 0 could not be read"):
+        ImageSource([lazy], (32, 16)).read([0])
+    with Image.open(tmp_path / "a.png") as lazy:
+        source = ImageSource([lazy], (32, 16), on_error="nan")
+        assert source.read([0]).max() == 0
+    assert list(source.unusable) == [0]
+
+
+def test_sixteen_bit_floats_of_torch_are_read():
+    """Numpy has no bfloat16; such tensors become float32."""
+    import torch
+
+    half = torch.from_numpy(pixels[None] / 255).bfloat16()
+    found = ImageSource(half).read([0])[0].permute(1, 2, 0)
+    assert torch.equal(found, half[0].float())
