@@ -285,10 +285,10 @@ def _shapes(backbone, frame_shape):
 _named_shapes = lru_cache(maxsize=64)(_shapes)  # torchvision's names mean one network each; a callable may change
 
 
-def default_layers(names):
-    """Return the deepest tap of each of the three deepest blocks."""
-    blocks = {name.split("_")[0]: name for name in names}
-    return tuple(blocks.values())[-3:]
+def default_layers(shapes):
+    """Return the deepest tap of each of the three smallest sizes of maps, shallow to deep: where a block ends."""
+    blocks = {shape[1:]: name for name, shape in shapes.items() if len(shape) == 3}
+    return tuple(name for name in shapes if name in blocks.values())[-3:]
 
 
 def check_layers(layers, names, backbone):

@@ -296,9 +296,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 "further; give a function that builds and returns it."
             )
         names = tap_names(self.backbone)
-        layers = default_layers(names) if self.layers is None else self.layers
-        layers = (layers,) if isinstance(layers, str) else tuple(layers)
-        check_layers(layers, names, self.backbone)
+        layers = (self.layers,) if isinstance(self.layers, str) else self.layers
+        if layers is not None:
+            layers = tuple(layers)
+            check_layers(layers, names, self.backbone)
         images = ImageSource(X, self._frame(), self.n_jobs, self.on_error)
         classes, identities = encode_identities(y, len(images))
         cams = None if cams is None else encode(cams, "cams", len(images))[1]
@@ -309,6 +310,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             cams = None if cams is None else cams[usable]
         check_pairs(identities, cams)
         shapes = map_shapes(self.backbone, images.size)
+        layers = default_layers(shapes) if layers is None else layers
         for layer in (*layers, names[-1]):  # the last one feeds the classifier that trains the network
             if len(shapes[layer]) != 3:
                 raise ValueError(

@@ -10,20 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from skreid.augmentation import augment
-from skreid.backbone import build_backbone, map_shapes
+from skreid.classifier import build_classifier, identity_loss, predicted
 from skreid.images import join, to_unit
-from skreid.parallel import check_alike, from_first, own_share, share_out, whole_batch
-from skreid.precision import autocast
-from skreid.weights import fit_weights
+from skreid.parallel import check_alike, from_first, own_share, share_out
 
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
 PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
 WEIGHT_DECAY = 5e-4
-LABEL_SMOOTHING = 0.1
 GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, at most, goes to keeping images on it
 
@@ -142,41 +138,11 @@ def _diverged(epoch, settings):
     warnings.warn(f"{advice} The best epoch before it is kept.", stacklevel=3)
 
 
-class Classifier(nn.Module):
-    """A backbone, pooling and one linear layer; all but the backbone is dropped after training."""
-
-    def __init__(self, network, n_channels, n_classes, settings):
-        super().__init__()
-        self.network = network
-        self.last, self.precision = [list(network.taps)[-1]], settings.precision
-        self.linear = nn.Linear(n_channels, n_classes, device="meta").to_empty(device="cpu")
-        generator = torch.Generator().manual_seed(settings.random_state)
-        nn.init.normal_(self.linear.weight, std=n_channels**-0.5, generator=generator)
-        nn.init.zeros_(self.linear.bias)
-        self.register_buffer("mean", torch.tensor(settings.mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(settings.std).view(3, 1, 1))
-
-    def forward(self, batch, n_images=None):
-        """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classes); of a whole batch from one's share."""
-        with autocast(batch.device, self.precision):
-            (maps,) = self.network((batch - self.mean) / self.std, self.last).values()
-        return self.linear(whole_batch(maps.float().mean(dim=(2, 3)), n_images))
-
-
-def build_classifier(size, n_classes, settings):
-    """Build the seeded classifier for frames of `size`, from pretrained weights if there are any."""
-    network = build_backbone(settings.backbone, settings.random_state)
-    if settings.initial is not None:
-        fit_weights(network, settings.initial)
-    n_channels = list(map_shapes(settings.backbone, size).values())[-1][0]
-    return Classifier(network, n_channels, n_classes, settings)
-
-
 def build_optimizer(model, settings, n_steps):
     """Return AdamW and its schedule: a linear warm-up, then a cosine down to zero over `n_steps`."""
     rate = settings.learning_rate
     backbone_rate = rate if settings.initial is None else rate * PRETRAINED_RATE
-    parts = (model.network, backbone_rate), (model.linear, rate)
+    parts = (model.network, backbone_rate), (model.heads, rate)
     groups = [{"params": part.parameters(), "lr": part_rate} for part, part_rate in parts]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
     warmup = max(1, round(WARMUP * n_steps))
@@ -194,13 +160,13 @@ def train_one_epoch(model, batches, optimizer, schedule, augmentations, generato
     totals = 0.0
     for images, labels in batches:
         logits = model(augment(images, augmentations, generator, len(labels)), len(labels))
-        loss = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+        loss = identity_loss(logits, labels)
         optimizer.zero_grad()
-        loss.backward()
+        loss.mean().backward()
         nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
         optimizer.step()
         schedule.step()
-        totals = totals + _tally(loss.detach() * len(labels), logits.detach(), labels)
+        totals = totals + _tally(loss.detach(), logits.detach(), labels)
     return _means(totals)
 
 
@@ -211,14 +177,14 @@ def evaluate(model, batches):
     totals = 0.0
     for images, labels in batches:
         logits = model(images, len(labels))
-        totals = totals + _tally(F.cross_entropy(logits, labels, reduction="sum"), logits, labels)
+        totals = totals + _tally(identity_loss(logits, labels, smoothing=0.0), logits, labels)
     return _means(totals)
 
 
 def _tally(loss, logits, labels):
     """Return loss, hits and count of a batch on its own device: nothing waits for the numbers."""
-    hits = (logits.argmax(dim=1) == labels).sum()
-    return torch.stack([loss.double(), hits.double(), torch.full_like(loss, len(labels)).double()])
+    hits = predicted(logits) == labels
+    return torch.stack([loss.double(), hits.double(), torch.ones_like(loss, dtype=torch.double)], dim=1).sum(dim=0)
 
 
 def _means(totals):
