@@ -59,6 +59,6 @@ def newest(session):
 def lowest_versions():
     """Return every dependency at the floor that pyproject.toml declares for it."""
     wanted = PROJECT["dependencies"] + [
-        entry for extra in ("plot", "weights", "mat") for entry in PROJECT["optional-dependencies"][extra]
+        entry for extra in ("plot", "weights", "mat", "dask") for entry in PROJECT["optional-dependencies"][extra]
     ]
     return [entry.replace(">=", "==") for entry in wanted]
