@@ -103,5 +103,5 @@ def audit(session):
 
 def floors():
     """Return every dependency of users with the floor that pyproject.toml declares for it."""
-    extras = ("plot", "weights", "mat", "skops")
+    extras = ("plot", "weights", "mat", "skops", "dask")
     return PROJECT["dependencies"] + [entry for extra in extras for entry in PROJECT["optional-dependencies"][extra]]

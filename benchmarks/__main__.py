@@ -1,6 +1,7 @@
 """Run all benchmarks and draw their cost curves: ``python -m benchmarks [--full] [--only NAME ...]``.
 
-Quick sizes by default, a few minutes on two cores; a benchmark that fails is told and the others go on.
+Some minutes on two cores: what has a target is measured at the size the target is meant for, all else at quick sizes.
+A benchmark that fails is told and the others go on.
 """
 
 import argparse
@@ -9,9 +10,10 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmarks._common import RESULTS, use_processor_time
+from benchmarks._common import RESULTS, print_table, use_processor_time, write
 from benchmarks._curves import draw
 
+AT_TARGET = ("exploring", "transform", "training", "ranking")  # measured at full size by default
 NAMES = (
     "exploring",
     "transform",
@@ -23,29 +25,36 @@ NAMES = (
     "descriptors",
     "metric_learning",
     "search",
+    "cuda",
 )
 
 
 def main():
     """Run what the command line asks for; the exit status tells whether all went well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="the sizes that the targets are meant for")
+    parser.add_argument("--full", action="store_true", help="full sizes for all")
+    parser.add_argument("--quick", action="store_true", help="small sizes for all, to see that it runs")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these benchmarks alone")
     parser.add_argument("--out-folder", type=Path, default=RESULTS, help="where JSON and pictures go")
     parser.add_argument("--processor-time", action="store_true", help="for a busy machine")
     arguments = parser.parse_args()
     if arguments.processor_time:
         use_processor_time()
-    seconds, failed = {}, []
+    seconds, failed, targets = {}, [], []
     for name in arguments.only:
         print(f"\n=== {name} ===", flush=True)
         started = time.perf_counter()
         try:
-            importlib.import_module(f"benchmarks.{name}").main(arguments.out_folder, quick=not arguments.full)
+            quick = not arguments.full and (arguments.quick or name not in AT_TARGET)
+            results = importlib.import_module(f"benchmarks.{name}").main(arguments.out_folder, quick=quick)
+            targets += results.get("targets", [])
         except Exception:  # told below; the other benchmarks have nothing to do with it
             traceback.print_exc()
             failed.append(name)
         seconds[name] = time.perf_counter() - started
+    if targets:
+        print_table("targets", targets)
+        write("targets", {"rows": targets}, arguments.out_folder)
     pictures = draw(arguments.out_folder)
     print("\nseconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in seconds.items()))
     print("pictures: " + ", ".join(map(str, pictures)))

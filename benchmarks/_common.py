@@ -101,6 +101,13 @@ def exponent(sizes, seconds):
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
+def judged(question, measured, target, at_most=False):
+    """Return a row of the table of targets: what was measured, the target, and whether it is met."""
+    met = measured <= target if at_most else measured >= target
+    return {"question": question, "measured": float(measured), "target": f"{'<=' if at_most else '>='} {target:,}",
+            "met": "yes" if met else "NO"}  # fmt: skip
+
+
 def print_table(title, rows):
     """Print rows, dicts of equal keys, as a table."""
     print(f"\n{title}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from benchmarks._common import in_turns, peak_memory, print_table, run_script, write
+from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
 from skreid.exploring import pair_statistics
 from skreid.images import ImageSource
 
@@ -139,7 +139,12 @@ def main(out_folder=None, quick=False):
     ratio = peaks["frame size"] / peaks["skreid"]
     print(f"peak memory, {n_filters} filters of conv3_3: {peaks['skreid']:.0f} MiB against "
           f"{peaks['frame size']:.0f} MiB ({ratio:.1f} times, target {TARGETS['memory']})")  # fmt: skip
-    results = {"quick": quick, "n_images": n_images, "rows": rows, "relative_error": error, "peak_mib": peaks}
+    targets = [
+        judged(f"exploring: times faster than {row['against']}", row["times"], int(row["target"])) for row in rows
+    ]
+    targets.append(judged("exploring: times less memory than frame size", ratio, TARGETS["memory"]))
+    results = {"quick": quick, "n_images": n_images, "rows": rows, "relative_error": error, "peak_mib": peaks,
+               "targets": targets}  # fmt: skip
     return write("exploring", results, out_folder)
 
 

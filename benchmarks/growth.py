@@ -6,7 +6,7 @@ Run ``python -m benchmarks.growth [--quick]``.
 import numpy as np
 import torch
 
-from benchmarks._common import exponent, in_turns, print_table, run_script, write
+from benchmarks._common import exponent, in_turns, judged, print_table, run_script, write
 from skreid import MultiDepthReID
 from skreid.exploring import pair_statistics
 from skreid.images import ImageSource
@@ -59,7 +59,8 @@ def main(out_folder=None, quick=False):
         rows.append({"growth of": question, "from": sizes[0], "to": sizes[-1], "seconds": seconds[sizes[-1]],
                      "exponent": found})  # fmt: skip
     print_table("growth: seconds ~ size ** exponent", rows)
-    return write("growth", {"quick": quick, "rows": rows, "curves": curves}, out_folder)
+    targets = [judged(f"growth of {row['growth of']}: exponent", row["exponent"], 1.1, at_most=True) for row in rows]
+    return write("growth", {"quick": quick, "rows": rows, "curves": curves, "targets": targets}, out_folder)
 
 
 if __name__ == "__main__":

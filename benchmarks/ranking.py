@@ -6,7 +6,7 @@ Run ``python -m benchmarks.ranking [--quick]``.
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks._common import in_turns, peak_memory, print_table, run_script, write
+from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
 from skreid.ranking import nearest
 
 N_NEIGHBORS, N_FEATURES = 20, 256
@@ -57,7 +57,11 @@ def main(out_folder=None, quick=False):
     print(
         f"peak beside the gallery of {n_measured}: " + ", ".join(f"{way} {mib:.0f} MiB" for way, mib in peaks.items())
     )
-    return write("ranking", {"quick": quick, "rows": rows, "peak_mib": peaks}, out_folder)
+    targets = [judged(f"kneighbors, {row['probes']} probes, {n_gallery:,} x {N_FEATURES}: times scikit-learn's speed",
+                      row["times"], 1) for row in rows]  # fmt: skip
+    targets.append(judged(f"kneighbors: MiB beside a gallery of {n_measured * N_FEATURES * 4 / 2**20:.0f} MiB",
+                          peaks["skreid"], 100, at_most=True))  # fmt: skip
+    return write("ranking", {"quick": quick, "rows": rows, "peak_mib": peaks, "targets": targets}, out_folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks._common import in_turns, print_table, run_script, write
+from benchmarks._common import in_turns, judged, print_table, run_script, write
 from skreid.augmentation import AUGMENTATIONS, augment
 from skreid.images import ImageSource
 from skreid.training import (
@@ -71,7 +71,8 @@ def main(out_folder=None, quick=False):
             {"augmentation": name, **seconds, "ratio": seconds["bare"] / seconds["skreid"], "target": ">= 0.95"}
         )
     print_table(f"training, seconds for {n_batches} steps of {BATCH} images", rows)
-    return write("training", {"quick": quick, "rows": rows}, out_folder)
+    targets = [judged(f"training, augmentation {row['augmentation']} / bare loop", row["ratio"], 0.95) for row in rows]
+    return write("training", {"quick": quick, "rows": rows, "targets": targets}, out_folder)
 
 
 if __name__ == "__main__":

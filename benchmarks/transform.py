@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.random_projection import GaussianRandomProjection
 from torchvision import models
 
-from benchmarks._common import in_turns, print_table, run_script, write
+from benchmarks._common import in_turns, judged, print_table, run_script, write
 from skreid import MultiDepthReID, cmc_score
 from skreid.backbone import tap_names
 from skreid.datasets import make_pedestrians
@@ -102,17 +102,20 @@ def benchmark_speed(quick):
 def benchmark_size(quick):
     """Measure rank-1 of the descriptor whole and reduced, beside the numbers a descriptor takes."""
     n_identities, epochs = (16, 2) if quick else (60, 12)
-    people = make_pedestrians(n_identities=n_identities, image_size=(64, 32), random_state=0)
+    people = make_pedestrians(n_identities=n_identities, n_shots=5, image_size=(64, 32), random_state=0)
     splits = IdentityShuffleSplit(1, test_size=0.5, random_state=0).split(people.images, people.target)
     train, test = next(iter(splits))
     settings = {"backbone": "vgg11_bn", "input_size": (64, 32), "blur_size": 8, "n_filters": 64}
     reid = MultiDepthReID(**settings, max_epochs=epochs, random_state=0).fit(people.images[train], people.target[train])
     described = reid.transform(people.images[train])
-    rows, frame = [], 3 * 64 * 64 * 32
+    rows, frame, whole = [], 3 * 64 * 64 * 32, None
 
     def add(name, estimator, numbers):
         score = cmc_score(estimator, people.images[test], people.target[test], cams=people.cams[test])
-        rows.append({"descriptor": name, "numbers": numbers, "of frame size": numbers / frame, "rank-1": float(score)})
+        nonlocal whole
+        whole = float(score) if whole is None else whole
+        rows.append({"descriptor": name, "numbers": numbers, "of frame size": numbers / frame, "rank-1": float(score),
+                     "lost": whole - float(score)})  # fmt: skip
 
     add("compact maps, distances exact", reid, described.shape[1])
     for n_components in (256, 512) if not quick else (16,):
@@ -132,7 +135,11 @@ def main(out_folder=None, quick=False):
     print_table(f"transform of {speed['n_images']} images", speed["rows"])
     print_table("size of a descriptor, unseen persons across cameras", size["rows"])
     print(f"default layers: {size['default_numbers']} numbers, {size['default_share']:.3f} of frame size (target 0.25)")
-    return write("transform", {"quick": quick, "speed": speed, "size": size}, out_folder)
+    targets = [judged(row["question"], row["ratio"], float(row["target"][3:])) for row in speed["rows"]]
+    targets.append(judged("size of a descriptor / frame-size maps, distances exact", size["default_share"], 0.25, True))
+    targets += [{"question": f"{row['descriptor']} to {row['numbers']}: rank-1 lost", "measured": row["lost"],
+                 "target": "none: to be known", "met": ""} for row in size["rows"][1:]]  # fmt: skip
+    return write("transform", {"quick": quick, "speed": speed, "size": size, "targets": targets}, out_folder)
 
 
 if __name__ == "__main__":

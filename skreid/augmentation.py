@@ -38,7 +38,9 @@ def augment(batch, kinds, generator, n_images=None):
     n_drawn, share = (n, slice(None)) if n_images is None else (n_images, own_share(n_images))
 
     def draw(low, high, *shape):
-        return (low + (high - low) * torch.rand(n_drawn, *shape, generator=generator)[share]).to(device)
+        return (low + (high - low) * torch.rand(n_drawn, *shape, generator=generator)[share]).to(
+            device, non_blocking=True
+        )
 
     if "flip" in kinds or "crop" in kinds:
         zoom = draw(1 - ZOOM, 1 + ZOOM) if "crop" in kinds else torch.ones(n, device=device)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
-from skreid.images import to_unit
+from skreid.images import to_device, to_unit
 from skreid.precision import autocast
 
 _one_at_a_time = RLock()
@@ -189,7 +189,7 @@ class MapReader:
     @torch.inference_mode()
     def __call__(self, batch, *layers):
         """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
-        batch = to_unit(batch.to(self.device, non_blocking=True))
+        batch = to_unit(to_device(batch, self.device))
         with autocast(self.device, self.precision):
             maps = self.network(torch.addcmul(self.offset, batch, self.scale), *layers)
         return {layer: found.float() for layer, found in maps.items()}

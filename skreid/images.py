@@ -214,6 +214,11 @@ def to_unit(batch):
     return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
 
+def to_device(batch, device):
+    """Return a batch on a device; a GPU takes it from pinned memory, while the host goes on."""
+    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
+
+
 def _resize(batch, size):
     if tuple(batch.shape[-2:]) == tuple(size):
         return batch

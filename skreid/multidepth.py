@@ -39,6 +39,7 @@ from skreid.weights import initial_weights
 
 _live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
 BAR_FROM = 1000  # images from which a transform shows a bar
+HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
 
 
 class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -450,16 +451,18 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
-        reader, done = self._reader(chosen=True), 0
+        reader, done, held = self._reader(chosen=True), 0, []
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
                 blocks = [compact_maps(maps, self.image_shape_, self.blur_size).flatten(1)
                           for maps in reader(batch).values()]  # fmt: skip
                 if self.normalize == "l2":
                     blocks = [torch.nn.functional.normalize(block) for block in blocks]
-                descriptors[done : done + len(batch)] = torch.cat(blocks, dim=1).numpy(force=True)
-                done += len(batch)
+                held.append(torch.cat(blocks, dim=1))
+                if len(held) == HELD_BATCHES:
+                    done = _fetch(held, descriptors, done)
                 bar.update(len(batch))
+            _fetch(held, descriptors, done)
         descriptors[list(images.unusable)] = np.nan
         images.warn_unusable("described by NaN")
         return descriptors
@@ -664,6 +667,15 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _fetch(held, descriptors, done):
+    """Move the rows held on the device to where they belong; return how many are done."""
+    for rows in held:
+        descriptors[done : done + len(rows)] = rows.numpy(force=True)
+        done += len(rows)
+    held.clear()
+    return done
 
 
 def _is_there(device):

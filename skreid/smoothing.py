@@ -84,7 +84,7 @@ def compact_maps(maps, frame_shape, blur_size):
 def _apply(build, maps, frame_shape, blur_size):
     """Multiply both axes of every map by the operator that `build` gives for that axis."""
     rows, columns = (
-        torch.from_numpy(np.array(build(size, frame, blur_size))).to(maps)
+        _on_device(build, size, frame, blur_size, maps.dtype, maps.device)
         for size, frame in zip(maps.shape[-2:], frame_shape, strict=True)
     )
     n_images, n_filters, h, w = maps.shape
@@ -93,3 +93,9 @@ def _apply(build, maps, frame_shape, blur_size):
     n_rows = n_images * len(rows)
     cells = torch.bmm(columns.expand(n_rows, -1, -1), cells.view(n_rows, w, n_filters))
     return cells.view(n_images, len(rows), len(columns), n_filters).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=256)
+def _on_device(build, map_size, frame_size, blur_size, dtype, device):
+    """Return an operator as a tensor, sent to its device once."""
+    return torch.from_numpy(np.array(build(map_size, frame_size, blur_size))).to(dtype=dtype, device=device)

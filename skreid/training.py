@@ -14,7 +14,7 @@ from torch import nn
 
 from skreid.augmentation import augment
 from skreid.classifier import build_classifier, identity_loss, predicted
-from skreid.images import join, to_unit
+from skreid.images import join, to_device, to_unit
 from skreid.parallel import check_alike, from_first, own_share, share_out
 
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
@@ -223,9 +223,14 @@ class TrainingData:
         if self.resident is None:
             stream = self.source.read_ahead(own) if own else ()
         else:
-            stream = (self.resident[torch.from_numpy(part).to(self.device)] for part in own)
-        for part, images in zip(parts, stream, strict=True):
-            yield to_unit(images.to(self.device, non_blocking=True)), self.labels[part]
+            stream = (self.resident[places] for places in self._on_device(own))
+        for places, images in zip(self._on_device(parts), stream, strict=True):
+            yield to_unit(to_device(images, self.device) if self.resident is None else images), self.labels[places]
+
+    def _on_device(self, parts):
+        """Return indices as tensors, sent in one go: within an epoch the host waits for nothing."""
+        sizes = [len(part) for part in parts]
+        return torch.from_numpy(np.concatenate(parts)).to(self.device).split(sizes) if parts else ()
 
 
 class EarlyStopping:
