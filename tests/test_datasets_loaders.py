@@ -250,7 +250,7 @@ def test_cuhk03_mat_with_references_to_nothing_is_named(tmp_path, where):
     with h5py.File(tmp_path / "cuhk-03.mat") as file:
         start = file[where].id.get_offset()
     content = bytearray((tmp_path / "cuhk-03.mat").read_bytes())
-    content[start : start + 8] = b"\x7f" * 8
+    content[start : start + 8] = bytes(8)  # the null reference
     (tmp_path / "cuhk-03.mat").write_bytes(content)
     with pytest.raises(ValueError, match=r"cuhk-03\.mat' is damaged"):
         load_cuhk03(tmp_path, extract_to=tmp_path / "out")
