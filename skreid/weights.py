@@ -4,6 +4,7 @@ No file is ever unpickled freely: state dicts are read with ``weights_only=True`
 """
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,13 @@ def initial_weights(weights, backbone):
         if name in known and not os.path.exists(weights):
             chosen = getattr(models.get_model_weights(backbone), name)
             preset = chosen.transforms()
-            state = chosen.get_state_dict(progress=False, check_hash=True)
+            try:  # without weights_only, torch would unpickle whatever lies in its folder of downloads
+                state = chosen.get_state_dict(progress=False, check_hash=True, weights_only=True)
+            except pickle.UnpicklingError as error:
+                raise ValueError(
+                    f"weights={weights!r}: the downloaded file is no plain state dict (nothing in it was run); "
+                    f"delete it from {Path(torch.hub.get_dir()) / 'checkpoints'} to have it downloaded again."
+                ) from error
             return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
     else:
         known = ()

@@ -8,15 +8,19 @@ import sys
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from conftest import SETTINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import narrow
 from strategies import damages
 
+from skreid import MultiDepthReID
 from skreid.checkpoint import Checkpoint
+from skreid.datasets import make_pedestrians
 from skreid.images import ImageSource
 from skreid.training import TrainingSettings, train
 
@@ -66,12 +70,16 @@ def test_a_finished_training_is_not_run_again(tmp_path):
     assert seen == []
 
 
-def start(folder, wait=0.0):
-    """Train in a process of its own, in the same folder and with one thread."""
-    code = (
-        f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_checkpoint as t; "
-        f"t.run({str(folder)!r}, lambda record, weights: time.sleep({wait}))"
-    )
+def fit(folder=None):
+    """Fit the whole estimator on small people."""
+    people = make_pedestrians(n_identities=8, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)
+    longer = {"max_epochs": 40, "n_iter_no_change": 40, "checkpoint": folder}
+    return MultiDepthReID(**SETTINGS | longer).fit(people.images, people.target)
+
+
+def start(call):
+    """Train in a process of its own, with one thread."""
+    code = f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_checkpoint as t; {call}"
     return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -83,9 +91,9 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def kill_somewhere(folder, rng):
+def kill_somewhere(call, folder, rng):
     """Train for one more epoch and a random while, then kill; whether that came before the end."""
-    before, process = newest(folder), start(folder, wait=0.02)
+    before, process = newest(folder), start(call)
     while process.poll() is None and newest(folder) == before:
         time.sleep(0.002)
     try:
@@ -101,24 +109,27 @@ def newest(folder):
 
 def test_a_killed_process_goes_on(tmp_path, one_thread):
     """SIGKILL at any moment leaves a folder from which the same call ends alike."""
-    assert kill_somewhere(tmp_path, np.random.default_rng(0))
+    slowly = f"t.run({str(tmp_path)!r}, lambda record, weights: time.sleep(0.2))"
+    assert kill_somewhere(slowly, tmp_path, np.random.default_rng(0))
     assert newest(tmp_path) < N_EPOCHS - 1
     assert_same(run(tmp_path), run())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_twenty_kills_at_random_moments(tmp_path, one_thread):
-    """Whatever each hits, reading and writing included: in the end the weights of an uninterrupted run, bit for bit."""
-    rng, expected = np.random.default_rng(), run()
+def test_twenty_kills_of_fit_at_random_moments(tmp_path, one_thread):
+    """Whatever each hits, reading and writing included: in the end the weights of an uninterrupted fit, bit for bit."""
+    rng, expected = np.random.default_rng(), fit()
     n_kills, n_trainings = 0, 0
     while n_kills < 20:
         folder = tmp_path / str(n_trainings)
         n_trainings += 1
         folder.mkdir()
-        while kill_somewhere(folder, rng):
+        while kill_somewhere(f"t.fit({str(folder)!r})", folder, rng):
             n_kills += 1
-        assert_same(run(folder), expected)
+        found = fit(folder)
+        assert_same((found.weights_, found.history_), (expected.weights_, expected.history_))
+        assert joblib.hash(found.filters_) == joblib.hash(expected.filters_)
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):

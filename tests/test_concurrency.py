@@ -39,7 +39,7 @@ context = multiprocessing.get_context("fork")
 queue = context.Queue()
 child = context.Process(target=work, args=(queue,))
 child.start()
-described, indices, refitted = queue.get(timeout=90)
+described, indices, refitted = queue.get(timeout=200)
 child.join()
 np.testing.assert_array_equal(described, rows)
 np.testing.assert_array_equal(indices, reid.kneighbors(people.images, rows, 3)[1])
@@ -53,7 +53,7 @@ def test_a_fork_after_use_describes_ranks_and_fits():
     """The child neither hangs nor differs, although the parent's threads are not in it; the parent keeps its own."""
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"}
-    subprocess.run([sys.executable, "-c", FORKED], check=True, env=environment, timeout=150)
+    subprocess.run([sys.executable, "-c", FORKED], check=True, env=environment, timeout=280)
 
 
 def describe_there(reid, images, queue):

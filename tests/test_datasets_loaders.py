@@ -242,6 +242,20 @@ def test_cuhk03_mat_errors(tmp_path, monkeypatch):
         load_cuhk03(tmp_path, extract_to=tmp_path / "out")
 
 
+@pytest.mark.parametrize("where", ["labeled", "testsets"])
+def test_cuhk03_mat_with_references_to_nothing_is_named(tmp_path, where):
+    """A reference that was overwritten is told with the file's name."""
+    write_mat(tmp_path / "cuhk-03.mat")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "cuhk-03.mat") as file:
+        start = file[where].id.get_offset()
+    content = bytearray((tmp_path / "cuhk-03.mat").read_bytes())
+    content[start : start + 8] = bytes(8)  # the null reference
+    (tmp_path / "cuhk-03.mat").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cuhk-03\.mat' is damaged"):
+        load_cuhk03(tmp_path, extract_to=tmp_path / "out")
+
+
 def test_image_folder_pattern_groups(tmp_path):
     """Identity, camera, subset and further groups come from the pattern, on the path with its folders."""
     root = plant(tmp_path, "train/007/02_5.png", "train/007/01_1.png", "val/anna/01_1.png")

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+import torchvision
 from networks import narrow
 from safetensors.numpy import save_file
 from sklearn.pipeline import make_pipeline
@@ -111,6 +112,16 @@ def test_pickles_in_weights_are_not_run(tmp_path, evil):
     for path in sorted(tmp_path.glob("?.*")):
         with pytest.raises(ValueError, match=path.name):
             initial_weights(path, narrow)
+
+
+def test_pickles_in_torchs_folder_of_downloads_are_not_run(tmp_path, evil, monkeypatch):
+    """Where a name finds its weights, somebody may have put another file."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = torchvision.models.VGG16_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save({"features.0.bias": evil}, tmp_path / "hub" / "checkpoints" / name)
+    with pytest.raises(ValueError, match=r"nothing in it was run\); delete it from"):
+        initial_weights("IMAGENET1K_V1", "vgg16")
 
 
 def test_pickles_in_a_gallery_are_not_run(tmp_path, evil):

@@ -247,6 +247,15 @@ def test_a_callable_backbone_needs_no_layers(people):
     assert reid.fit(people.images, people.target).layers_ == ("conv3", "norm3", "high")
 
 
+def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, monkeypatch):
+    """Another version may train otherwise."""
+    settings |= {"checkpoint": tmp_path, "max_epochs": 1}
+    MultiDepthReID(**settings).fit(people.images, people.target)
+    monkeypatch.setattr("skreid.multidepth.__version__", "0.0.7")
+    with pytest.raises(ValueError, match="another training: skreid differ"):
+        MultiDepthReID(**settings).fit(people.images, people.target)
+
+
 def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tmp_path):
     """The same call goes on; other pictures or settings are named."""
     settings |= {"checkpoint": tmp_path, "max_epochs": 3}
