@@ -285,10 +285,10 @@ def _shapes(backbone, frame_shape):
 _named_shapes = lru_cache(maxsize=64)(_shapes)  # torchvision's names mean one network each; a callable may change
 
 
-def default_layers(shapes):
-    """Return the deepest tap of each of the three smallest sizes of maps, shallow to deep: where a block ends."""
+def block_ends(shapes):
+    """Return the deepest tap of each size of maps, shallow to deep."""
     blocks = {shape[1:]: name for name, shape in shapes.items() if len(shape) == 3}
-    return tuple(name for name in shapes if name in blocks.values())[-3:]
+    return tuple(name for name in shapes if name in blocks.values())
 
 
 def check_layers(layers, names, backbone):

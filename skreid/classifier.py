@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skreid.backbone import build_backbone, default_layers, map_shapes
+from skreid.backbone import block_ends, build_backbone, map_shapes
 from skreid.parallel import whole_batch
 from skreid.precision import autocast
 from skreid.weights import fit_weights
 
+DEPTHS = 3  # blocks, counted from the deepest, with classifiers at their end
 BANDS = 4  # horizontal bands of a map, each with a linear classifier of its own
 LABEL_SMOOTHING = 0.1
 
@@ -84,7 +85,7 @@ def build_classifier(size, n_classes, settings):
         fit_weights(network, settings.initial)
     shapes = map_shapes(settings.backbone, size)
     generator = torch.Generator().manual_seed(settings.random_state)
-    heads = {tap: BandHead(*shapes[tap][:2], n_classes, generator) for tap in default_layers(shapes)}
+    heads = {tap: BandHead(*shapes[tap][:2], n_classes, generator) for tap in block_ends(shapes)[-DEPTHS:]}
     return Classifier(network, heads, settings)
 
 

@@ -1,9 +1,10 @@
-"""Eqs. 2-4: how far each filter's smoothed maps are for the same person and for different ones, and the choice.
+"""Eqs. 2-3: how far each filter's smoothed maps are for the same person and for different ones.
 
 Statistics stream over blocks of whole identities: within a block every pair counts and matrix products
 give all distances of a filter, so memory is one block and time is linear in the number of images.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 
 from skreid._threads import one_product_a_thread
-from skreid.smoothing import compact_maps, compact_operator
+from skreid.choosing import JointMoments
+from skreid.smoothing import box_sides, compact_maps, compact_operator, compact_shape
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
@@ -22,7 +24,7 @@ FEW = 64  # so few images are compared in float64 throughout
 
 
 class PairStatistics(NamedTuple):
-    """Distances of one layer's smoothed maps over pairs of images, one value a filter.
+    """Distances of one layer's smoothed maps over pairs of images.
 
     Attributes
     ----------
@@ -32,6 +34,10 @@ class PairStatistics(NamedTuple):
         Standard deviation of the same distances.
     n_same, n_different : int
         Number of pairs behind them.
+    mean_map : ndarray of shape (n_filters, h, w), float32
+        Mean of the images' smoothed maps, in their compact form.
+    covariance : ndarray of shape (n_filters, n_filters), float64, or None
+        Of the filters' squared distances, mean of those over pairs of one identity and over pairs of two.
     """
 
     d_same: np.ndarray
@@ -40,6 +46,11 @@ class PairStatistics(NamedTuple):
     std_different: np.ndarray
     n_same: int
     n_different: int
+    mean_map: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+
+
+DISTANCES = PairStatistics._fields[:6]  # what is said of each filter
 
 
 def identity_blocks(labels, random_state, max_images=BLOCK_IMAGES):
@@ -74,7 +85,18 @@ def identity_blocks(labels, random_state, max_images=BLOCK_IMAGES):
 
 
 def pair_statistics(
-    network, source, labels, *, layers, blur_size, cams=None, batch_size, device, random_state, progress
+    network,
+    source,
+    labels,
+    *,
+    layers,
+    blur_size,
+    cams=None,
+    covariance=False,
+    batch_size,
+    device,
+    random_state,
+    progress,
 ):
     """Compare the smoothed maps of every filter over pairs of images (Eqs. 2-3).
 
@@ -86,10 +108,12 @@ def pair_statistics(
     labels : ndarray of shape (n,), int
         Identity of each image.
     layers : tuple of str
-    blur_size : int
-        Side of the box filter, in frame pixels.
+    blur_size : int, or tuple of two int or None
+        Side of the box filter, or its height and width, in frame pixels.
     cams : ndarray of shape (n,), optional
         Camera of each image: only pairs across cameras count then.
+    covariance : bool, default=False
+        Whether to find how the filters' distances vary together; of the pairs of two identities, a sample.
     batch_size : int
         Images a forward pass.
     device : torch.device
@@ -102,48 +126,41 @@ def pair_statistics(
     -------
     statistics : dict of str to PairStatistics
     """
-    sums = dict.fromkeys(layers, 0.0)
+    sums, maps_sum = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
+    joint = {layer: JointMoments(random_state) for layer in layers} if covariance else {}
     counts = np.zeros(2, dtype=np.int64)
     blocks = identity_blocks(labels, random_state)
-    groups = _layer_groups(network, source, layers, max(len(block) for block in blocks))
+    first = network(source.read([0]), layers)
+    shapes = {layer: (first[layer].shape[1], *compact_shape(first[layer].shape[2:], blur_size)) for layer in layers}
+    sizes = {layer: math.prod(shape) * first[layer].element_size() for layer, shape in shapes.items()}
+    groups = _layer_groups(sizes, max(len(block) for block in blocks))
     for block in blocks:
         pairs = _pair_masks(labels[block], None if cams is None else cams[block])
         counts += pairs.sum(axis=(1, 2), dtype=np.int64)
         for group in groups:
             maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
             for layer in group:
-                sums[layer] = sums[layer] + _distance_sums(maps.pop(layer), labels[block], pairs)
-    return {layer: _finish(total, counts) for layer, total in sums.items()}
+                held = maps.pop(layer)  # (n_filters, n_images, cells)
+                maps_sum[layer] = maps_sum[layer] + held.sum(dim=1, dtype=torch.float64).numpy(force=True)
+                if covariance:
+                    joint[layer].add(held, pairs)
+                sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)
+    return {
+        layer: PairStatistics(
+            *_means_and_deviations(sums[layer], counts),
+            *map(int, counts),
+            (maps_sum[layer] / len(labels)).astype(np.float32).reshape(shapes[layer]),
+            joint[layer].covariance() if covariance else None,
+        )
+        for layer in layers
+    }
 
 
-def choose_filters(statistics, criterion, n_filters):
-    """Return the filters that keep persons furthest apart, best first (Eq. 4).
-
-    Parameters
-    ----------
-    statistics : PairStatistics
-    criterion : {"margin", "dprime"}
-        ``d_different - d_same``, or the same over the root mean square of the two standard deviations.
-    n_filters : int
-
-    Returns
-    -------
-    filters : ndarray of shape (n_filters,), int64
-        Ties go to the lower index.
-    """
-    score = statistics.d_different - statistics.d_same
-    if criterion == "dprime":
-        spread = np.sqrt((statistics.std_same**2 + statistics.std_different**2) / 2)
-        score = np.divide(score, spread, out=np.zeros_like(score), where=spread > 0)
-    return np.argsort(-score, kind="stable")[:n_filters]
-
-
-def _layer_groups(network, source, layers, n_images):
+def _layer_groups(sizes, n_images):
     """Split the layers so that the maps of one block fit BLOCK_BYTES for each group (one layer at least)."""
-    maps = network(source.read([0]), layers)
     groups, held = [[]], 0
-    for layer in layers:
-        size = maps[layer].numel() * maps[layer].element_size() * n_images
+    for layer, size in sizes.items():
+        size = size * n_images
         if groups[-1] and held + size > BLOCK_BYTES:
             groups.append([])
             held = 0
@@ -153,12 +170,13 @@ def _layer_groups(network, source, layers, n_images):
 
 
 def _block_maps(network, source, block, layers, blur_size, batch_size, progress):
-    """Return layer -> compact maps of a block, (n_filters, n_images, h * w)."""
+    """Return layer -> compact maps of a block, (n_filters, n_images, cells)."""
     held, done = {}, 0
     for batch in source.batches(batch_size, block):
         for layer, maps in network(batch, layers).items():
             if layer not in held:
-                held[layer] = maps.new_empty(maps.shape[1], len(block), maps.shape[2] * maps.shape[3])
+                n_cells = math.prod(compact_shape(maps.shape[2:], blur_size))
+                held[layer] = maps.new_empty(maps.shape[1], len(block), n_cells)
             _hold_compact(held[layer][:, done : done + len(batch)], maps, source.size, blur_size)
         done += len(batch)
         progress(len(batch))
@@ -166,19 +184,20 @@ def _block_maps(network, source, block, layers, blur_size, batch_size, progress)
 
 
 def _hold_compact(out, maps, frame_shape, blur_size):
-    """Write the compact form of maps, (n, C, h, w), into an array of shape (C, n, h * w)."""
+    """Write the compact form of maps, (n, C, h, w), into an array of shape (C, n, cells)."""
     if maps.device.type != "cpu":
         out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
         return
     maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters side by side, as networks leave them
+    height, width = maps.shape[1:3]
     rows, columns = (
-        compact_operator(size, frame, blur_size).astype(maps.dtype)
-        for size, frame in zip(maps.shape[1:3], frame_shape, strict=True)
+        compact_operator(size, frame, side).astype(maps.dtype)
+        for size, frame, side in zip((height, width), frame_shape, box_sides(blur_size), strict=True)
     )
 
     def compact(place):  # one image's maps turn about within the cache
-        tall = rows @ maps[place].reshape(len(rows), -1)
-        wide = columns @ tall.reshape(len(rows), len(columns), -1)
+        tall = rows @ maps[place].reshape(height, -1)
+        wide = columns @ tall.reshape(len(rows), width, -1)
         out[:, place] = wide.reshape(out.shape[2], -1).T
 
     with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
@@ -304,9 +323,9 @@ def _gpu_sums(maps, pairs):
     return torch.cat(sums, dim=1).numpy(force=True)
 
 
-def _finish(sums, counts):
-    """Turn sums over pairs into means and standard deviations."""
+def _means_and_deviations(sums, counts):
+    """Turn sums over pairs of both kinds into their means, then their standard deviations."""
     with np.errstate(invalid="ignore"):  # no pair of a kind: NaN says so
         mean, second = np.ascontiguousarray((sums / counts).transpose(0, 2, 1))
     std = np.sqrt(np.maximum(second - mean**2, 0))
-    return PairStatistics(*(row.copy() for row in (*mean, *std)), *map(int, counts))
+    return [row.copy() for row in (*mean, *std)]

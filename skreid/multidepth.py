@@ -24,21 +24,23 @@ from skreid._forking import check_fork
 from skreid._labels import check_pairs, encode, encode_identities
 from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
-from skreid.backbone import MapReader, build_backbone, check_layers, default_layers, map_shapes, suggest, tap_names
+from skreid.backbone import MapReader, block_ends, build_backbone, check_layers, map_shapes, suggest, tap_names
 from skreid.caching import remember, remember_each
 from skreid.checkpoint import Checkpoint
-from skreid.exploring import choose_filters, pair_statistics
+from skreid.choosing import choose_filters
+from skreid.exploring import DISTANCES, pair_statistics
 from skreid.images import ImageSource
 from skreid.parallel import from_first, is_first
 from skreid.precision import PRECISIONS, reading_precision, training_precision
 from skreid.ranking import rank_gallery
 from skreid.scoring import cmc_score
-from skreid.smoothing import compact_maps, smooth_maps
+from skreid.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
 from skreid.training import TrainingSettings, train
 from skreid.weights import initial_weights
 
 _live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
 BAR_FROM = 1000  # images from which a transform shows a bar
+DEPTHS = 2  # layers that describe by default
 HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
 
 
@@ -75,17 +77,21 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     augment : bool or sequence of str, default=True
         Random changes of training images: all, none, or some of "flip", "crop", "color", "erase".
     layers : sequence of str or None, default=None
-        Layers to describe by, such as ``("conv4_3", "conv5_3")``; None takes the last one of each of the
-        three deepest blocks.
-    blur_size : int, default=20
-        Side of the box filter, in frame pixels (Eq. 1); 1 does not blur.
-    n_filters : int, default=1
+        Layers to describe by, such as ``("conv3_3", "conv4_3", "conv5_3")``; None takes the last one of each of the
+        two deepest blocks.
+    blur_size : int, or tuple of two int or None, default=(20, None)
+        Side of the box filter, in frame pixels (Eq. 1); 1 does not blur, and the paper's is 20. Two sides are its
+        height and width, where None is the frame's: ``(20, None)`` says how strong a filter is at each height, and a
+        row of a map costs one number.
+    n_filters : int, default=64
         Filters kept in each layer; the paper keeps 1.
-    criterion : {"margin", "dprime"}, default="margin"
+    criterion : {"margin", "dprime", "joint"}, default="margin"
         What makes a filter good: the margin between the mean distances of different and of same persons
-        (Eq. 4), or the same in units of their spread.
-    normalize : {"l2"} or None, default=None
-        "l2" scales each layer's part of a descriptor to unit length; None leaves maps as they come.
+        (Eq. 4); the same in units of their spread; or what it adds to the filters before it, which pays where few
+        are kept.
+    normalize : {"centered", "l2"} or None, default="centered"
+        "l2" scales each layer's part of a descriptor to unit length; "centered" subtracts the mean of the training
+        images first; None leaves maps as they come, as the paper does.
     device : str, default="auto"
         Where the network runs: a torch device, or "auto" for CUDA where there is one. A fitted estimator that
         is loaded where its device is missing describes on the CPU, with a warning.
@@ -133,6 +139,11 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "n_same", "n_different": pairs behind them.
     map_shapes_ : dict of str to tuple of int
         Layer -> height and width of its maps.
+    blur_size_ : tuple of two int or None
+        Height and width of the box filter.
+    mean_maps_ : dict of str to ndarray of shape (n_filters, h, w)
+        Layer -> mean smoothed map of each chosen filter over the training images, in the numbers of a descriptor: `h`
+        and `w` are the layer's own, or 1 along a side that the box filter spans.
     n_features_out_ : int
         Length of a descriptor.
 
@@ -180,10 +191,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "augment": ["boolean", "array-like"],
         "layers": [str, "array-like", None],
-        "blur_size": [Interval(Integral, 1, None, closed="left")],
+        "blur_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "n_filters": [Interval(Integral, 1, None, closed="left")],
-        "criterion": [StrOptions({"margin", "dprime"})],
-        "normalize": [StrOptions({"l2"}), None],
+        "criterion": [StrOptions({"margin", "dprime", "joint"})],
+        "normalize": [StrOptions({"l2", "centered"}), None],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "n_jobs": [Integral, None],
@@ -210,10 +221,10 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         n_iter_no_change=10,
         augment=True,
         layers=None,
-        blur_size=20,
-        n_filters=1,
+        blur_size=(20, None),
+        n_filters=64,
         criterion="margin",
-        normalize=None,
+        normalize="centered",
         device="auto",
         precision="auto",
         n_jobs=None,
@@ -311,7 +322,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             cams = None if cams is None else cams[usable]
         check_pairs(identities, cams)
         shapes = map_shapes(self.backbone, images.size)
-        layers = default_layers(shapes) if layers is None else layers
+        layers = block_ends(shapes)[-DEPTHS:] if layers is None else layers
         for layer in (*layers, names[-1]):  # the last one feeds the classifier that trains the network
             if len(shapes[layer]) != 3:
                 raise ValueError(
@@ -324,7 +335,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     f"n_filters={self.n_filters}, but layer {layer!r} of backbone {self.backbone!r} has only "
                     f"{shapes[layer][0]} filters."
                 )
-        self._augmentations()
+        self._augmentations(), self._box()
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
@@ -394,6 +405,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _explore(self, run, weights, digest=None):
         """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
         normalization, precision = run.initial[1:], reading_precision(self.precision)
+        blur, joint = self._box(), self.criterion == "joint"
 
         def compute(layers):
             with self._bar(len(run.images), "Exploring") as bar:
@@ -402,7 +414,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     run.images,
                     run.identities,
                     layers=layers,
-                    blur_size=self.blur_size,
+                    blur_size=blur,
+                    covariance=joint,
                     cams=run.cams,
                     batch_size=self.batch_size,
                     device=run.device,
@@ -411,22 +424,25 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 )
 
         origin = weights if digest is None else digest
-        key = (origin, normalization, self.blur_size, run.key, run.identities, run.cams, run.seed)
+        key = (origin, normalization, blur, joint, run.key, run.identities, run.cams, run.seed)
         key = (*key, run.device.type, precision)
         statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
-        shapes = run.shapes
+        filters = {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
+        means = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
         return {
             "weights_": weights,
             "normalization_": normalization,
             "classes_": run.classes,
             "image_shape_": run.images.size,
             "layers_": run.layers,
-            "map_shapes_": {layer: shapes[layer][1:] for layer in run.layers},
-            "filter_distances_": {layer: found._asdict() for layer, found in statistics.items()},
-            "filters_": {
-                layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()
+            "map_shapes_": {layer: run.shapes[layer][1:] for layer in run.layers},
+            "blur_size_": blur,
+            "filter_distances_": {
+                layer: {name: getattr(found, name) for name in DISTANCES} for layer, found in statistics.items()
             },
-            "n_features_out_": sum(self.n_filters * shapes[layer][1] * shapes[layer][2] for layer in run.layers),
+            "filters_": filters,
+            "mean_maps_": means,
+            "n_features_out_": sum(mean.size for mean in means.values()),
         }
 
     def transform(self, X):
@@ -452,12 +468,13 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         reader, done, held = self._reader(chosen=True), 0, []
+        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in self.mean_maps_.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
-                blocks = [compact_maps(maps, self.image_shape_, self.blur_size).flatten(1)
-                          for maps in reader(batch).values()]  # fmt: skip
-                if self.normalize == "l2":
-                    blocks = [torch.nn.functional.normalize(block) for block in blocks]
+                blocks = [
+                    scale_maps(compact_maps(maps, self.image_shape_, self.blur_size_), self.normalize, means[layer])
+                    for layer, maps in reader(batch).items()
+                ]
                 held.append(torch.cat(blocks, dim=1))
                 if len(held) == HELD_BATCHES:
                     done = _fetch(held, descriptors, done)
@@ -535,7 +552,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():
                 if smooth:
-                    maps = smooth_maps(maps, self.image_shape_, self.blur_size)
+                    maps = smooth_maps(maps, self.image_shape_, self._box())
                 found[layer].append(maps.contiguous().numpy(force=True))
         return {layer: np.concatenate(parts) for layer, parts in found.items()}
 
@@ -558,8 +575,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 f"{layer}_f{chosen}_r{row}_c{column}"
                 for layer in self.layers_
                 for chosen in self.filters_[layer]
-                for row in range(self.map_shapes_[layer][0])
-                for column in range(self.map_shapes_[layer][1])
+                for row in range(self.mean_maps_[layer].shape[1])
+                for column in range(self.mean_maps_[layer].shape[2])
             ],
             dtype=object,
         )
@@ -577,6 +594,16 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 f"height and width. Got {self.input_size!r} instead."
             )
         return size
+
+    def _box(self):
+        """Return the checked height and width of the box filter; None is the frame's."""
+        sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
+        if len(sides) != 2 or not all(side is None or (isinstance(side, Integral) and side >= 1) for side in sides):
+            raise ValueError(
+                "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or two such sides, "
+                f"height and width, of which None is the frame's. Got {self.blur_size!r} instead."
+            )
+        return sides
 
     def _augmentations(self):
         """Return the checked kinds of augmentation."""

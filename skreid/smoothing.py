@@ -19,12 +19,13 @@ def smoothing_operator(map_size, frame_size, blur_size):
 
     Bilinear upsampling with half-pixel centres, then a running mean of `blur_size` frame pixels whose
     border is mirrored about the edge pixel, also when the filter is larger than the frame (Eq. 1).
+    None is a box over the whole axis: every pixel becomes the mean of all.
 
     Parameters
     ----------
     map_size, frame_size : int
         Cells of the feature map and pixels of the frame along this axis.
-    blur_size : int
+    blur_size : int or None
         Side of the box filter, in frame pixels.
 
     Returns
@@ -34,7 +35,10 @@ def smoothing_operator(map_size, frame_size, blur_size):
     """
     cells = torch.eye(map_size, dtype=torch.float64)[None]
     upsample = F.interpolate(cells, size=frame_size, mode="linear", align_corners=False)[0].numpy().T
-    operator = uniform_filter1d(upsample, blur_size, axis=0, mode="mirror")
+    if blur_size is None:
+        operator = np.repeat(upsample.mean(axis=0, keepdims=True), frame_size, axis=0)
+    else:
+        operator = uniform_filter1d(upsample, blur_size, axis=0, mode="mirror")
     operator.flags.writeable = False
     return operator
 
@@ -44,13 +48,15 @@ def compact_operator(map_size, frame_size, blur_size):
     """Return the symmetric positive factor that keeps the smoothing operator's distances.
 
     ``P = (A^T A)^(1/2)``, the polar factor of `smoothing_operator`: ``||A x|| = ||P x||`` for every ``x``.
+    For None, whose frame pixels are all alike, one row does: their value times the root of their number.
 
     Returns
     -------
-    operator : ndarray of shape (map_size, map_size), float64
+    operator : ndarray of shape (map_size, map_size), or (1, map_size) for None, float64
         Read-only.
     """
-    factor = polar(smoothing_operator(map_size, frame_size, blur_size))[1]
+    smoothing = smoothing_operator(map_size, frame_size, blur_size)
+    factor = polar(smoothing)[1] if blur_size is not None else frame_size**0.5 * smoothing[:1]
     factor.flags.writeable = False
     return factor
 
@@ -63,8 +69,8 @@ def smooth_maps(maps, frame_shape, blur_size):
     maps : tensor of shape (n_images, n_filters, h, w)
     frame_shape : tuple of int
         Height and width of the frame, in pixels.
-    blur_size : int
-        Side of the box filter, in frame pixels.
+    blur_size : int, or tuple of two int or None
+        Side of the box filter, in frame pixels; or its height and width, where None is the whole frame's.
 
     Returns
     -------
@@ -76,16 +82,45 @@ def smooth_maps(maps, frame_shape, blur_size):
 def compact_maps(maps, frame_shape, blur_size):
     """Return maps of the size of `maps` with the Euclidean distances of the smoothed ones.
 
-    Takes the arguments of `smooth_maps`; gives a tensor of shape (n_images, n_filters, h, w).
+    Takes the arguments of `smooth_maps`; gives a tensor of shape (n_images, n_filters, h, w), where a side along which
+    the box spans the whole frame is 1.
     """
     return _apply(compact_operator, maps, frame_shape, blur_size)
+
+
+def scale_maps(maps, normalize, mean_map):
+    """Return one layer's part of descriptors from its compact maps.
+
+    Parameters
+    ----------
+    maps : tensor of shape (n_images, n_filters, h, w)
+    normalize : {"centered", "l2"} or None
+        Unit length about the mean map; unit length; or as they come.
+    mean_map : tensor of shape (n_filters, h, w)
+
+    Returns
+    -------
+    part : tensor of shape (n_images, n_filters * h * w)
+    """
+    part = (maps - mean_map if normalize == "centered" else maps).flatten(1)
+    return part if normalize is None else F.normalize(part)
+
+
+def box_sides(blur_size):
+    """Return the height and width of the box filter."""
+    return blur_size if isinstance(blur_size, tuple) else (blur_size, blur_size)
+
+
+def compact_shape(map_shape, blur_size):
+    """Return the height and width that `compact_maps` gives maps of a height and width."""
+    return tuple(1 if side is None else size for size, side in zip(map_shape, box_sides(blur_size), strict=True))
 
 
 def _apply(build, maps, frame_shape, blur_size):
     """Multiply both axes of every map by the operator that `build` gives for that axis."""
     rows, columns = (
-        _on_device(build, size, frame, blur_size, maps.dtype, maps.device)
-        for size, frame in zip(maps.shape[-2:], frame_shape, strict=True)
+        _on_device(build, size, frame, side, maps.dtype, maps.device)
+        for size, frame, side in zip(maps.shape[-2:], frame_shape, box_sides(blur_size), strict=True)
     )
     n_images, n_filters, h, w = maps.shape
     cells = maps.permute(0, 2, 3, 1)  # filters side by side, as networks leave them: few long products

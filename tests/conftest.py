@@ -19,6 +19,7 @@ SETTINGS = {
     "max_epochs": 2,
     "batch_size": 8,
     "blur_size": 4,
+    "normalize": None,
     "n_filters": 2,
     "device": "cpu",
     "random_state": 0,

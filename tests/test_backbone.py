@@ -13,9 +13,9 @@ from torch import nn
 from skreid.backbone import (
     ChosenMaps,
     MapReader,
+    block_ends,
     build_backbone,
     check_layers,
-    default_layers,
     map_shapes,
     tap_names,
 )
@@ -83,8 +83,8 @@ def test_an_in_place_layer_does_not_overwrite_the_tap_before_it():
 
 def test_other_torchvision_networks_offer_their_children():
     """ResNet's stages are taps; the deepest three are the default."""
-    assert default_layers(tap_names("resnet18")) == ("layer2", "layer3", "layer4")
-    assert default_layers(tap_names("vgg16")) == ("conv3_3", "conv4_3", "conv5_3")
+    assert block_ends(map_shapes("resnet18", (64, 32))) == ("relu", "layer1", "layer2", "layer3", "layer4")
+    assert block_ends(map_shapes("vgg16", (64, 32)))[-3:] == ("conv3_3", "conv4_3", "conv5_3")
     assert map_shapes("resnet18", (64, 32))["layer2"] == (128, 8, 4)
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter1d
 
 from skreid import exploring
-from skreid.exploring import PairStatistics, choose_filters, identity_blocks, pair_statistics
+from skreid.choosing import choose_filters
+from skreid.exploring import PairStatistics, identity_blocks, pair_statistics
 from skreid.images import ImageSource
 
 
@@ -29,10 +30,20 @@ def compare(maps, labels, cams=None, blur=5, **changed):
     )
 
 
+def smoothed(maps, blur):
+    """Show maps at frame size and blur them; a side of None becomes its mean."""
+    up = torch.nn.functional.interpolate(torch.from_numpy(maps), size=(16, 8), mode="bilinear").numpy()
+    for axis, side in zip((2, 3), blur if isinstance(blur, tuple) else (blur, blur), strict=True):
+        if side is None:
+            up = np.repeat(up.mean(axis=axis, keepdims=True), up.shape[axis], axis=axis)
+        else:
+            up = uniform_filter1d(up, side, axis=axis, mode="mirror")
+    return up
+
+
 def by_loops(maps, labels, cams=None, blur=5):
     """Means and deviations of pair distances, one pair and filter at a time, at frame size."""
-    up = torch.nn.functional.interpolate(torch.from_numpy(maps), size=(16, 8), mode="bilinear").numpy()
-    smooth = uniform_filter(up, size=(1, 1, blur, blur), mode="mirror")
+    smooth = smoothed(maps, blur)
     kinds = {True: [], False: []}
     for i, j in itertools.combinations(range(len(labels)), 2):
         if cams is None or cams[i] != cams[j]:
@@ -53,13 +64,67 @@ labels = np.array([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5, 5])
 cams = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 2, 0])
 
 
+@pytest.mark.parametrize("blur", [5, (3, 6), (5, None), (None, 2), (None, None)])
 @pytest.mark.parametrize("cameras", [None, cams])
-def test_statistics_equal_loops_over_pairs(maps, cameras):
-    """Means, deviations and counts of every filter of every layer agree with float64 loops."""
-    found = compare(maps, labels, cameras)
+def test_statistics_equal_loops_over_pairs(maps, cameras, blur):
+    """Means, deviations and counts of every filter of every layer agree with float64 loops, whatever the box."""
+    found = compare(maps, labels, cameras, blur)
     for layer, given_maps in maps.items():
-        for value, expected in zip(found[layer], by_loops(given_maps, labels, cameras), strict=True):
+        for value, expected in zip(found[layer][:6], by_loops(given_maps, labels, cameras, blur), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_the_mean_map_is_that_of_the_compact_maps(maps):
+    """A side that the box spans is one number: the mean along it, times the root of its pixels."""
+    found = compare(maps, labels, blur=(5, None))
+    for layer, given_maps in maps.items():
+        mean = smoothed(given_maps, (5, None)).mean(axis=0)[..., 0] * np.sqrt(8)  # (n_filters, 16)
+        assert found[layer].mean_map.shape == (*given_maps.shape[1:3], 1)
+        lengths = np.linalg.norm(found[layer].mean_map, axis=(1, 2))
+        np.testing.assert_allclose(lengths, np.linalg.norm(mean, axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("cameras", [None, cams])
+def test_covariances_equal_loops_over_pairs(maps, cameras):
+    """Of squared distances, over each kind of pair, then the mean of both."""
+    found = compare(maps, labels, cameras, covariance=True)
+    for layer, given_maps in maps.items():
+        smooth, kinds = smoothed(given_maps, 5), {True: [], False: []}
+        for i, j in itertools.combinations(range(len(labels)), 2):
+            if cameras is None or cameras[i] != cameras[j]:
+                kinds[labels[i] == labels[j]].append(((smooth[i] - smooth[j]) ** 2).sum(axis=(1, 2)))
+        expected = (np.cov(np.array(kinds[True]).T, ddof=0) + np.cov(np.array(kinds[False]).T, ddof=0)) / 2
+        np.testing.assert_allclose(found[layer].covariance, expected, rtol=1e-3, atol=1e-6 * np.abs(expected).max())
+
+
+def test_the_joint_choice_is_the_greedy_one(maps):
+    """Each filter is the one that, tried in turn, raises d' of the summed squared distances most."""
+    layer, smooth = compare(maps, labels, covariance=True)["shallow"], smoothed(maps["shallow"], 5)
+    squared = {True: [], False: []}
+    for i, j in itertools.combinations(range(len(labels)), 2):
+        squared[labels[i] == labels[j]].append(((smooth[i] - smooth[j]) ** 2).sum(axis=(1, 2)))
+    same, different = np.array(squared[True]), np.array(squared[False])
+
+    def separation(filters):
+        one, two = same[:, filters].sum(axis=1), different[:, filters].sum(axis=1)
+        return (two.mean() - one.mean()) / np.sqrt((one.var() + two.var()) / 2)
+
+    chosen = []
+    while len(chosen) < 5:
+        chosen.append(max(set(range(5)) - set(chosen), key=lambda other: separation([*chosen, other])))
+    np.testing.assert_array_equal(choose_filters(layer, "joint", 5), chosen)
+
+
+def test_the_joint_choice_passes_over_copies():
+    """Of two filters that always agree and a weaker one that differs, the weaker one comes second."""
+    rng = np.random.default_rng(0)
+    persons = np.repeat(np.arange(40), 2)
+    strong, weak = rng.normal(0, 1.0, 40)[persons], rng.normal(0, 0.6, 40)[persons]
+    seen = np.stack([strong + rng.normal(0, 0.3, 80), np.zeros(80), weak + rng.normal(0, 0.3, 80)], axis=1)
+    seen[:, 1] = 0.99 * seen[:, 0]
+    found = compare({"layer": seen[:, :, None, None] + 5}, persons, blur=1, covariance=True)["layer"]
+    assert set(choose_filters(found, "margin", 2)) == {0, 1}
+    assert set(choose_filters(found, "joint", 2)) in ({0, 2}, {1, 2})
 
 
 def test_identical_images_are_at_distance_zero():
@@ -97,7 +162,7 @@ def test_layers_read_in_several_passes_give_the_same(maps, monkeypatch):
     monkeypatch.setattr(exploring, "BLOCK_BYTES", 1)
     monkeypatch.setattr(exploring, "PRODUCT_BYTES", 1)
     for layer, found in compare(maps, labels).items():
-        for value, expected in zip(found, whole[layer], strict=True):
+        for value, expected in zip(found[:7], whole[layer][:7], strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 

@@ -122,6 +122,27 @@ def test_unit_length_blocks(people, settings):
         np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, rtol=1e-5)
 
 
+def test_centred_unit_length_blocks(people, settings):
+    """`normalize="centered"` is the same descriptor less its mean over the training images, a layer at unit length."""
+    settings |= {"max_epochs": 1, "blur_size": (4, None)}
+    plain, reid = (
+        MultiDepthReID(**settings | {"normalize": how}).fit(people.images, people.target) for how in (None, "centered")
+    )
+    maps = plain.transform(people.images).astype(float)
+    assert maps.shape[1] == reid.n_features_out_ == 2 * (32 + 16 + 8)  # a number a row
+    centred = np.split(maps - maps.mean(axis=0), np.cumsum([2 * 32, 2 * 16]), axis=1)
+    expected = np.hstack([part / np.linalg.norm(part, axis=1, keepdims=True) for part in centred])
+    np.testing.assert_allclose(reid.transform(people.images), expected, atol=1e-4)
+    assert reid.get_feature_names_out()[-1] == f"high_f{reid.filters_['high'][1]}_r7_c0"
+
+
+@pytest.mark.parametrize("blur", [(20,), (20, 0), (20, None, 3), (None, 1.5), "20"])
+def test_a_box_that_is_none_is_refused(people, settings, blur):
+    """The message says what a side may be."""
+    with pytest.raises(ValueError, match="'blur_size' parameter of MultiDepthReID must be an int.*Got"):
+        MultiDepthReID(**settings | {"blur_size": blur}).fit(people.images, people.target)
+
+
 def test_neighbours_are_nearest_by_euclid(people, fitted):
     """`kneighbors` agrees with scipy's distances; a probe's own picture comes first."""
     described = fitted.transform(people.images)
@@ -242,9 +263,9 @@ def test_unfitted_use_is_refused(people, settings):
 
 
 def test_a_callable_backbone_needs_no_layers(people):
-    """The deepest taps are chosen by default."""
-    reid = MultiDepthReID(backbone=narrow, input_size=(32, 16), max_epochs=0, random_state=0, device="cpu")
-    assert reid.fit(people.images, people.target).layers_ == ("conv3", "norm3", "high")
+    """The last taps of the two deepest blocks, where the size of maps changes, are chosen by default."""
+    reid = MultiDepthReID(backbone=narrow, input_size=(32, 16), n_filters=4, max_epochs=0, random_state=0, device="cpu")
+    assert reid.fit(people.images, people.target).layers_ == ("middle", "high")
 
 
 def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, monkeypatch):

@@ -72,3 +72,19 @@ def test_operators_cannot_be_changed_through_the_cache():
     """A shared operator is read-only."""
     with pytest.raises(ValueError, match="read-only"):
         smoothing_operator(4, 8, 3)[0, 0] = 1
+
+
+@pytest.mark.parametrize("blur", [(3, None), (None, 4), (None, None)])
+def test_a_box_over_a_whole_side_is_its_mean(blur):
+    """Smoothed maps are constant along it, and their distances stay with one number a row or column."""
+    maps = torch.rand(6, 2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    up = torch.nn.functional.interpolate(maps, size=(20, 9), mode="bilinear")
+    whole = [axis for axis, side in zip((2, 3), blur, strict=True) if side is None]
+    smooth, compact = smooth_maps(maps, (20, 9), blur), compact_maps(maps, (20, 9), blur)
+    for axis in whole:
+        np.testing.assert_allclose(smooth.mean(dim=axis, keepdim=True).expand_as(smooth), smooth, atol=1e-12)
+        assert compact.shape[axis] == 1
+    np.testing.assert_allclose(
+        smooth.mean(dim=whole), up.mean(dim=whole) if len(whole) == 2 else smooth.mean(dim=whole)
+    )
+    np.testing.assert_allclose(torch.cdist(*[compact.flatten(1)] * 2), torch.cdist(*[smooth.flatten(1)] * 2), atol=1e-6)
