@@ -5,17 +5,15 @@ Run ``python -m benchmarks.training [--quick]``. Both take the same batches, aug
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from benchmarks._common import in_turns, judged, print_table, run_script, write
 from skreid.augmentation import AUGMENTATIONS, augment
+from skreid.classifier import build_classifier, identity_loss
 from skreid.images import ImageSource
 from skreid.training import (
     GRADIENT_NORM,
-    LABEL_SMOOTHING,
     TrainingData,
     TrainingSettings,
-    build_classifier,
     build_optimizer,
     train_one_epoch,
 )
@@ -57,8 +55,7 @@ def main(out_folder=None, quick=False):
             generator = torch.Generator().manual_seed(0)
             model.train()
             for batch, target in ready:
-                loss = F.cross_entropy(model(augment(batch, augmentations, generator)), target,
-                                       label_smoothing=LABEL_SMOOTHING)  # fmt: skip
+                loss = identity_loss(model(augment(batch, augmentations, generator)), target).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)

@@ -10,6 +10,7 @@ _HOME = {
     "FCDF": "skreid.fcdf",
     "Gallery": "skreid.gallery",
     "MultiDepthReID": "skreid.multidepth",
+    "PAPER_SETTING": "skreid.multidepth",
     "TCPNet": "skreid.tcp",
     "cmc_score": "skreid.scoring",
     "describe": "skreid.describing",

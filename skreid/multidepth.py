@@ -40,6 +40,7 @@ from skreid.weights import initial_weights
 
 _live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
 BAR_FROM = 1000  # images from which a transform shows a bar
+PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
 DEPTHS = 2  # layers that describe by default
 HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
 

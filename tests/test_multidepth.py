@@ -139,7 +139,7 @@ def test_centred_unit_length_blocks(people, settings):
 @pytest.mark.parametrize("blur", [(20,), (20, 0), (20, None, 3), (None, 1.5), "20"])
 def test_a_box_that_is_none_is_refused(people, settings, blur):
     """The message says what a side may be."""
-    with pytest.raises(ValueError, match="'blur_size' parameter of MultiDepthReID must be an int.*Got"):
+    with pytest.raises(ValueError, match=r"'blur_size' parameter of MultiDepthReID must be an int.*Got"):
         MultiDepthReID(**settings | {"blur_size": blur}).fit(people.images, people.target)
 
 

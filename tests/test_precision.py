@@ -11,7 +11,8 @@ from scipy.spatial.distance import pdist
 from torch import nn
 
 from skreid import MultiDepthReID, precision
-from skreid.training import TrainingSettings, build_classifier
+from skreid.classifier import build_classifier
+from skreid.training import TrainingSettings
 
 CPU = torch.device("cpu")
 seen = []  # what the watching layer below met: dtype and whether the network was training

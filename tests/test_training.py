@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from networks import narrow
 
 from skreid.augmentation import AUGMENTATIONS, augment
+from skreid.classifier import build_classifier
 from skreid.images import ImageSource
-from skreid.training import EarlyStopping, TrainingSettings, build_classifier, build_optimizer, hold_out, train
+from skreid.training import EarlyStopping, TrainingSettings, build_optimizer, hold_out, train
 
 
 def settings(**changed):
