@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties, or with
 ``--folder DIR --pattern REGEX`` (named groups ``identity`` and ``camera``) for pictures on disk. All systems share one
 trained network a repeat; identities of training and test are disjoint, and what is chosen (blur, filters, layers) is
-chosen by a search inside the training identities. Prints a table and writes ``benchmarks/results/accuracy.json``.
+chosen by a search (``--search``) inside the training identities. Prints a table and writes
+``benchmarks/results/accuracy.json``.
 """
 
 import argparse
@@ -13,14 +14,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import Normalizer
 
-from skreid import MultiDepthReID, cmc_score, evaluate
+from skreid import PAPER_SETTING, MultiDepthReID, cmc_score, evaluate
 from skreid.datasets import load_image_folder, make_pedestrians
+from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.images import ImageSource
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
@@ -46,6 +49,20 @@ class Pixels(TransformerMixin, BaseEstimator):
         return np.concatenate([batch.flatten(1).numpy() / 255 for batch in batches]).astype(np.float32)
 
 
+class Resized(TransformerMixin, BaseEstimator):
+    """Pictures of any size at that of hand-crafted descriptors."""
+
+    def fit(self, X, y=None):
+        """Learn nothing."""
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        """Return (n, 128, 48, 3) uint8."""
+        batches = ImageSource(X, (128, 48)).batches(256)
+        return np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch in batches])
+
+
 class Pooled(MultiDepthReID):
     """The last layer of the trained network, averaged over the picture and scaled to unit length."""
 
@@ -61,32 +78,36 @@ class Pooled(MultiDepthReID):
 
 def searched(reid, X, y):
     """Choose what comes after training by rank-1 within the training identities."""
-    scale = reid.input_size[0] / 160
+    rows = reid.blur_size[0]
     grid = {
-        "blur_size": [max(1, round(size * scale)) for size in (10, 20, 40)],
-        "n_filters": [8, 32, 64],
-        "layers": [("conv4_3", "conv5_3"), ("conv3_3", "conv4_3", "conv5_3")],
-        "criterion": ["margin", "dprime"],
-        "normalize": ["l2"],
+        "blur_size": [(rows, None), (2 * rows, None), (rows, rows)],
+        "n_filters": [32, 64],
+        "layers": [None, ("conv3_3", "conv4_3", "conv5_3")],
+        "criterion": ["margin", "joint"],
     }
     search = GridSearchCV(reid, grid, scoring=cmc_score, cv=IdentityKFold(2), refit=False, error_score="raise")
     search.fit(X, y)
     return search.best_params_
 
 
-def systems(reid, best, n_components):
+def systems(reid, n_components, found=None):
     """Return name -> estimator, all with the same training."""
-    many = MultiDepthReID(**reid.get_params() | best)
-    few = PCA(n_components, random_state=0)
-    return {
+    paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
+    few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.1)
+    colours = make_pipeline(Resized(), GOG(), CenteredNormalizer())
+    both = FeatureUnion([("deep", reid), ("colours", colours)])
+    rows = {
         "pixels": Pixels(reid.input_size),
         "pooled last layer": Pooled(**reid.get_params()),
-        "paper: one filter a layer": reid,
-        "best setting": many,
-        "best setting, PCA": make_pipeline(many, few),
-        "best setting, PCA, LDA": make_pipeline(many, few, LinearDiscriminantAnalysis("eigen", shrinkage="auto")),
-        "best setting, PCA, XQDA": make_pipeline(many, few, XQDA()),
+        "paper: one filter a layer": paper,
+        "default": reid,
+        "default, PCA": make_pipeline(reid, few),
+        "default, PCA, LDA": make_pipeline(reid, few, lda, Normalizer()),
+        "default, PCA, XQDA": make_pipeline(reid, few, XQDA()),
+        "GOG, PCA, LDA": make_pipeline(colours, few, lda, Normalizer()),
+        "default and GOG, PCA, LDA": make_pipeline(both, few, lda, Normalizer()),
     }
+    return rows if found is None else rows | {"searched": clone(reid).set_params(**found)}
 
 
 def run(name, dataset, options):
@@ -100,7 +121,7 @@ def run(name, dataset, options):
             weights=options.weights,
             input_size=tuple(options.input_size),
             max_epochs=options.epochs,
-            blur_size=max(1, round(20 * options.input_size[0] / 160)),
+            blur_size=(max(1, round(20 * options.input_size[0] / 160)), None),
             memory=memory,
             device=options.device,
             random_state=0,
@@ -108,9 +129,13 @@ def run(name, dataset, options):
             verbose=1,
         )
         train = next(iter(protocol.split(dataset))).train
-        best = searched(reid, X[train], np.asarray(dataset["target"])[train])
-        print(f"{name}: chosen within the training identities of the first repeat: {best}")
-        for system, estimator in systems(reid, best, min(512, len(train) // 2)).items():
+        found = None
+        if options.search:
+            found = searched(reid, X[train], np.asarray(dataset["target"])[train])
+            print(f"{name}: chosen within the training identities of the first repeat: {found}")
+        wanted = systems(reid, min(512, len(train) // 2), found)
+        for system in options.systems or wanted:
+            estimator = wanted[system]
             started = time.perf_counter()
             result = evaluate(estimator, dataset, protocol, ranks=RANKS, return_estimators=True)
             size = result.estimators[0].transform(X[:2]).shape[1]
@@ -120,6 +145,16 @@ def run(name, dataset, options):
             print(table([row]), flush=True)
         print(protocol.describe())
     return rows
+
+
+def with_shots(dataset, shots):
+    """Return a data set of so many pictures, drawn at random, of each person and camera."""
+    rng, kept = np.random.default_rng(0), {}
+    for place in rng.permutation(len(dataset["target"])):
+        kept.setdefault((dataset["target"][place], dataset["cams"][place]), []).append(place)
+    places = np.sort(np.concatenate([each[:shots] for each in kept.values()]))
+    images = "images" if "images" in dataset else "paths"
+    return {name: np.asarray(dataset[name])[places] for name in (images, "target", "cams")}
 
 
 def table(rows):
@@ -147,6 +182,9 @@ def main(arguments=None):
     parser.add_argument("--backbone", default="vgg16_bn")
     parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--shots", type=int, help="pictures of a person and camera that are used; all by default")
+    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help="rows of the table; all by default")
+    parser.add_argument("--search", action="store_true", help="a row whose settings a search in training chose")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args(arguments)
@@ -158,6 +196,8 @@ def main(arguments=None):
         size = tuple(options.input_size)
         sets = {level: make_pedestrians(n, image_size=size, difficulty=level, random_state=0)
                 for level in options.difficulty}  # fmt: skip
+    if options.shots:
+        sets = {name: with_shots(dataset, options.shots) for name, dataset in sets.items()}
     rows = [row for name, dataset in sets.items() for row in run(name, dataset, options)]
     print(
         f"{'data':22}{'system':28}{'numbers':>8}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: mean and deviation, percent"
