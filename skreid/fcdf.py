@@ -225,7 +225,7 @@ class FCDF(TransformerMixin, BaseEstimator):
             from skreid import MultiDepthReID  # torch, only where the default needs it
 
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            deep = MultiDepthReID(n_filters=64, normalize="l2", random_state=seed)
+            deep = MultiDepthReID(random_state=seed)
         self.handcrafted_ = clone(GOG() if self.handcrafted is None else self.handcrafted).fit(X, y)
         self.deep_ = clone(deep).fit(X, y)
         tables = [np.asarray(part.transform(X)) for part in (self.handcrafted_, self.deep_)]
