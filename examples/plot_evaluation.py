@@ -20,14 +20,7 @@ from skreid.protocols import TwoViewProtocol
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40
 reid = MultiDepthReID(
-    backbone="vgg11_bn",
-    input_size=(64, 32),
-    max_epochs=6,
-    blur_size=8,
-    n_filters=64,
-    normalize="l2",
-    memory="cache",
-    random_state=0,
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
 ).fit(people.images[known], people.target[known])
 strangers = {name: people[name][~known] for name in ("images", "target", "cams")}
 

@@ -13,22 +13,22 @@ apart. This example keeps more and more of them, from one trained network, and s
 import matplotlib.pyplot as plt
 from sklearn.preprocessing import FunctionTransformer
 
-from skreid import CMCScorer, MultiDepthReID
+from skreid import PAPER_SETTING, CMCScorer, MultiDepthReID
 from skreid.datasets import make_pedestrians
 
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40
 reid = MultiDepthReID(
-    backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=8, memory="cache", random_state=0
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
 ).fit(people.images[known], people.target[known])
 X_test, y_test, cams_test = people.images[~known], people.target[~known], people.cams[~known]
 
 scorer = CMCScorer(ranks=1)
 numbers = [1, 4, 16, 64, 256]
 settings = {
-    "margin, as they come (paper)": {},
-    "margin, layers scaled": {"normalize": "l2"},
-    "margin over spread, layers scaled": {"normalize": "l2", "criterion": "dprime"},
+    "square box, as they come (paper)": PAPER_SETTING | {"blur_size": 8},
+    "whole rows, centred and scaled (default)": {},
+    "the same, filters chosen jointly": {"criterion": "joint"},
 }
 curves = {name: [] for name in settings}
 for name, setting in settings.items():

@@ -27,18 +27,11 @@ set_config(display="diagram")
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40
 reid = MultiDepthReID(
-    backbone="vgg11_bn",
-    input_size=(64, 32),
-    max_epochs=6,
-    blur_size=8,
-    n_filters=64,
-    normalize="l2",
-    memory="cache",
-    random_state=0,
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
 )
 systems = {
     "multi-depth": make_pipeline(reid),
-    "multi-depth, PCA": make_pipeline(reid, PCA(60, whiten=True, random_state=0)),
+    "multi-depth, PCA": make_pipeline(reid, PCA(60, random_state=0)),
     "LOMO, PCA, XQDA": make_pipeline(LOMO(input_size=(128, 48)), PCA(60, random_state=0), XQDA()),
 }
 for system in systems.values():

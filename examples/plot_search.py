@@ -7,8 +7,9 @@ trains one network a fold, whatever its size.
 """
 
 # %%
-# `IdentityKFold` keeps each person in one fold; a stratified split would test on persons already learned.
-# `error_score="raise"` shows an error instead of a score of NaN.
+# A blur of one side is a square box; of two, its height and width, where ``None`` is the frame's. `IdentityKFold` keeps
+# each person in one fold; a stratified split would test on persons already learned. `error_score="raise"` shows an
+# error instead of a score of NaN.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,12 +24,10 @@ reid = MultiDepthReID(
     backbone="vgg11_bn",
     input_size=(64, 32),
     max_epochs=2,
-    n_filters=16,
-    normalize="l2",
     memory="cache",
     random_state=0,
 )
-grid = {"blur_size": [1, 8, 16], "layers": [("conv3_2",), ("conv5_2",), ("conv3_2", "conv4_2", "conv5_2")]}
+grid = {"blur_size": [1, 8, (8, None)], "layers": [("conv3_2",), ("conv5_2",), ("conv3_2", "conv4_2", "conv5_2")]}
 search = GridSearchCV(reid, grid, scoring=cmc_score, cv=IdentityKFold(2), error_score="raise")
 search.fit(people.images, people.target)
 print(f"best of {len(search.cv_results_['params'])}: {search.best_params_}, rank-1 {search.best_score_:.3f}")
@@ -39,8 +38,8 @@ print(f"best of {len(search.cv_results_['params'])}: {search.best_params_}, rank
 scores = np.reshape(search.cv_results_["mean_test_score"], (len(grid["blur_size"]), len(grid["layers"])))
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 picture = ax.imshow(scores, vmin=0, vmax=1)
-ax.set_xticks(range(len(grid["layers"])), [" + ".join(layers) for layers in grid["layers"]], fontsize=8)
-ax.set_yticks(range(len(grid["blur_size"])), grid["blur_size"])
+ax.set_xticks(range(len(grid["layers"])), ["\n".join(layers) for layers in grid["layers"]])
+ax.set_yticks(range(len(grid["blur_size"])), map(str, grid["blur_size"]))
 ax.set(xlabel="layers", ylabel="blur_size")
 for (row, column), score in np.ndenumerate(scores):
     ax.text(column, row, f"{score:.2f}", ha="center", va="center", color="w" if score < 0.6 else "k")

@@ -8,13 +8,13 @@ who have obtained it.
 """
 
 # %%
-# The systems: the paper's descriptor, the same with more filters, and two hand-crafted descriptors with a learned
+# The systems: the default descriptor, the paper's, and two hand-crafted descriptors with a learned
 # metric behind them. In each repeat half of the persons train, networks and metrics alike, and the others are ranked.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from skreid import MultiDepthReID, evaluate
+from skreid import PAPER_SETTING, MultiDepthReID, evaluate
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG, LOMO, CenteredNormalizer
 from skreid.displays import CMCDisplay
@@ -22,13 +22,13 @@ from skreid.metric_learning import XQDA
 from skreid.protocols import TwoViewProtocol
 
 people = make_pedestrians(n_identities=30, image_size=(64, 32), random_state=2)
-paper = MultiDepthReID(
-    backbone="vgg11_bn", input_size=(64, 32), max_epochs=2, blur_size=8, memory="cache", random_state=0
+reid = MultiDepthReID(
+    backbone="vgg11_bn", input_size=(64, 32), max_epochs=2, blur_size=(8, None), memory="cache", random_state=0
 )
-many = MultiDepthReID(**paper.get_params() | {"n_filters": 64, "normalize": "l2"})
+paper = MultiDepthReID(**reid.get_params() | PAPER_SETTING | {"blur_size": 8})
 systems = {
-    "multi-depth, 1 filter a layer (paper)": paper,
-    "multi-depth, 64 filters a layer": many,
+    "multi-depth": reid,
+    "multi-depth, the paper's setting": paper,
     "LOMO + XQDA": make_pipeline(LOMO(input_size=(128, 48)), PCA(40, random_state=0), XQDA()),
     "GOG + XQDA": make_pipeline(GOG(), CenteredNormalizer(), PCA(40, random_state=0), XQDA()),
 }

@@ -43,8 +43,8 @@ def test_outputs_agree(run):
         rows = {row["system"]: row for row in csv.DictReader(file)}
     assert list(rows) == [
         "LOMO + XQDA",
-        "MultiDepthReID, one filter a layer",
-        "MultiDepthReID, many filters + PCA + LDA",
+        "MultiDepthReID, the paper's setting",
+        "MultiDepthReID + PCA + LDA",
     ]
     for name, row in zip(("lomo", "multi-depth", "best"), rows.values(), strict=True):
         records = [json.loads((out / "results" / f"{name}-{repeat}.json").read_text()) for repeat in range(2)]
