@@ -140,7 +140,7 @@ def test_parameters_of_the_estimator_are_in_the_readings():
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     table = text[text.index("(readings)=") :]
     parameters = set(inspect.signature(find("skreid.MultiDepthReID")).parameters)
-    cells = [row.split("|")[3] for row in table.splitlines() if row.startswith("| ")][1:]
+    cells = [row.split("|")[-2] for row in table.splitlines() if row.startswith("| ")][1:]
     named = {word for cell in cells for word in re.findall(r"(?<!\})`(\w+)`", cell)} - {"cams", "fit"}
     assert named
     assert named <= parameters
