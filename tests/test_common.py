@@ -54,6 +54,7 @@ def reid():
         input_size=(8, 8),
         layers=("low", "high"),
         blur_size=3,
+        n_filters=2,
         max_epochs=1,
         device="cpu",
         random_state=0,
