@@ -16,7 +16,10 @@ sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
 from rooms import public_names  # noqa: E402 - found by the line above
 
-NAMES = [f"{room}.{name}" for room, names in public_names().items() for name in names]
+PUBLIC = {f"{room}.{name}": getattr(importlib.import_module(room), name)
+          for room, names in public_names().items() for name in names}  # fmt: skip
+SETTINGS = {name: found for name, found in PUBLIC.items() if isinstance(found, dict)}  # no docstring of their own
+NAMES = sorted(set(PUBLIC) - set(SETTINGS))
 PAGES = sorted(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")) + sorted(
     page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts and "auto_examples" not in page.parts
 )
@@ -144,6 +147,16 @@ def test_parameters_of_the_estimator_are_in_the_readings():
     named = {word for cell in cells for word in re.findall(r"(?<!\})`(\w+)`", cell)} - {"cams", "fit"}
     assert named
     assert named <= parameters
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_in_the_readings(name):
+    """The page that lists how the paper is read tells a public setting by name and by value."""
+    text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    table = text[text.index("(readings)=") :]
+    assert name.rpartition(".")[2] in table
+    for parameter, value in SETTINGS[name].items():
+        assert f"`{parameter}={value!r}`".replace("'", '"') in table
 
 
 def test_site_check_finds_faults(tmp_path):

@@ -33,9 +33,12 @@ def write_room_pages(folder):
         module = importlib.import_module(room)
         also = [name for name in names if room == TOP and name in elsewhere]
         names = [name for name in names if name not in also]
-        kinds = {"Classes": [], "Functions": []}
+        kinds, settings = {"Classes": [], "Functions": []}, {}
         for name in names:
             found = getattr(module, name)
+            if isinstance(found, dict):
+                settings[name] = found
+                continue
             kinds["Classes" if inspect.isclass(found) else "Functions"].append(name)
         lines = [room, "=" * len(room), "", f".. module:: {room}", "", inspect.getdoc(module), ""]
         for kind, members in kinds.items():
@@ -43,6 +46,10 @@ def write_room_pages(folder):
                 lines += [kind, "-" * len(kind), "", f".. currentmodule:: {room}", ""]
                 lines += [".. autosummary::", "   :toctree:", "   :nosignatures:", ""]
                 lines += [f"   {name}" for name in members] + [""]
+        if settings:
+            lines += ["Settings", "--------", "", f".. currentmodule:: {room}", ""]
+        for name, found in settings.items():
+            lines += [f".. py:data:: {name}", f"   :value: {found}", "", "   See :ref:`readings`.", ""]
         if also:
             links = ", ".join(f":py:obj:`{name} <{elsewhere[name]}.{name}>`" for name in also)
             lines += ["Also here", "---------", "", f"From their rooms: {links}.", ""]
