@@ -57,4 +57,5 @@ ax.set(xlabel="filters kept in each layer", ylabel="rank-1, mean of 10 galleries
 _ = ax.legend()
 
 # %%
-# 20 test persons are few, and the network learned for six epochs: read the direction, not the decimals.
+# 20 test persons are few, and the network learned for six epochs: read the direction, not the decimals. Filters chosen
+# jointly repeat each other less. That shows while few are kept, or while the network has learned little, as here.
