@@ -64,9 +64,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     input_size : tuple of two int or None, default=(160, 60)
         Height and width in pixels of the frame: every image is resized to it. None takes the size of the
         first training image.
-    max_epochs : int, default=60
+    max_epochs : int, default=30
         Epochs of training at most; 0 keeps the initial weights.
-    batch_size : int, default=32
+    batch_size : int, default=16
         Images a training step, and a forward pass elsewhere.
     learning_rate : float, default=1e-3
         Highest learning rate; pretrained layers get a tenth of it.
@@ -75,8 +75,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     n_iter_no_change : int, default=10
         Training stops after so many epochs in which neither the validation accuracy rose nor the validation
         loss fell.
-    augment : bool or sequence of str, default=True
-        Random changes of training images: all, none, or some of "flip", "crop", "color", "erase".
+    augment : bool or sequence of str, default=("flip", "crop")
+        Random changes of training images: all, none, or some of "flip", "crop", "color", "erase". The last two slow
+        learning down, and want more epochs.
     layers : sequence of str or None, default=None
         Layers to describe by, such as ``("conv3_3", "conv4_3", "conv5_3")``; None takes the last one of each of the
         two deepest blocks.
@@ -215,12 +216,12 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         backbone="vgg16_bn",
         weights=None,
         input_size=(160, 60),
-        max_epochs=60,
-        batch_size=32,
+        max_epochs=30,
+        batch_size=16,
         learning_rate=1e-3,
         validation_fraction=0.1,
         n_iter_no_change=10,
-        augment=True,
+        augment=("flip", "crop"),
         layers=None,
         blur_size=(20, None),
         n_filters=64,
