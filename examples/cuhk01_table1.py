@@ -146,7 +146,7 @@ def parse(arguments=None):
                         help=f"rows: {', '.join(SYSTEMS)}")  # fmt: skip
     parser.add_argument("--backbone", help="torchvision model (default vgg16 with --weights, else vgg16_bn)")
     parser.add_argument("--weights", help="initial weights: a torchvision name or a file (default: random)")
-    parser.add_argument("--epochs", type=int, help="of training at most (default 60 with --root, else 20)")
+    parser.add_argument("--epochs", type=int, help="of training at most (default with --root 30, TCPNet 60; else 20)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--n-jobs", type=int, default=-1, help="processes that describe images")
     parser.add_argument("--out", type=Path, default=Path("examples/output/table1"))
@@ -184,8 +184,7 @@ class Run:
             "weights": options.weights,
             "input_size": (160, 60) if real else (64, 32),
             "blur_size": (self.blur, None),
-            "max_epochs": 60 if real else 20,
-            "batch_size": 32 if real else 16,
+            "max_epochs": 30 if real else 20,
             "device": options.device,
             "memory": self.memory,
             "random_state": 0,
@@ -197,6 +196,8 @@ class Run:
             self.network["max_epochs"] = options.epochs
         shared = ("max_epochs", "device", "memory", "random_state", "verbose")
         self.parts = {name: self.network[name] for name in shared}
+        if real and options.epochs is None and not options.quick:
+            self.parts["max_epochs"] = 60
         if not real:
             self.parts |= {"input_size": (64, 32), "crop_size": (58, 26), "stem_size": 5, "stem_stride": 2}
         files = [(str(p), os.stat(p).st_size) for p in self.images] if real else self.images
