@@ -35,7 +35,7 @@ reid = MultiDepthReID(
 reid.fit(people.images[known], people.target[known])
 
 # %%
-# ``history_`` has one record an epoch. Six are far too few: the loss on training images is still falling.
+# ``history_`` has one record an epoch. Six are few: the loss is still falling.
 #
 # The classifiers that taught the network are gone by now: none of their persons will ever be asked for.
 

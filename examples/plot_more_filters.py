@@ -58,4 +58,4 @@ _ = ax.legend()
 
 # %%
 # 20 test persons are few, and the network learned for six epochs: read the direction, not the decimals. Filters chosen
-# jointly repeat each other less. That shows while few are kept, or while the network has learned little, as here.
+# jointly repeat each other less, which shows while few are kept.
