@@ -78,8 +78,8 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     >>> from skreid import describe
     >>> from skreid.datasets import make_pedestrians
     >>> from skreid.descriptors import LOMO
-    >>> people = make_pedestrians(n_identities=2, image_size=(64, 32), random_state=0)
-    >>> lomo = LOMO(input_size=(64, 32)).fit(people.images)
+    >>> people = make_pedestrians(n_identities=2, image_size=(128, 48), random_state=0)
+    >>> lomo = LOMO().fit(people.images)
     >>> descriptors = describe(lomo, people.images, batch_size=3)
     >>> bool((descriptors == lomo.transform(people.images)).all())
     True

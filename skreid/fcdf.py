@@ -150,7 +150,7 @@ class FCDF(TransformerMixin, BaseEstimator):
     handcrafted : transformer or None, default=None
         Of images. None is :class:`skreid.descriptors.GOG` in RGB.
     deep : transformer or None, default=None
-        Of images. None is :class:`skreid.MultiDepthReID` with 64 filters a layer, each layer to unit length.
+        Of images. None is :class:`skreid.MultiDepthReID` as it comes.
     deep_weight : float, default=1.0
         Length of the deep features; the hand-crafted ones have length 1.
     n_clusters, n_searched : int, default=4 and 2
