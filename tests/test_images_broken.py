@@ -2,9 +2,12 @@
 
 import io
 import os
+import shutil
 import struct
+import tempfile
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,18 +78,18 @@ def unprivileged():
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    """Write them all."""
-    folder = tmp_path_factory.mktemp("broken")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
+def broken():
+    """Write them all, where anybody may look: the temporary folder of a superuser may be closed to others."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp" if Path("/tmp").is_dir() else None))
+    folder.chmod(0o755)
     for name, (content, _) in BROKEN.items():
         if isinstance(content, bytes):
             (folder / name).write_bytes(content)
         elif content is not None:
             content(folder / name)
     (folder / "denied.png").chmod(0)
-    return [folder / name for name in BROKEN]
+    yield [folder / name for name in BROKEN]
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("name", BROKEN)
