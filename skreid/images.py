@@ -192,10 +192,12 @@ def _to_channels(stack):
 
 def join(batches):
     """Return batches as one; uint8 and floats together become floats on one scale."""
-    batches = list(batches)
-    if len({batch.dtype for batch in batches}) > 1:
-        batches = [to_unit(batch) for batch in batches]
-    return torch.cat(batches)
+    return torch.cat(_of_one_type(list(batches)))
+
+
+def _of_one_type(batches):
+    """Return batches as they are, or as floats on one scale if some are uint8 and some floats."""
+    return [to_unit(batch) for batch in batches] if len({batch.dtype for batch in batches}) > 1 else batches
 
 
 def _stacked(frames):
@@ -203,9 +205,7 @@ def _stacked(frames):
 
     By numpy: torch would start threads of its own in the thread that reads ahead, to contend with the network's.
     """
-    if len({frame.dtype for frame in frames}) > 1:
-        frames = [to_unit(frame) for frame in frames]
-    stack = np.concatenate([frame.permute(0, 2, 3, 1).numpy() for frame in frames])
+    stack = np.concatenate([frame.permute(0, 2, 3, 1).numpy() for frame in _of_one_type(frames)])
     return torch.from_numpy(stack).permute(0, 3, 1, 2)
 
 

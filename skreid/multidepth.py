@@ -337,7 +337,8 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                     f"n_filters={self.n_filters}, but layer {layer!r} of backbone {self.backbone!r} has only "
                     f"{shapes[layer][0]} filters."
                 )
-        self._augmentations(), self._box()
+        self._augmentations()
+        self._box()
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
@@ -458,8 +459,9 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         descriptors : ndarray of shape (n, n_features_out_), float32
-            Layer by layer, filter by filter (best first), row by row. Euclidean distances between descriptors
-            are those between the concatenated frame-size smoothed maps.
+            Layer by layer, filter by filter (best first), row by row. With ``normalize=None``, Euclidean distances
+            between descriptors are those between the concatenated frame-size smoothed maps; else those between
+            each layer's maps scaled as `normalize` says.
 
         Raises
         ------

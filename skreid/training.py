@@ -50,11 +50,11 @@ class TrainingSettings:
 def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     """Train a backbone to tell identities apart, stopping early, and return its best epoch.
 
-    AdamW on the cross-entropy with smoothed labels; the rate rises over the first steps and falls along a
-    cosine; pretrained layers learn at a tenth of the head's rate. Training stops when for
-    `n_iter_no_change` epochs neither the validation accuracy rose nor the validation loss fell; the epoch of
-    the best accuracy, then the lowest loss, is restored. Without validation images the training figures
-    decide.
+    AdamW on the mean cross-entropy, with smoothed labels, of the classifiers of `skreid.classifier`; the rate rises
+    over the first steps and falls along a cosine; pretrained layers learn at a tenth of the classifiers' rate.
+    Training stops when for `n_iter_no_change` epochs neither the validation accuracy rose nor the validation loss
+    fell; the epoch of the best accuracy, then the lowest loss, is restored. Without validation images the training
+    figures decide.
 
     Parameters
     ----------
