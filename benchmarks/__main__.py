@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks._common import RESULTS, print_table, use_processor_time, write
 from benchmarks._curves import draw
 
-AT_TARGET = ("exploring", "transform", "training", "ranking")  # measured at full size by default
+AT_TARGET = ("exploring", "transform", "training", "ranking", "search")  # measured at full size by default
 NAMES = (
     "exploring",
     "transform",

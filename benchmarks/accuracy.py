@@ -1,10 +1,11 @@
 """How well each descriptor finds people again, beside its size and cost, on drawn people and on real folders.
 
 Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties, or with
-``--folder DIR --pattern REGEX`` (named groups ``identity`` and ``camera``) for pictures on disk. All systems share one
-trained network a repeat; identities of training and test are disjoint, and what is chosen (blur, filters, layers) is
-chosen by a search (``--search``) inside the training identities. Prints a table and writes
-``benchmarks/results/accuracy.json``.
+``--folder DIR --pattern REGEX`` (named groups ``identity`` and ``camera``) for pictures on disk. Each repeat draws
+training and test identities anew; with ``--test-identities FILE`` (one a line) those are tested and all others trained
+on, once, and each repeat draws a gallery of ``--n-test`` of them. All systems share one trained network a training, and
+what is chosen (blur, filters, layers) is chosen by a search (``--search``) inside the training identities. With
+``--memory DIR``, trained networks are kept there for the next run. Prints a table and writes ``accuracy.json``.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.images import ImageSource
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
-from skreid.protocols import TwoViewProtocol
+from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
 RANKS = (1, 5, 10, 20)
 
@@ -93,7 +94,8 @@ def searched(reid, X, y):
 def systems(reid, n_components, found=None):
     """Return name -> estimator, all with the same training."""
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
-    few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.1)
+    many = clone(reid).set_params(n_filters=256, layers=("conv3_3", "conv4_3", "conv5_3"))
+    few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
     colours = make_pipeline(Resized(), GOG(), CenteredNormalizer())
     both = FeatureUnion([("deep", reid), ("colours", colours)])
     rows = {
@@ -104,46 +106,57 @@ def systems(reid, n_components, found=None):
         "default, PCA": make_pipeline(reid, few),
         "default, PCA, LDA": make_pipeline(reid, few, lda, Normalizer()),
         "default, PCA, XQDA": make_pipeline(reid, few, XQDA()),
+        "256 of three layers, PCA, LDA": make_pipeline(many, few, lda, Normalizer()),
         "GOG, PCA, LDA": make_pipeline(colours, few, lda, Normalizer()),
         "default and GOG, PCA, LDA": make_pipeline(both, few, lda, Normalizer()),
     }
     return rows if found is None else rows | {"searched": clone(reid).set_params(**found)}
 
 
-def run(name, dataset, options):
+def run(name, dataset, options, memory):
     """Evaluate all systems on one data set; return rows of plain values."""
-    protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=options.repeats)
-    X = np.array(dataset["images"] if "images" in dataset else dataset["paths"])
-    rows = []
-    with tempfile.TemporaryDirectory() as memory:
-        reid = MultiDepthReID(
-            backbone=options.backbone,
-            weights=options.weights,
-            input_size=tuple(options.input_size),
-            max_epochs=options.epochs,
-            blur_size=(max(1, round(20 * options.input_size[0] / 160)), None),
-            memory=memory,
-            device=options.device,
-            random_state=0,
-            n_jobs=2,
-            verbose=1,
-        )
+    X, identities = next(iter(dataset.values())), dataset["target"]
+    reid = MultiDepthReID(
+        backbone=options.backbone,
+        weights=options.weights,
+        input_size=tuple(options.input_size),
+        max_epochs=options.epochs,
+        batch_size=options.batch_size,
+        blur_size=(max(1, round(20 * options.input_size[0] / 160)), None),
+        memory=str(memory),
+        device=options.device,
+        random_state=0,
+        n_jobs=2,
+        verbose=1,
+    )
+    if options.test_identities:
+        tested = np.isin(identities, np.loadtxt(options.test_identities, dtype=identities.dtype))
+        train = np.flatnonzero(~tested)
+        first = dataset["cams"] == dataset["cams"].min()
+        dataset["subset"] = np.where(tested, np.where(first, "query", "gallery"), "train")
+        unknown = {key: column[tested] for key, column in dataset.items()}
+        protocol = TwoViewProtocol(n_train=0, n_test=options.n_test, n_repeats=options.repeats)
+    else:
+        protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=options.repeats)
         train = next(iter(protocol.split(dataset))).train
-        found = None
-        if options.search:
-            found = searched(reid, X[train], np.asarray(dataset["target"])[train])
-            print(f"{name}: chosen within the training identities of the first repeat: {found}")
-        wanted = systems(reid, min(512, len(train) // 2), found)
-        for system in options.systems or wanted:
-            estimator = wanted[system]
-            started = time.perf_counter()
-            result = evaluate(estimator, dataset, protocol, ranks=RANKS, return_estimators=True)
-            size = result.estimators[0].transform(X[:2]).shape[1]
-            row = {"data": name, "system": system, "numbers": size, "seconds": time.perf_counter() - started}
-            row |= {key: [result.mean[key], result.std[key]] for key in result.mean}
-            rows.append(row)
-            print(table([row]), flush=True)
-        print(protocol.describe())
+    found = None
+    if options.search:
+        found = searched(reid, X[train], identities[train])
+        print(f"{name}: chosen within the training identities of the first repeat: {found}")
+    wanted, rows = systems(reid, min(800, len(train) // 2), found), []
+    for system in options.systems or wanted:
+        estimator, started = wanted[system], time.perf_counter()
+        fitting = GivenSplitProtocol() if options.test_identities else protocol
+        result = evaluate(estimator, dataset, fitting, ranks=RANKS, return_estimators=True)
+        estimator = result.estimators[0]
+        if options.test_identities:
+            result = evaluate(estimator, unknown, protocol, fit=False, ranks=RANKS)
+        row = {"data": name, "system": system, "numbers": estimator.transform(X[:2]).shape[1]}
+        row["seconds"] = time.perf_counter() - started
+        row |= {key: [result.mean[key], result.std[key]] for key in result.mean}
+        rows.append(row)
+        print(table([row]), flush=True)
+    print(f"{len(train)} training images of {len(np.unique(identities[train]))} persons; {protocol.describe()}")
     return rows
 
 
@@ -153,8 +166,13 @@ def with_shots(dataset, shots):
     for place in rng.permutation(len(dataset["target"])):
         kept.setdefault((dataset["target"][place], dataset["cams"][place]), []).append(place)
     places = np.sort(np.concatenate([each[:shots] for each in kept.values()]))
+    return {name: column[places] for name, column in dataset.items()}
+
+
+def columns(dataset):
+    """Return what is used of a data set: its pictures, target and cameras, as arrays."""
     images = "images" if "images" in dataset else "paths"
-    return {name: np.asarray(dataset[name])[places] for name in (images, "target", "cams")}
+    return {name: np.asarray(dataset[name]) for name in (images, "target", "cams")}
 
 
 def table(rows):
@@ -177,6 +195,7 @@ def main(arguments=None):
     parser.add_argument("--difficulty", nargs="+", default=["easy", "medium", "hard"])
     parser.add_argument("--n-train", type=int, default=100, help="training identities")
     parser.add_argument("--n-test", type=int, default=100, help="test identities")
+    parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one a line")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--input-size", type=int, nargs=2, default=(64, 32))
     parser.add_argument("--backbone", default="vgg16_bn")
@@ -186,6 +205,8 @@ def main(arguments=None):
     parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help="rows of the table; all by default")
     parser.add_argument("--search", action="store_true", help="a row whose settings a search in training chose")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--memory", type=Path, help="folder that keeps trained networks")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args(arguments)
     if options.folder:
@@ -196,9 +217,12 @@ def main(arguments=None):
         size = tuple(options.input_size)
         sets = {level: make_pedestrians(n, image_size=size, difficulty=level, random_state=0)
                 for level in options.difficulty}  # fmt: skip
+    sets = {name: columns(dataset) for name, dataset in sets.items()}
     if options.shots:
         sets = {name: with_shots(dataset, options.shots) for name, dataset in sets.items()}
-    rows = [row for name, dataset in sets.items() for row in run(name, dataset, options)]
+    with tempfile.TemporaryDirectory() as temporary:
+        memory = options.memory or temporary
+        rows = [row for name, dataset in sets.items() for row in run(name, dataset, options, memory)]
     print(
         f"{'data':22}{'system':28}{'numbers':>8}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: mean and deviation, percent"
     )

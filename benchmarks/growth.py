@@ -47,7 +47,7 @@ def main(out_folder=None, quick=False):
         "exploring, filters": ([n * much for n in (32, 64, 128)], lambda n: explore(512, 128, n)),
         "exploring, identities": ([8, 32, 128], lambda n: explore(512 * much, n, 32)),
         "transform, images": ([n * much for n in (64, 128, 256)], transform),
-        "ranking, gallery": ([n * much for n in (20_000, 40_000, 80_000)], rank),
+        "ranking, gallery": ([n * much for n in (100_000, 200_000, 400_000)], rank),
     }
     curves, rows = {}, []
     for question, (sizes, make) in questions.items():

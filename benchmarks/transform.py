@@ -82,7 +82,7 @@ def benchmark_speed(quick):
         }
         for way in ways.values():  # first runs choose algorithms
             way()
-        seconds = in_turns(ways, 2 if quick else 3)
+        seconds = in_turns(ways, 2 if quick else 5)
     forward = min(seconds["bare"], seconds["bare, channels last"])
     rows = [
         {"question": "all layers to conv5_3 / bare forward",

@@ -4,6 +4,7 @@ Threads within a product wait for each other, badly so on a busy machine; a thre
 """
 
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 
 from threadpoolctl import ThreadpoolController
@@ -17,7 +18,7 @@ def one_product_a_thread():
     """Keep the threads of numpy's matrix products to one, and give the number they were."""
     with _lock:
         if not _users:
-            pools = ThreadpoolController().select(user_api="blas")
+            pools = _blas()
             n_threads = max((pool["num_threads"] for pool in pools.info()), default=1)
             _users.append((n_threads, pools.limit(limits=1)))
         else:
@@ -29,3 +30,9 @@ def one_product_a_thread():
             limit = _users.pop()[1]
             if not _users:
                 limit.restore_original_limits()
+
+
+@cache
+def _blas():
+    """Return the libraries of matrix products; looking for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")

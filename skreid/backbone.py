@@ -84,8 +84,8 @@ class Backbone(nn.Module):
         return Backbone(nn.Sequential(*layers), self.taps).requires_grad_(False)
 
 
-class ChosenMaps(nn.Module):
-    """A fused backbone cut down to the chosen filters of each tap.
+def cut_backbone(backbone, filters):
+    """Cut a fused backbone down to what the chosen filters of some taps need.
 
     It ends at the deepest tap, and a convolution that feeds only that tap computes its chosen filters alone.
 
@@ -95,30 +95,19 @@ class ChosenMaps(nn.Module):
         As given by `Backbone.fused`; left as it is.
     filters : dict of str to ndarray of int
         Tap -> filters to keep, in the order wanted.
+
+    Returns
+    -------
+    backbone : Backbone
+    left : dict of str to ndarray of int, or None
+        Tap -> filters that are still to be taken of its maps; None if they are the only ones.
     """
-
-    def __init__(self, backbone, filters):
-        super().__init__()
-        deepest = max(filters, key=backbone.taps.get)
-        read = {backbone.taps[name] for name in filters}
-        layers = _fold(list(backbone.layers[: backbone.taps[deepest] + 1]), read)
-        cut = _keep_filters(layers, filters[deepest], read)
-        self.backbone = Backbone(nn.Sequential(*layers), backbone.taps)
-        self.names = tuple(filters)
-        for name, chosen in filters.items():
-            whole = cut and name == deepest
-            self.register_buffer(f"chosen_{name}", None if whole else torch.from_numpy(np.array(chosen)))
-
-    def forward(self, batch):
-        """Return tap -> maps of its chosen filters, (n, n_chosen, h, w)."""
-        maps = self.backbone(batch, self.names)
-        for name in self.names:
-            chosen = getattr(self, f"chosen_{name}")
-            if chosen is not None:
-                cells = maps[name].permute(0, 2, 3, 1)  # filters side by side: 25 times faster than along axis 1
-                few = cells.reshape(-1, cells.shape[3]).index_select(1, chosen)
-                maps[name] = few.view(*cells.shape[:3], len(chosen)).permute(0, 3, 1, 2)
-        return maps
+    deepest = max(filters, key=backbone.taps.get)
+    read = {backbone.taps[name] for name in filters}
+    layers = _fold(list(backbone.layers[: backbone.taps[deepest] + 1]), read)
+    cut = _keep_filters(layers, filters[deepest], read)
+    left = {name: None if cut and name == deepest else chosen for name, chosen in filters.items()}
+    return Backbone(nn.Sequential(*layers), {name: backbone.taps[name] for name in filters}), left
 
 
 def _fold(layers, read):
@@ -181,10 +170,23 @@ class MapReader:
         self.scale, self.offset = 1 / std, -mean / std
 
     def choose(self, filters):
-        """Return a reader of the same network that gives the chosen filters of some layers only."""
+        """Return a reader for the chosen filters of some layers, and which of its maps they are.
+
+        Parameters
+        ----------
+        filters : dict of str to ndarray of int
+
+        Returns
+        -------
+        reader : MapReader
+        left : dict of str to tensor of int, or None
+            Layer -> filters to take of the maps that the reader gives; None for all.
+        """
         reader = copy.copy(self)
-        reader.network = ChosenMaps(self.network, filters).to(self.device, memory_format=torch.channels_last)
-        return reader
+        reader.network, left = cut_backbone(self.network, filters)
+        reader.network.to(self.device, memory_format=torch.channels_last)
+        left = {layer: None if few is None else torch.tensor(few, device=self.device) for layer, few in left.items()}
+        return reader, left
 
     @torch.inference_mode()
     def __call__(self, batch, *layers):

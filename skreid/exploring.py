@@ -141,7 +141,7 @@ def pair_statistics(
             maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
             for layer in group:
                 held = maps.pop(layer)  # (n_filters, n_images, cells)
-                maps_sum[layer] = maps_sum[layer] + held.sum(dim=1, dtype=torch.float64).numpy(force=True)
+                maps_sum[layer] = maps_sum[layer] + held.sum(dim=1).double().numpy(force=True)
                 if covariance:
                     joint[layer].add(held, pairs)
                 sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)
@@ -196,9 +196,9 @@ def _hold_compact(out, maps, frame_shape, blur_size):
     )
 
     def compact(place):  # one image's maps turn about within the cache
-        tall = rows @ maps[place].reshape(height, -1)
-        wide = columns @ tall.reshape(len(rows), width, -1)
-        out[:, place] = wide.reshape(out.shape[2], -1).T
+        tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
+        turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
+        np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
 
     with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(compact, range(len(maps))))

@@ -471,15 +471,17 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
-        reader, done, held = self._reader(chosen=True), 0, []
+        (reader, left), done, held = self._reader(chosen=True), 0, []
         means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in self.mean_maps_.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
-                blocks = [
-                    scale_maps(compact_maps(maps, self.image_shape_, self.blur_size_), self.normalize, means[layer])
-                    for layer, maps in reader(batch).items()
-                ]
-                held.append(torch.cat(blocks, dim=1))
+                parts = {
+                    layer: compact_maps(maps, self.image_shape_, self.blur_size_, left[layer])
+                    for layer, maps in reader(batch, self.layers_).items()
+                }
+                held.append(
+                    torch.cat([scale_maps(maps, self.normalize, means[layer]) for layer, maps in parts.items()], dim=1)
+                )
                 if len(held) == HELD_BATCHES:
                     done = _fetch(held, descriptors, done)
                 bar.update(len(batch))
@@ -661,7 +663,7 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return torch.device("cpu")
 
     def _reader(self, chosen=False):
-        """Return the live network, or what the chosen filters need of it, built on first use for today's device."""
+        """Return the live network, or what the chosen filters need of it and of its maps, built on first use."""
         device, precision = self._resolve_device(fall_back=True), reading_precision(self.precision)
         made_of = device, precision, id(self.weights_), id(self.filters_)
         live = _live_networks.get(self)

@@ -20,6 +20,7 @@ BLOCK_NUMBERS = 2**21  # lower bounds held at once: what stays in cache
 TILE_NUMBERS = 2**19  # of the gallery, worked on at once: likewise
 LEARNED_NUMBERS = 2**24  # a learned metric works on more rows at once, since each call projects them anew
 REFINED_NUMBERS = 2**20  # numbers of the differences held at once
+FEW_PROBES = 64  # below, a product the other way round is faster by more than turning its result costs
 HUGE = 1e30  # squares beyond this might overflow in float32: such rows are measured directly
 
 
@@ -58,7 +59,7 @@ class EuclideanMeasure:
                     small *= np.float32(self.scale)
             else:
                 small[:] = (rows - self.centre) * self.scale
-            return out, np.einsum("ij,ij->i", small, small)
+            return out, np.vecdot(small, small)
 
 
 class _EuclideanBlock:
@@ -84,6 +85,8 @@ class _EuclideanBlock:
             check_finite("gallery", rows, part.start)
         right[:, -1] = np.where(squares < HUGE, squares * np.float32(1 - self.measure.error), -np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
+            if len(self.left) < FEW_PROBES:
+                return np.ascontiguousarray((right @ self.left.T).T)
             return self.left @ right.T
 
     def limit(self, distances):

@@ -79,13 +79,13 @@ def smooth_maps(maps, frame_shape, blur_size):
     return _apply(smoothing_operator, maps, frame_shape, blur_size)
 
 
-def compact_maps(maps, frame_shape, blur_size):
+def compact_maps(maps, frame_shape, blur_size, chosen=None):
     """Return maps of the size of `maps` with the Euclidean distances of the smoothed ones.
 
-    Takes the arguments of `smooth_maps`; gives a tensor of shape (n_images, n_filters, h, w), where a side along which
-    the box spans the whole frame is 1.
+    Takes the arguments of `smooth_maps` and, as a tensor, the filters wanted, all by default; gives a tensor of shape
+    (n_images, n_filters, h, w), where a side along which the box spans the whole frame is 1.
     """
-    return _apply(compact_operator, maps, frame_shape, blur_size)
+    return _apply(compact_operator, maps, frame_shape, blur_size, chosen)
 
 
 def scale_maps(maps, normalize, mean_map):
@@ -116,18 +116,28 @@ def compact_shape(map_shape, blur_size):
     return tuple(1 if side is None else size for size, side in zip(map_shape, box_sides(blur_size), strict=True))
 
 
-def _apply(build, maps, frame_shape, blur_size):
-    """Multiply both axes of every map by the operator that `build` gives for that axis."""
+def _apply(build, maps, frame_shape, blur_size, chosen=None):
+    """Multiply both axes of the chosen maps by the operator that `build` gives for that axis."""
     rows, columns = (
         _on_device(build, size, frame, side, maps.dtype, maps.device)
         for size, frame, side in zip(maps.shape[-2:], frame_shape, box_sides(blur_size), strict=True)
     )
-    n_images, n_filters, h, w = maps.shape
     cells = maps.permute(0, 2, 3, 1)  # filters side by side, as networks leave them: few long products
+    if len(columns) == 1:  # a row becomes a number: the sooner the better
+        cells, columns = _along_columns(columns, cells), None
+    if chosen is not None:
+        cells = cells.reshape(-1, cells.shape[3]).index_select(1, chosen).view(*cells.shape[:3], len(chosen))
+    n_images, h, w, n_filters = cells.shape
     cells = torch.bmm(rows.expand(n_images, -1, -1), cells.reshape(n_images, h, w * n_filters))
-    n_rows = n_images * len(rows)
-    cells = torch.bmm(columns.expand(n_rows, -1, -1), cells.view(n_rows, w, n_filters))
-    return cells.view(n_images, len(rows), len(columns), n_filters).permute(0, 3, 1, 2)
+    cells = cells.view(n_images, len(rows), w, n_filters)
+    return (cells if columns is None else _along_columns(columns, cells)).permute(0, 3, 1, 2)
+
+
+def _along_columns(operator, cells):
+    """Multiply the columns, axis 2, by an operator."""
+    n_images, h, w, n_filters = cells.shape
+    found = torch.bmm(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
+    return found.view(n_images, h, len(operator), n_filters)
 
 
 @lru_cache(maxsize=256)

@@ -11,11 +11,11 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from skreid.backbone import (
-    ChosenMaps,
     MapReader,
     block_ends,
     build_backbone,
     check_layers,
+    cut_backbone,
     map_shapes,
     tap_names,
 )
@@ -67,10 +67,12 @@ def test_folding_and_cutting_keep_the_chosen_maps(backbone):
     chosen = {first: np.array([3, 0]), last: np.array([7, 1, 5])}
     with torch.no_grad():
         whole = network(batch, [first, last])
-        cut = ChosenMaps(network.fused(), chosen)
-        found = cut(batch)
+        cut, left = cut_backbone(network.fused(), chosen)
+        found = cut(batch, [first, last])
+    assert left[last] is None
     for layer, filters in chosen.items():
-        torch.testing.assert_close(found[layer], whole[layer][:, filters], rtol=1e-4, atol=1e-5)
+        few = found[layer] if left[layer] is None else found[layer][:, left[layer]]
+        torch.testing.assert_close(few, whole[layer][:, filters], rtol=1e-4, atol=1e-5)
     last_conv = [layer for layer in cut.modules() if isinstance(layer, nn.Conv2d)][-1]
     assert last_conv.out_channels == 3
 

@@ -48,6 +48,8 @@ def test_compact_maps_keep_every_distance(size, blur):
     whole = smooth_maps(maps, (height, width), blur).flatten(2)
     compact = compact_maps(maps, (height, width), blur)
     assert compact.shape == maps.shape
+    one = compact_maps(maps, (height, width), blur, chosen=torch.tensor([1]))
+    torch.testing.assert_close(one, compact[:, 1:], rtol=1e-10, atol=1e-12)
     apart = torch.cdist(whole.transpose(0, 1), whole.transpose(0, 1), compute_mode="donot_use_mm_for_euclid_dist")
     near = compact.flatten(2).transpose(0, 1)
     torch.testing.assert_close(
@@ -81,6 +83,8 @@ def test_a_box_over_a_whole_side_is_its_mean(blur):
     up = torch.nn.functional.interpolate(maps, size=(20, 9), mode="bilinear")
     whole = [axis for axis, side in zip((2, 3), blur, strict=True) if side is None]
     smooth, compact = smooth_maps(maps, (20, 9), blur), compact_maps(maps, (20, 9), blur)
+    turned = compact_maps(maps, (20, 9), blur, chosen=torch.tensor([1, 0]))
+    np.testing.assert_allclose(turned, compact.flip(1), atol=1e-12)
     for axis in whole:
         np.testing.assert_allclose(smooth.mean(dim=axis, keepdim=True).expand_as(smooth), smooth, atol=1e-12)
         assert compact.shape[axis] == 1
