@@ -8,20 +8,19 @@ import warnings
 from dataclasses import asdict, replace
 from numbers import Integral, Real
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.callback import CallbackSupportMixin, ProgressBar, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skreid._forking import check_fork
 from skreid._labels import check_pairs, encode, encode_identities
+from skreid._network_estimator import BAR_FROM, NetworkEstimator
 from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
 from skreid.backbone import MapReader, block_ends, build_backbone, check_layers, map_shapes, suggest, tap_names
@@ -32,20 +31,17 @@ from skreid.exploring import DISTANCES, pair_statistics
 from skreid.images import ImageSource
 from skreid.parallel import from_first, is_first
 from skreid.precision import PRECISIONS, reading_precision, training_precision
-from skreid.ranking import rank_gallery
 from skreid.scoring import cmc_score
 from skreid.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
 from skreid.training import TrainingSettings, train
 from skreid.weights import initial_weights
 
-_live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
-BAR_FROM = 1000  # images from which a transform shows a bar
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
 DEPTHS = 2  # layers that describe by default
 HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
 
 
-class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     """Multi-depth deep similarity descriptors for person re-identification.
 
     A VGG learns to tell the training persons apart. In each chosen layer, the filters are kept whose smoothed
@@ -490,29 +486,6 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         images.warn_unusable("described by NaN")
         return descriptors
 
-    def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
-        """Rank a gallery for each probe image, nearest first.
-
-        Parameters
-        ----------
-        X : images, n_probes of them, or ndarray of shape (n_probes, n_features_out_)
-            Probes: images as for `fit`, or descriptors that `transform` gave.
-        gallery : images, n_gallery of them, ndarray of shape (n_gallery, n_features_out_), or Gallery
-            Likewise; or a `skreid.Gallery` of descriptors.
-        n_neighbors : int, default=5
-            Length of each ranking, at most n_gallery.
-        return_distance : bool, default=True
-            Whether to return distances too.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_probes, n_neighbors)
-            Euclidean, ascending; only if `return_distance`.
-        indices : ndarray of shape (n_probes, n_neighbors), int64
-            Places in the gallery; equal distances in the gallery's order.
-        """
-        return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
-
     def score(self, X, y, cams=None):
         """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first.
 
@@ -623,16 +596,6 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 )
         return tuple(self.augment)
 
-    def _memory(self):
-        """Return where to cache; nowhere without a seed, for no two fits are then the same."""
-        if self.random_state is None:
-            if self.memory is not None:
-                warnings.warn("memory is not used: it needs random_state to be an int.", stacklevel=5)
-            return joblib.Memory(None)
-        if isinstance(self.memory, joblib.Memory):
-            return self.memory
-        return joblib.Memory(None if self.memory is None else os.fspath(self.memory), verbose=0)
-
     def _architecture(self, seed, frame_shape):
         """Return what tells one backbone from another: its name, or what a callable builds, whatever its name."""
         if isinstance(self.backbone, str):
@@ -643,41 +606,15 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             maps = network.eval()(probe, network.taps)
         return repr(network.layers), weights, {name: found.numpy(force=True) for name, found in maps.items()}
 
-    def _resolve_device(self, fall_back=False):
-        """Return the torch device to run on now."""
-        name = self.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise ValueError(f"device={name!r} is not a torch device: {error}") from error
-        check_fork(device)
-        if _is_there(device):
-            return device
-        kind = "CUDA" if device.type == "cuda" else device.type
-        message = f"device={name!r}, but torch finds no such {kind} device"
-        if not fall_back:
-            raise ValueError(f"{message}; use device='auto' or 'cpu'.")
-        warnings.warn(f"{message}: using the CPU; set_params(device='auto') takes what there is.", stacklevel=4)
-        return torch.device("cpu")
-
     def _reader(self, chosen=False):
         """Return the live network, or what the chosen filters need of it and of its maps, built on first use."""
         device, precision = self._resolve_device(fall_back=True), reading_precision(self.precision)
-        made_of = device, precision, id(self.weights_), id(self.filters_)
-        live = _live_networks.get(self)
-        if live is None or live[0] != made_of:
-            live = _live_networks[self] = (made_of, {})
-        readers = live[1]
+        readers = self._live((device, precision), (self.weights_, self.filters_), dict)
         if chosen not in readers:
             layers = self.layers_ if chosen else None
             reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers, precision)
             readers[chosen] = reader.choose(self.filters_) if chosen else reader
         return readers[chosen]
-
-    def _bar(self, total, desc, hidden=False):
-        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
 
     def __getstate__(self):
         return super().__getstate__() | {"_skreid_version": __version__}
@@ -692,15 +629,6 @@ class MultiDepthReID(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             )
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        return tags
-
 
 def _fetch(held, descriptors, done):
     """Move the rows held on the device to where they belong; return how many are done."""
@@ -709,14 +637,6 @@ def _fetch(held, descriptors, done):
         done += len(rows)
     held.clear()
     return done
-
-
-def _is_there(device):
-    """Whether a torch device exists on this machine."""
-    if device.type == "cpu":
-        return True
-    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return there is not None and device.type == there.type and (device.index or 0) < torch.accelerator.device_count()
 
 
 class _Run(NamedTuple):

@@ -6,31 +6,27 @@ A rival of the method with the same face as `MultiDepthReID`; the arithmetic is 
 import os
 from dataclasses import replace
 from numbers import Integral, Real
-from weakref import WeakKeyDictionary
 
 import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skreid._labels import check_pairs, encode_identities
+from skreid._network_estimator import BAR_FROM, NetworkEstimator
 from skreid.caching import remember
 from skreid.images import ImageSource, to_unit
-from skreid.multidepth import BAR_FROM, MultiDepthReID
-from skreid.ranking import rank_gallery
 from skreid.scoring import cmc_score
 from skreid.triplet import TripletSettings, build_network, crop, train_triplets
-
-_live_networks = WeakKeyDictionary()  # beside the estimators, whose own state is numpy alone
 
 _COUNTS = ("n_channels", "stem_size", "stem_stride", "n_parts", "n_body", "n_part", "n_triplets", "batch_size")
 
 
-class TCPNet(TransformerMixin, BaseEstimator):
+class TCPNet(NetworkEstimator):
     """Multi-channel part network with the improved triplet loss.
 
     One convolution sees the whole image; a channel for the body and one for each horizontal part of its maps
@@ -180,10 +176,6 @@ class TCPNet(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    _resolve_device = MultiDepthReID._resolve_device
-    _memory = MultiDepthReID._memory
-    _bar = MultiDepthReID._bar
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Train the network on triplets.
@@ -256,29 +248,6 @@ class TCPNet(TransformerMixin, BaseEstimator):
                 bar.update(len(batch))
         return descriptors
 
-    def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
-        """Rank a gallery for each probe image, nearest first, as :class:`skreid.MultiDepthReID` does.
-
-        Parameters
-        ----------
-        X : images, or ndarray of shape (n_probes, n_features_out_)
-            Probes: images as for `fit`, or descriptors that `transform` gave.
-        gallery : images, or ndarray of shape (n_gallery, n_features_out_)
-            Likewise.
-        n_neighbors : int, default=5
-            Length of each ranking, at most n_gallery.
-        return_distance : bool, default=True
-            Whether to return distances too.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_probes, n_neighbors)
-            Euclidean, ascending; only if `return_distance`.
-        indices : ndarray of shape (n_probes, n_neighbors), int64
-            Places in the gallery; equal distances in the gallery's order.
-        """
-        return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
-
     def score(self, X, y):
         """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first, in [0, 1].
 
@@ -343,18 +312,11 @@ class TCPNet(TransformerMixin, BaseEstimator):
 
     def _network(self):
         """Return the live network and its device, built on first use for the device of the moment."""
-        device, live = self._resolve_device(fall_back=True), _live_networks.get(self)
-        if live is None or live[1] != device or live[2] is not self.weights_:
+        device = self._resolve_device(fall_back=True)
+
+        def build():
             network = build_network(self._settings(0))
             network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
-            live = _live_networks[self] = (network.eval().to(device), device, self.weights_)
-        return live[:2]
+            return network.eval().to(device)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        return tags
+        return self._live(device, (self.weights_,), build), device
