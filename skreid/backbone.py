@@ -17,10 +17,11 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
+from skreid._threads import FreshLock
 from skreid.images import to_device, to_unit
 from skreid.precision import autocast
 
-_one_at_a_time = RLock()
+_one_at_a_time = FreshLock(RLock)
 
 
 class Backbone(nn.Module):
@@ -65,7 +66,14 @@ class Backbone(nn.Module):
 
     def load_weights(self, weights):
         """Take over a copy of weights that `weights` gave, and return the backbone."""
-        copies = {name: torch.from_numpy(np.array(weights[name])) for name in self.layers.state_dict()}
+        own = self.layers.state_dict()
+        alien = [name for name, tensor in own.items() if name not in weights or weights[name].shape != tensor.shape]
+        if alien:
+            raise ValueError(
+                f"The weights are of another network: they do not fit {alien[0]!r}. If backbone was changed after fit, "
+                "fit again."
+            )
+        copies = {name: torch.from_numpy(np.array(weights[name])) for name in own}
         self.layers.load_state_dict(copies, assign=True)
         return self
 
@@ -229,7 +237,7 @@ def build_backbone(backbone, random_state):
         with torch.device("meta"):
             layers = _torchvision_layers(backbone)
     else:
-        with _seeded(random_state or 0):
+        with seeded(random_state or 0):
             layers = _torchvision_layers(backbone) if named else _called_layers(backbone)
     for module in layers.modules():
         if getattr(module, "inplace", False):  # it would overwrite the map of the tap before it
@@ -238,15 +246,21 @@ def build_backbone(backbone, random_state):
 
 
 @contextmanager
-def _seeded(random_state):
-    """Seed torch's own generator, which other people's networks draw from, and put it back; one thread at a time."""
-    with _one_at_a_time:
-        state = torch.default_generator.get_state()
+def seeded(random_state, device=None):
+    """Seed torch's own generators, which other people's networks draw from, and put them back; a thread at a time."""
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with _one_at_a_time, torch.random.fork_rng(gpus):
         torch.default_generator.manual_seed(random_state)
-        try:
-            yield
-        finally:
-            torch.default_generator.set_state(state)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(random_state)
+        yield
+
+
+def may_draw(network):
+    """Whether a network may draw at random while it trains: any does that is not made of these layers alone."""
+    plain = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, nn.Sequential, Backbone)
+    return any(type(module) not in plain for module in network.modules())
 
 
 def tap_names(backbone):

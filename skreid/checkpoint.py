@@ -13,6 +13,12 @@ from pathlib import Path
 import torch
 
 from skreid._archives import check_archive
+from skreid.parallel import is_first
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 KEPT = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -31,7 +37,31 @@ class Checkpoint:
 
     def __init__(self, folder, origin):
         self.folder, self.origin = Path(folder), origin
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(f"checkpoint={str(folder)!r} is a file; give a folder.") from error
+
+    def __enter__(self):
+        """Keep other processes from training in this folder, until this one leaves or ends in any way."""
+        self._lock = None
+        if fcntl is None or not is_first():
+            return self
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise RuntimeError(
+                f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        return self
+
+    def __exit__(self, *_):
+        if self._lock is not None:
+            self._lock.close()
 
     def load(self, device):
         """Return the newest readable state, its tensors on `device`; None if there is none.
@@ -73,7 +103,8 @@ class Checkpoint:
         path = self.folder / f"epoch-{epoch:06d}.pt"
         part = path.with_suffix(".part")
         try:
-            with part.open("w+b") as file:
+            part.unlink(missing_ok=True)
+            with part.open("x+b") as file:
                 torch.save({"origin": self.origin, "state": state}, file)
                 file.seek(0)
                 file.write(hashlib.file_digest(file, "sha256").digest())
@@ -87,11 +118,13 @@ class Checkpoint:
                 f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); the last good "
                 "one is kept. Free some space, then fit again to go on from there."
             ) from error
-        for old in self._files()[:-KEPT]:
-            old.unlink()
+        files = self._files()
+        place = files.index(path)
+        for other in [*files[: max(0, place + 1 - KEPT)], *files[place + 1 :]]:  # later ones were damaged
+            other.unlink()
 
     def _files(self):
-        return sorted(self.folder.glob("epoch-*.pt"))
+        return sorted(self.folder.glob(f"epoch-{'[0-9]' * 6}.pt"))
 
 
 def _read(path, device):

@@ -125,6 +125,11 @@ def pair_statistics(
     Returns
     -------
     statistics : dict of str to PairStatistics
+
+    Raises
+    ------
+    FloatingPointError
+        If the network gives NaN or infinite maps.
     """
     sums, maps_sum = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
     joint = {layer: JointMoments(random_state) for layer in layers} if covariance else {}
@@ -142,6 +147,7 @@ def pair_statistics(
             for layer in group:
                 held = maps.pop(layer)  # (n_filters, n_images, cells)
                 maps_sum[layer] = maps_sum[layer] + held.sum(dim=1).double().numpy(force=True)
+                _check_finite(layer, maps_sum[layer])
                 if covariance:
                     joint[layer].add(held, pairs)
                 sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)
@@ -154,6 +160,16 @@ def pair_statistics(
         )
         for layer in layers
     }
+
+
+def _check_finite(layer, maps_sum):
+    """Refuse maps with NaN or infinity, of which distances would be made."""
+    bad = np.flatnonzero(~np.isfinite(maps_sum).all(axis=1))
+    if len(bad):
+        raise FloatingPointError(
+            f"Filter {bad[0]} of layer {layer!r} gives NaN or infinite maps, and so do {len(bad) - 1} others there: "
+            "the network's weights are damaged, or its training diverged. Check weights, or lower learning_rate."
+        )
 
 
 def _layer_groups(sizes, n_images):
@@ -196,9 +212,10 @@ def _hold_compact(out, maps, frame_shape, blur_size):
     )
 
     def compact(place):  # one image's maps turn about within the cache
-        tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
-        turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
-        np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by layer and filter, not here
+            tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
+            turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
+            np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
 
     with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(compact, range(len(maps))))

@@ -5,6 +5,7 @@ The steps of the method in their order; the arithmetic of each lives in a module
 
 import os
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -353,11 +354,11 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             initial=initial,
             mean=mean,
             std=std,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
+            max_epochs=int(self.max_epochs),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate),
+            validation_fraction=float(self.validation_fraction),
+            n_iter_no_change=int(self.n_iter_no_change),
             augment=self._augmentations(),
             random_state=run.seed,
             precision=training_precision(self.precision, run.device),
@@ -375,16 +376,19 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 bar.update()
                 return report(list(history), weights)
 
-            with tqdm(
-                total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose or not is_first()
-            ) as bar:
+            with (
+                tqdm(
+                    total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose or not is_first()
+                ) as bar,
+                self._checkpoint(run, settings) as checkpoint,
+            ):
                 weights, history = train(
                     run.images,
                     run.identities,
                     settings,
                     device=run.device,
                     on_epoch=on_epoch,
-                    checkpoint=self._checkpoint(run, settings),
+                    checkpoint=checkpoint,
                 )
             return weights, history, None if memory.location is None else joblib.hash(weights, "sha1")
 
@@ -392,9 +396,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return remember(memory, "training", key, compute)
 
     def _checkpoint(self, run, settings):
-        """Return where training keeps its state, with a digest of everything that decides it."""
+        """Return where training keeps its state, with a digest of everything that decides it; a context of it."""
         if self.checkpoint is None:
-            return None
+            return nullcontext()
         pixels, *architecture = run.key
         parts = asdict(replace(settings, backbone=None)) | {"backbone": architecture, "weights": settings.initial}
         parts |= {"X": pixels, "y": run.identities, "device": run.device.type, "skreid": __version__}
@@ -531,7 +535,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():
                 if smooth:
-                    maps = smooth_maps(maps, self.image_shape_, self._box())
+                    maps = smooth_maps(maps, self.image_shape_, self.blur_size_)
                 found[layer].append(maps.contiguous().numpy(force=True))
         return {layer: np.concatenate(parts) for layer, parts in found.items()}
 

@@ -37,6 +37,10 @@ class EuclideanMeasure:
         self.gallery, self.n_rows = gallery, len(gallery)
         sample = gallery[:: max(1, len(gallery) // 4096)]
         self.centre = centre_of(sample)  # less cancellation in a^2 + b^2 - 2ab
+        with np.errstate(over="ignore"):
+            rounded = self.centre.astype(np.float32)
+        if np.isfinite(rounded).all():  # then rows of every type are moved by the very same
+            self.centre = rounded.astype(np.float64)
         spread = np.abs(sample - self.centre).max(initial=0)
         usual = not 0 < spread < np.inf or 1e-6 < spread < 1e6  # no fear of overflow: leave them as they come
         self.scale = 1.0 if usual else 2.0 ** -np.ceil(np.log2(spread))

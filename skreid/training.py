@@ -6,6 +6,7 @@ One pure function, `train`: nothing global is read or changed, so that a run can
 import math
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from skreid.augmentation import augment
+from skreid.backbone import may_draw, seeded
 from skreid.classifier import build_classifier, identity_loss, predicted
 from skreid.images import join, to_device, to_unit
 from skreid.parallel import check_alike, from_first, own_share, share_out
@@ -79,7 +81,7 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     Raises
     ------
     FloatingPointError
-        If the loss is not finite in the first epoch; later it ends the training at the best epoch so far.
+        If a loss or weight is not finite in the first epoch; later it ends the training at the best epoch so far.
     """
     plain = repr(replace(settings, backbone=None, initial=None))
     check_alike(images=(len(source), source.size), identities=labels.tolist(), parameters=plain)
@@ -94,23 +96,31 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
     saved = from_first(lambda: checkpoint.load("cpu")) if checkpoint else None
     if saved:
-        history, finished = saved["history"], saved["finished"]
-        for name, part in stateful.items():
-            part.load_state_dict(saved[name])
+        try:
+            history, finished = saved["history"], saved["finished"]
+            for name, part in stateful.items():
+                part.load_state_dict(saved[name])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The checkpoint in {checkpoint.folder} holds no state of this training: {error}."
+            ) from error
     while len(history) < settings.max_epochs and not finished:
         epoch, started = len(history), time.perf_counter()
         generator = epoch_generator(settings.random_state, epoch)
         order = kept[torch.randperm(len(kept), generator=generator).numpy()]
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[-1]["lr"]}
-        record["train_loss"], record["train_accuracy"] = train_one_epoch(
-            shared, data.batches(np.array_split(order, n_steps), True), optimizer, schedule, settings.augment, generator
-        )
+        with seeded(generator.initial_seed(), device) if may_draw(model.network) else nullcontext():
+            batches = data.batches(np.array_split(order, n_steps), True)
+            record["train_loss"], record["train_accuracy"] = train_one_epoch(
+                shared, batches, optimizer, schedule, settings.augment, generator
+            )
         record["validation_loss"], record["validation_accuracy"] = evaluate(
             shared, data.batches(np.array_split(held_out, -(-len(held_out) // settings.batch_size) or 1), True)
         )
         record["seconds"] = time.perf_counter() - started
         record = from_first(lambda record=record: record)  # it decides what comes next
-        if not math.isfinite(record["train_loss"]):
+        losses = record["train_loss"], *([record["validation_loss"]] if len(held_out) else [])
+        if not all(map(math.isfinite, losses)) or not _is_finite(model.network):
             _diverged(epoch, settings)
             break
         history.append(record)
@@ -130,9 +140,17 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     return from_first(lambda: (stopping.weights, history))
 
 
+def _is_finite(network):
+    """Whether no weight is NaN or infinite."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values())
+
+
 def _diverged(epoch, settings):
-    """Say that the loss is not finite: an error at once, a warning when there are epochs to return."""
-    advice = f"The training loss is not finite in epoch {epoch}: lower learning_rate (now {settings.learning_rate:g})."
+    """Say that training left the numbers: an error at once, a warning when there are epochs to return."""
+    advice = (
+        f"The loss or the weights are not finite in epoch {epoch}: lower learning_rate (now "
+        f"{settings.learning_rate:g})."
+    )
     if epoch == 0:
         raise FloatingPointError(advice)
     warnings.warn(f"{advice} The best epoch before it is kept.", stacklevel=3)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import joblib
@@ -28,10 +29,10 @@ ORIGIN = {"images": "abc", "learning_rate": "0.01"}
 N_EPOCHS = 6
 
 
-def run(folder=None, on_epoch=lambda record, weights: False, origin=ORIGIN):
+def run(folder=None, on_epoch=lambda record, weights: False, origin=ORIGIN, backbone=narrow):
     """Train a narrow network on noise, with or without a checkpoint."""
     chosen = TrainingSettings(
-        narrow, None, (0.5,) * 3, (0.2,) * 3, N_EPOCHS, 8, 1e-2, 0.25, 10, ("flip", "crop", "color", "erase"), 0
+        backbone, None, (0.5,) * 3, (0.2,) * 3, N_EPOCHS, 8, 1e-2, 0.25, 10, ("flip", "crop", "color", "erase"), 0
     )
     pixels = np.random.default_rng(0).integers(0, 256, (32, 16, 8, 3), dtype=np.uint8)
     labels = np.repeat(np.arange(8), 4)
@@ -61,6 +62,21 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, epoch):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, interrupt_after(epoch))
     assert_same(run(tmp_path), run())
+
+
+def forgetful():
+    """Return a network that draws at random while it trains."""
+    return torch.nn.Sequential(OrderedDict([*narrow().named_children(), ("dropout", torch.nn.Dropout(0.5))]))
+
+
+def test_networks_that_draw_at_random_are_repeatable_too(tmp_path):
+    """Dropout is drawn anew from the seed in each epoch, and torch's own generator stays where it was."""
+    state = torch.random.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, interrupt_after(2), backbone=forgetful)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(1)
+    assert_same(run(tmp_path, backbone=forgetful), run(backbone=forgetful))
 
 
 def test_a_finished_training_is_not_run_again(tmp_path):
@@ -104,7 +120,7 @@ def kill_somewhere(call, folder, rng):
 
 
 def newest(folder):
-    return max((int(path.stem[-6:]) for path in folder.glob("epoch-*.pt")), default=-1)
+    return max((int(path.stem[-6:]) for path in folder.glob("epoch-[0-9]*.pt")), default=-1)
 
 
 def test_a_killed_process_goes_on(tmp_path, one_thread):
@@ -219,3 +235,49 @@ def test_a_callbacks_stop_is_not_kept(tmp_path):
     stopped = run(tmp_path, lambda record, weights: record["epoch"] == 1)
     assert len(stopped[1]) == 2
     assert_same(run(tmp_path), run())
+
+
+def test_what_follows_two_damaged_checkpoints_is_kept(tmp_path):
+    """Later files were passed over; they do not displace the new ones, nor do files of other names."""
+    run(tmp_path)
+    for path in tmp_path.glob("epoch-*.pt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    (tmp_path / "epoch-zz.pt").write_bytes(b"mine")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(KeyboardInterrupt):
+        run(tmp_path, interrupt_after(2))
+    assert newest(tmp_path) == 2
+    seen = []
+    run(tmp_path, lambda record, weights: seen.append(record["epoch"]))
+    assert seen == [3, 4, 5]
+    assert (tmp_path / "epoch-zz.pt").read_bytes() == b"mine"
+
+
+def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path):
+    """Whoever may write there cannot have another file overwritten."""
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "epoch-000000.part").symlink_to(tmp_path / "other")
+    run(tmp_path / "folder")
+    assert (tmp_path / "other").read_text() == "precious"
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    """The second is told; the folder is free as soon as the first ends, in whatever way."""
+    pytest.importorskip("fcntl")
+    for _ in range(2):
+        with Checkpoint(tmp_path, ORIGIN), pytest.raises(RuntimeError, match="Another training is at work"):
+            Checkpoint(tmp_path, ORIGIN).__enter__()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    """The parameter is named."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"checkpoint='.*file' is a file"):
+        Checkpoint(tmp_path / "file", ORIGIN)
+
+
+def test_a_whole_file_with_another_state_is_refused(tmp_path):
+    """It is named, not told as a missing key."""
+    Checkpoint(tmp_path, ORIGIN).save(0, {"history": [], "finished": False})
+    with pytest.raises(ValueError, match="holds no state of this training"):
+        run(tmp_path)

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import torch
 
 from skreid import MultiDepthReID
+from skreid._threads import FreshLock
 from skreid.gallery import Gallery
 from skreid.metric_learning import XQDA
 from skreid.ranking import rank_gallery
@@ -61,6 +64,37 @@ def describe_there(reid, images, queue):
         queue.put(reid.transform(images))
     except ValueError as error:
         queue.put(str(error))
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_lock_held_by_another_thread_is_free_in_a_fork():
+    """Of the threads, a fork copies none; of the locks, all."""
+    lock, held, done = FreshLock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    child = os.fork()
+    if not child:
+        with lock:
+            os._exit(7)
+    ended = (0, 0)
+    for _ in range(600):
+        if (ended := os.waitpid(child, os.WNOHANG))[0]:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
 
 
 @needs_fork

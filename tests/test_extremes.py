@@ -1,10 +1,15 @@
 """Degenerate data and many threads: no NaN, no crash, and the documented outcome."""
 
+import copy
+import math
 import threading
 
 import numpy as np
 import pytest
+import torch
 from networks import narrow
+from safetensors.torch import save_file
+from sklearn.base import clone
 
 from skreid import MultiDepthReID, cmc_score
 
@@ -180,3 +185,39 @@ def test_divergence_after_the_first_epoch_keeps_the_best(people, settings):
             reid = MultiDepthReID(**settings | {"max_epochs": 5, "backbone": narrow}).fit(people.images, people.target)
     assert len(reid.history_) == 1
     assert_sound(reid, people.images)
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.3])
+def test_a_divergence_in_the_first_epoch_is_an_error(people, settings, validation):
+    """Weights that left the numbers are never returned, whether or not images were held out to see it."""
+    wild = settings | {"learning_rate": 1e30, "max_epochs": 1, "batch_size": 64, "validation_fraction": validation}
+    with pytest.raises(FloatingPointError, match=r"not finite|infinite maps"):
+        MultiDepthReID(**wild).fit(people.images, people.target)
+
+
+def test_an_epoch_without_a_validation_loss_is_never_the_best(people, settings):
+    """NaN ends the training; the epoch before is kept."""
+    from skreid import training
+
+    found, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "evaluate", lambda *arguments: original(*arguments) and next(found))
+        reid = MultiDepthReID(**settings | {"max_epochs": 5, "validation_fraction": 0.3})
+        with pytest.warns(UserWarning, match="not finite in epoch 1"):
+            reid.fit(people.images, people.target)
+    assert [record["best"] for record in reid.history_] == [True]
+
+
+def test_weights_that_make_no_numbers_are_refused(people, settings, tmp_path):
+    """Finite weights may give NaN: the layer is named before anything is chosen from it."""
+    weights = str(tmp_path / "negative.safetensors")
+    save_file(narrow().state_dict() | {"norm3.running_var": torch.full((8,), -1.0)}, weights)
+    with pytest.raises(FloatingPointError, match="of layer 'high' gives NaN"):
+        MultiDepthReID(**settings | {"weights": weights, "max_epochs": 0}).fit(people.images, people.target)
+
+
+def test_a_backbone_changed_after_fit_is_told(people, fitted):
+    """The weights do not fit it, and which parameter it was is said."""
+    changed = clone(fitted).fit(people.images, people.target).set_params(backbone="vgg11")
+    with pytest.raises(ValueError, match="If backbone was changed after fit"):
+        copy.deepcopy(changed).transform(people.images)

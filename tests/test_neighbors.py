@@ -50,6 +50,18 @@ def test_no_neighbour_is_lost_to_rounding(dtype, offset, scale):
     np.testing.assert_allclose(distances, expected[0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("types", [(np.float32, np.float64), (np.float64, np.float32), (np.float16, np.float32)])
+def test_probes_and_gallery_of_two_types_far_from_the_origin(types):
+    """Both are moved by the same centre before float32 looks at them."""
+    rng = np.random.default_rng(0)
+    gallery, probes = (
+        (10 + 1e-3 * rng.standard_normal((n, 16))).astype(dtype) for n, dtype in zip((3000, 200), types, strict=True)
+    )
+    found = nearest_rows(EuclideanMeasure(gallery), probes, 1)
+    whole = cdist(probes.astype(float), gallery.astype(float))
+    np.testing.assert_allclose(found[0][:, 0], whole.min(axis=1), rtol=1e-10)
+
+
 def test_rows_too_large_for_float32_are_still_ranked():
     """A few rows beyond float32's range neither vanish nor hide others."""
     rng = np.random.default_rng(0)
