@@ -67,18 +67,18 @@ class Backbone(nn.Module):
     def load_weights(self, weights):
         """Take over a copy of weights that `weights` gave, and return the backbone."""
         own = self.layers.state_dict()
-        alien = [name for name, tensor in own.items() if name not in weights or weights[name].shape != tensor.shape]
-        if alien:
-            raise ValueError(
-                f"The weights are of another network: they do not fit {alien[0]!r}. If backbone was changed after fit, "
-                "fit again."
-            )
+        for name, tensor in own.items():
+            if name not in weights or weights[name].shape != tensor.shape:
+                raise _another_network(f"its weights do not fit {name!r}")
         copies = {name: torch.from_numpy(np.array(weights[name])) for name in own}
         self.layers.load_state_dict(copies, assign=True)
         return self
 
     def until(self, wanted):
         """Return the part of the network that ends at the deepest of some taps."""
+        for name in wanted:
+            if name not in self.taps:
+                raise _another_network(f"there is no layer {name!r} in this one")
         end = max(self.taps[name] for name in wanted) + 1
         return Backbone(self.layers[:end], {name: place for name, place in self.taps.items() if place < end})
 
@@ -90,6 +90,10 @@ class Backbone(nn.Module):
         read = {self.taps[name] for name in (self.taps if wanted is None else wanted)}
         layers = _fold(list(self.layers.eval()), read)
         return Backbone(nn.Sequential(*layers), self.taps).requires_grad_(False)
+
+
+def _another_network(reason):
+    return ValueError(f"What was fitted is another network: {reason}. If backbone was changed after fit, fit again.")
 
 
 def cut_backbone(backbone, filters):
