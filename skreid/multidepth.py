@@ -84,10 +84,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         row of a map costs one number.
     n_filters : int, default=64
         Filters kept in each layer; the paper keeps 1.
-    criterion : {"margin", "dprime", "joint"}, default="margin"
+    criterion : {"margin", "dprime", "joint"}, default="joint"
         What makes a filter good: the margin between the mean distances of different and of same persons
-        (Eq. 4); the same in units of their spread; or what it adds to the filters before it, which pays where few
-        are kept.
+        (Eq. 4); the same in units of their spread; or what it adds to the filters before it.
     normalize : {"centered", "l2"} or None, default="centered"
         "l2" scales each layer's part of a descriptor to unit length; "centered" subtracts the mean of the training
         images first; None leaves maps as they come, as the paper does.
@@ -222,7 +221,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         layers=None,
         blur_size=(20, None),
         n_filters=64,
-        criterion="margin",
+        criterion="joint",
         normalize="centered",
         device="auto",
         precision="auto",
