@@ -41,9 +41,13 @@ def encode(values, name, n_samples, of="images"):
             f"Found input variables with inconsistent numbers of samples: {name} has {len(values)} entries, "
             f"X has {n_samples} {of}; give one for each."
         )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        place = np.flatnonzero(~np.isfinite(values))[0]
-        raise ValueError(f"Input {name} contains NaN or infinity, first at entry {place}.")
+    bad = ()
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(~np.isfinite(values))
+    elif values.dtype == object:
+        bad = [i for i, one in enumerate(values) if isinstance(one, (float, np.floating)) and not np.isfinite(one)]
+    if len(bad):
+        raise ValueError(f"Input {name} contains NaN or infinity, first at entry {bad[0]}.")
     try:
         labels, codes = np.unique(values, return_inverse=True)
     except TypeError as error:

@@ -41,8 +41,7 @@ def as_sequence(X):
         raise ValueError(f"Got a single image ({X!r}) as X. {EXPECTED}: put it in a list.")
     if hasattr(X, "to_numpy"):  # a pandas or polars column of paths
         X = X.to_numpy()
-    if hasattr(X, "detach"):  # a tensor: torch itself is not imported here
-        X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy(force=True)  # numpy has no bfloat16
+    X = from_torch(X)
     if not isinstance(X, np.ndarray):
         try:
             X = list(X)
@@ -57,6 +56,13 @@ def as_sequence(X):
     if isinstance(X, np.ndarray):
         return _checked_stack(X)
     return X
+
+
+def from_torch(X):
+    """Return a torch tensor as an array, anything else as it is; torch itself is not imported here."""
+    if not (hasattr(X, "detach") and hasattr(X, "numpy")):
+        return X
+    return (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy(force=True)  # numpy has no bfloat16
 
 
 def _checked_stack(X):
@@ -85,17 +91,18 @@ def _dtype_hint(image):
 def load(image, index):
     """Return one image as a checked array of shape (H, W) or (H, W, 3), uint8 or float."""
     if isinstance(image, (str, os.PathLike)):
-        return _open(Path(image), index)
+        return _open(image, index)
     name = f"image {index}"
     if isinstance(image, Image.Image):
         with _naming(index, name):  # it may be a file not yet decoded
             return _from_pil(image, index, name)
     try:
-        array = np.asarray(image)
+        array = np.asarray(from_torch(image))
         if array.dtype == object:  # pixels that came in an array of objects
             array = np.array(array.tolist())
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise ImageError(index, f"{name} is not an array ({error}). {EXPECTED}.") from error
+    except Exception as error:  # an object's own __array__ raises anything
+        reason = str(error) or type(error).__name__
+        raise ImageError(index, f"{name} is not an array ({reason}). {EXPECTED}.") from error
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] != 3):
@@ -133,6 +140,8 @@ def check_values(array, index, name):
 
 
 def _open(path, index):
+    with _naming(index, f"image {index}"):
+        path = Path(path)
     name = f"image {index} ('{path}')"
     with _naming(index, name):
         if path.is_dir():
@@ -176,11 +185,25 @@ def _from_pil(image, index, name):
         )
     if image.mode == "F":
         raise ImageError(index, f"{name} holds 32-bit floats; save it with 8 or 16 bits a channel.")
+    coding = image.tile[0].args if getattr(image, "tile", None) else None  # gone once it is decoded
     image = ImageOps.exif_transpose(image)
+    if "transparency" in image.info:
+        image.info["transparency"] = _scaled_key(image.info["transparency"], coding)
     if image.mode.startswith("I"):  # 16-bit greys, which Pillow's own conversion would clip to white
         greys = np.asarray(image).astype(np.int64)
+        greys[greys == image.info.get("transparency")] = 0
         image = Image.fromarray((np.clip(greys, 0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return np.asarray(image.convert("RGB"))
+
+
+def _scaled_key(key, coding):
+    """Return a PNG's transparent colour on the scale of its decoded pixels; Pillow leaves it on that of the file.
+
+    Of colours with 16 bits a channel Pillow keeps the upper 8, so these decide.
+    """
+    if isinstance(key, tuple) and (coding == "RGB;16B" or max(key) > 255):
+        return tuple(part >> 8 for part in key)
+    return key * {"L;2": 85, "L;4": 17}.get(coding, 1) if isinstance(key, int) else key

@@ -47,6 +47,7 @@ class ImageSource:
 
     def __init__(self, X, input_size=None, n_jobs=None, on_error="raise"):
         self._images = as_sequence(X)
+        self._places = range(len(self._images))  # what each is called in errors: its place in X
         self._threads = effective_n_jobs(n_jobs)
         self._forgiving = on_error == "nan"
         self.unusable = {}
@@ -59,10 +60,13 @@ class ImageSource:
         """Return the size of the first image (that can be used, if others may be passed over)."""
         for place in range(len(self)):
             try:
-                return load(self._images[place], place).shape[:2]
+                return self._load(place).shape[:2]
             except ImageError:
                 if not self._forgiving or place == len(self) - 1:
                     raise
+
+    def _load(self, place):
+        return load(self._images[place], self._places[place])
 
     def read(self, indices):
         """Read some images.
@@ -85,8 +89,9 @@ class ImageSource:
         if isinstance(self._images, np.ndarray):
             stack = self._images[indices]
             for bad in bad_pixels(stack):
+                place = self._places[places[bad]]
                 try:
-                    check_values(stack[bad], places[bad], f"image {places[bad]}")
+                    check_values(stack[bad], place, f"image {place}")
                 except ImageError as error:
                     self._note(error)
                     stack = np.array(stack)  # the caller's own pixels stay
@@ -101,7 +106,7 @@ class ImageSource:
 
     def _read_one(self, place):
         try:
-            return _resize(_to_channels(load(self._images[place], place)[None]), self.size)
+            return _resize(_to_channels(self._load(place)[None]), self.size)
         except ImageError as error:
             self._note(error)
             return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
@@ -112,8 +117,10 @@ class ImageSource:
         self.unusable[error.index] = str(error)
 
     def take(self, places):
-        """Return a source of some of the images only."""
+        """Return a source of some of the images only, which has no patience with any that goes bad meanwhile."""
         chosen = copy.copy(self)
+        chosen._places = [self._places[i] for i in places]
+        chosen._forgiving = False
         chosen._images = (
             self._images[places] if isinstance(self._images, np.ndarray) else [self._images[i] for i in places]
         )

@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skreid.distances import distance_blocks
+from skreid._pictures import from_torch
+from skreid.distances import check_finite, distance_blocks
 from skreid.gallery import Gallery
 from skreid.neighbors import EuclideanMeasure, LearnedMeasure, nearest_rows
 
@@ -32,9 +33,11 @@ def describe(estimator, X):
     descriptors : ndarray of shape (n, n_features)
     """
     transformer, _ = _split(estimator)
-    if hasattr(X, "to_numpy") and len(getattr(X, "shape", ())) == 2:  # what transform gave under set_output
-        table = X.to_numpy()
-        X = table if table.dtype.kind == "f" else X
+    if len(getattr(X, "shape", ())) == 2:
+        X = from_torch(X)
+        if hasattr(X, "to_numpy"):  # what transform gave under set_output
+            table = X.to_numpy()
+            X = table if table.dtype.kind == "f" else X
     if transformer is None or _are_descriptors(transformer, X):
         return np.asarray(X)
     if not hasattr(transformer, "transform"):
@@ -42,7 +45,7 @@ def describe(estimator, X):
             f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
             "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
-    return np.asarray(transformer.transform(X))
+    return np.asarray(from_torch(transformer.transform(X)))
 
 
 def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
@@ -110,8 +113,8 @@ def rank_gallery(
     Raises
     ------
     ValueError
-        If `n_neighbors` exceeds the gallery, the numbers of features differ, or cameras are given that the
-        metric does not take.
+        If `n_neighbors` exceeds the gallery, the numbers of features differ, descriptors hold NaN or infinity, or
+        cameras are given that the metric does not take.
 
     Examples
     --------
@@ -133,10 +136,11 @@ def rank_gallery(
         )
     if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
         raise ValueError(f"n_neighbors must be an int in the range [1, n_gallery]. Got {n_neighbors!r} instead.")
-    probes = describe(estimator, probes)
+    probes = _finite("probes", describe(estimator, probes))
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)
-    gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
+    known = isinstance(gallery, Gallery)  # found finite when its descriptors were added
+    gallery = gallery.descriptors if known else _finite("gallery", describe(estimator, gallery))
     if not 1 <= n_neighbors <= len(gallery):
         raise ValueError(
             f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
@@ -169,6 +173,12 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     _check_widths(probes, gallery)
     measure = EuclideanMeasure(gallery) if metric is None else LearnedMeasure(metric, gallery, cams_gallery)
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
+
+
+def _finite(name, descriptors):
+    if descriptors.dtype.kind == "f":
+        check_finite(name, descriptors)
+    return descriptors
 
 
 def _check_widths(probes, gallery):

@@ -16,6 +16,8 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
 from skreid import cmc_score
+from skreid._pictures import ImageError
+from skreid.descriptors._read import read_image
 from skreid.displays import (
     CMCDisplay,
     FeatureMapDisplay,
@@ -382,6 +384,19 @@ class TestRanking:
         assert display.images_[0][1].get_array().shape == (32, 16, 3)
         assert "no match" in display.ax_.get_yticklabels()[0].get_text()
 
+    def test_pictures_are_shown_as_networks_see_them(self, people, tmp_path):
+        """16 bits scaled, transparency over black, and nothing but pictures is opened."""
+        paths = [tmp_path / name for name in ("deep.png", "clear.png", "page.png")]
+        Image.fromarray(people.images[0, :, :, 0].astype(np.uint16) * 257).save(paths[0])
+        Image.fromarray(np.dstack([people.images[0], people.images[0, :, :, 0]])).save(paths[1])
+        paths[2].write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 32\n%%EOF\n")
+        arguments = {"y_probe": None, "y_gallery": None, "probes": people.images[:1]}
+        display = RankingDisplay.from_predictions(distances=[[1, 2]], gallery=paths[:2], **arguments)
+        for artist, path in zip(display.images_[0][1:], paths, strict=False):
+            np.testing.assert_array_equal(artist.get_array(), read_image(path))
+        with pytest.raises(ImageError, match=r"Cannot be shown: image 2 \('.*page.png'\).*cannot identify image"):
+            RankingDisplay.from_predictions(distances=[[1, 2, 3]], gallery=paths, **arguments)
+
     @pytest.mark.parametrize(
         ("given", "message"),
         [
@@ -393,7 +408,7 @@ class TestRanking:
             ({"labels": ["a", "b"]}, "labels has 2 entries"),
             ({"probes": np.zeros((26, 8, 4, 3))}, "1 to 25 probes"),
             ({"gallery": np.zeros((2, 7))}, "If these are descriptors"),
-            ({"gallery": ["missing.png", "gone.png"]}, r"Image 0 \('missing.png'\) cannot be shown"),
+            ({"gallery": ["missing.png", "gone.png"]}, r"Cannot be shown: image 0 \('missing.png'\) does not exist"),
         ],
     )
     def test_refusals(self, people, given, message):

@@ -318,9 +318,21 @@ def test_a_gallery_with_other_settings_is_refused(tmp_path, settings):
 
 
 @pytest.mark.parametrize(
-    "trick", ["external data", "external link", "virtual", "claims", "group", "text", "no reference"]
+    ("trick", "message"),
+    [
+        ("external data", "points at data outside of it"),
+        ("external link", "points at data outside of it"),
+        ("virtual", "points at data outside of it"),
+        ("claims", "claims 3,000,000,000,000 bytes"),
+        ("wide", "holds .V2000.* neither numbers nor references"),
+        ("wide numbers", "claims 201,326,592 bytes"),
+        ("chunk", "claims 1,000,000,000 bytes"),
+        ("group", "is damaged"),
+        ("text", "neither numbers nor references"),
+        ("no reference", "is damaged"),
+    ],
 )
-def test_a_matlab_file_shows_nothing_but_its_own_numbers(tmp_path, trick):
+def test_a_matlab_file_shows_nothing_but_its_own_numbers(tmp_path, trick, message):
     """HDF5 may point at any file of the reader's, and claim any size: refused, and nothing is written of it."""
     h5py = pytest.importorskip("h5py")
     (tmp_path / "secret").write_bytes(bytes(range(96)))
@@ -337,6 +349,12 @@ def test_a_matlab_file_shows_nothing_but_its_own_numbers(tmp_path, trick):
             picture = kept.create_virtual_dataset("p", layout)
         elif trick == "claims":
             picture = kept.create_dataset("p", (3, 10**6, 10**6), np.uint8, chunks=(3, 100, 100))
+        elif trick == "wide":
+            picture = kept.create_dataset("p", (3, 2, 2), "V2000")
+        elif trick == "wide numbers":
+            picture = kept.create_dataset("p", (3, 2**12, 2**11), np.float64, chunks=(3, 100, 100))
+        elif trick == "chunk":
+            picture = kept.create_dataset("p", (3, 4, 8), np.uint8, chunks=(1000,) * 3, maxshape=(None,) * 3)
         elif trick == "group":
             picture = kept.create_group("p")
         else:
@@ -352,6 +370,6 @@ def test_a_matlab_file_shows_nothing_but_its_own_numbers(tmp_path, trick):
                 file[name] = np.zeros(3)
             else:
                 file.create_dataset(name, (1, 1), h5py.ref_dtype)[0, 0] = cells.ref
-    with pytest.raises(ValueError, match=r"cuhk-03\.mat"):
+    with pytest.raises(ValueError, match=rf"cuhk-03\.mat.*{message}"):
         load_cuhk03(tmp_path, extract_to=tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.png"))

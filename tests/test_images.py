@@ -245,6 +245,25 @@ def test_unusable_images_can_be_noted_instead(paths, tmp_path):
     assert np.isnan(floats[3]).all()
 
 
+def test_what_goes_bad_after_the_check_is_an_error(tmp_path):
+    """Images found usable and taken must stay so: none is trained on as a black frame; its place in X is told."""
+    files = saved(tmp_path, Image.fromarray(colour[0]), "a.png") + saved(tmp_path, Image.fromarray(colour[1]), "b.png")
+    source = ImageSource(["nowhere.png", *files], (12, 8), on_error="nan")
+    with pytest.warns(UserWarning, match="1 of 3 images cannot be used"):
+        taken = source.take(source.usable("left out"))
+    files[1].unlink()
+    for read in (lambda: taken.read([1]), taken.cached, taken.digest):
+        with pytest.raises(ImageError, match=r"image 2 \('.*b\.png'\) does not exist") as caught:
+            read()
+        assert caught.value.index == 2
+    floats = colour / 255
+    source = ImageSource(floats, (12, 8), on_error="nan")
+    taken = source.take(source.usable("left out")[2:])
+    taken._images[1] = np.nan
+    with pytest.raises(ImageError, match="image 3 contains NaN"):
+        taken.read(slice(None))
+
+
 def test_integers_and_floats_meet_in_memory_on_one_scale():
     """More images than one reading block holds, of both kinds."""
     grey = [np.full((4, 4), 128, np.uint8)] * 260 + [np.full((4, 4), 0.5)] * 5
@@ -261,6 +280,28 @@ def test_odd_containers_are_read_or_named():
         ImageSource(np.array(5))
     with pytest.raises(ImageError, match=r"image 0 \('xxx"):
         ImageSource(["x" * 5000])
+
+
+class Failing:
+    """Looks like an array, or a path, until one asks."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise KeyError("pixels")
+
+
+class FailingPath(Failing):
+    def __fspath__(self):
+        raise KeyError("path")
+
+
+@pytest.mark.parametrize("image", [Failing(), FailingPath()])
+def test_objects_that_raise_are_named(image):
+    """Whatever error of their own they raise."""
+    with pytest.raises(ImageError, match=r"image 1 .*(pixels|path)"):
+        ImageSource([colour[0], image]).read(slice(None))
+    source = ImageSource([colour[0], image], on_error="nan")
+    assert source.read([1]).max() == 0
+    assert list(source.unusable) == [1]
 
 
 def test_the_size_is_that_of_the_first_usable_image(tmp_path):

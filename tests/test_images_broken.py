@@ -32,10 +32,11 @@ def chunk(name, content):
     return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def png(width, height, *more):
-    """Return a PNG that says it has so many pixels and holds none."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+def png(width, height, *more, depth=8, kind=2, content=b""):
+    """Return a PNG that says it has so many pixels, and holds none unless they are given."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(content)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + body
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 32\n(ran) (w) file closefile\n%%EOF\n"
@@ -183,6 +184,37 @@ def test_transparency_of_every_kind_lies_over_black(tmp_path):
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("clear", [0, 1, 2])
+@pytest.mark.parametrize("depth", [2, 4, 8, 16])
+def test_one_transparent_colour_lies_over_black_at_every_depth(tmp_path, depth, clear):
+    """Greys, and colours where PNG has them: of three pixels the clear one is black, and the others are kept."""
+    top = 2**depth - 1
+    wanted = np.array([255, 170, 85])
+    for channels in (1, 3) if depth >= 8 else (1,):
+        pixels = np.repeat(wanted * top // 255, channels)
+        key = chunk(b"tRNS", struct.pack(">H", wanted[clear] * top // 255) * channels)
+        if depth < 8:
+            bits = "".join(format(value, f"0{depth}b") for value in pixels)
+            row = int(bits.ljust(16, "0"), 2).to_bytes(2, "big")[: -(-3 * depth // 8)]
+        else:
+            row = pixels.astype(f">u{depth // 8}").tobytes()
+        (tmp_path / "a.png").write_bytes(png(3, 1, key, depth=depth, kind=channels - 1, content=b"\0" + row))
+        found = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
+        assert found.tolist() == [[[0 if i == clear else value] * 3 for i, value in enumerate(wanted)]]
+        with Image.open(tmp_path / "a.png") as opened:
+            before = dict(opened.info)
+            ImageSource([opened]).read([0])
+            assert opened.info == before
+
+
+def test_a_dark_transparent_colour_is_none_of_the_light_ones(tmp_path):
+    """16 bits a channel: 255 of 65535 is nearly black, not the white of 8 bits."""
+    row = np.repeat([65535, 255], 3).astype(">u2").tobytes()
+    key = chunk(b"tRNS", struct.pack(">HHH", 255, 255, 255))
+    (tmp_path / "a.png").write_bytes(png(2, 1, key, depth=16, content=b"\0" + row))
+    assert ImageSource([tmp_path / "a.png"]).read([0])[0, 0].tolist() == [[255, 0]]
+
+
 def test_a_picture_not_yet_decoded_is_named_too(tmp_path):
     """A PIL image is opened here and found broken there: the same two outcomes."""
     (tmp_path / "a.png").write_bytes(BROKEN["truncated.png"][0])
@@ -201,3 +233,6 @@ def test_sixteen_bit_floats_of_torch_are_read():
     half = torch.from_numpy(pixels[None] / 255).bfloat16()
     found = ImageSource(half).read([0])[0].permute(1, 2, 0)
     assert torch.equal(found, half[0].float())
+    assert torch.equal(ImageSource(list(half)).read([0])[0].permute(1, 2, 0), half[0].float())
+    with pytest.raises(ImageError, match="image 0 has values in"):
+        ImageSource([half[0] * 9]).read([0])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -137,6 +138,22 @@ def test_descriptors_of_different_lengths_are_refused():
         rank_gallery(identity, np.zeros((1, 4)), np.zeros((3, 3)), n_neighbors=1)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["probes", "gallery"])
+@pytest.mark.parametrize("estimator", [identity, Manhattan().fit(None)])
+def test_what_is_not_finite_is_refused_wherever_it_stands(estimator, name, value):
+    """The first bad row is told, of either side, for every metric; a Gallery's own were checked when added."""
+    rng = np.random.default_rng(0)
+    for place in (0, 1, 5999):
+        rows = {"probes": rng.normal(size=(6000, 3)), "gallery": rng.normal(size=(6000, 3))}
+        rows[name][place, 1] = value
+        with pytest.raises(ValueError, match=f"{name} contains NaN or infinity in row {place}"):
+            rank_gallery(estimator, **rows, n_neighbors=2)
+        if name == "probes":
+            with pytest.raises(ValueError, match=f"probes contains NaN or infinity in row {place}"):
+                rank_gallery(estimator, rows["probes"], Gallery(rows["gallery"]), n_neighbors=2)
+
+
 def test_an_unfitted_estimator_is_refused():
     """As everywhere in scikit-learn."""
     with pytest.raises(NotFittedError):
@@ -175,6 +192,20 @@ def test_a_metric_counts_wherever_it_is_nested(people, settings):
         np.testing.assert_array_equal(found[1], expected[1])
         described = rank_gallery(wrapped, rows[:5], rows, n_neighbors=6)  # descriptors are taken as they are
         np.testing.assert_array_equal(described[1], expected[1])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_tensors_are_descriptors(people, fitted, dtype):
+    """Tables on the CPU, with gradients or not, beside arrays or images; a bare metric takes them too."""
+    rows = torch.from_numpy(fitted.transform(people.images)).to(getattr(torch, dtype)).requires_grad_()
+    plain = rows.detach().double().numpy()
+    expected = by_brute_force(cdist(plain[:3], plain), 4)
+    for estimator in (fitted, identity):
+        distances, indices = rank_gallery(estimator, rows[:3], rows, n_neighbors=4)
+        np.testing.assert_array_equal(indices, expected[1])
+        np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
+    assert rank_gallery(Manhattan().fit(None), rows[:3], rows, n_neighbors=1)[1].ravel().tolist() == [0, 1, 2]
+    assert fitted.kneighbors(rows[:2], people.images, 1, return_distance=False).ravel().tolist() == [0, 1]
 
 
 def test_frames_of_set_output_are_descriptors(people, fitted):

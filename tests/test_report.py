@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
+from test_images_broken import BROKEN
 
 from skreid.evaluation import evaluate
 from skreid.protocols import ShotProtocol, TwoViewProtocol
@@ -159,14 +160,59 @@ def test_same_input_same_file(results, dataset, report, fitted, tmp_path):
     assert again.read_bytes() == report.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["$\\nothing$ and $5", "\udcff.png", "a\x07b\n"])
-def test_names_that_are_no_text_or_look_like_formulas(people, tmp_path, name):
-    """File names of any bytes, and dollars in a system's name, are shown and break nothing."""
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("$\\nothing$ and $5", "$\\nothing$ and $5"),
+        ("\udcff.png", r"\udcff.png"),
+        ("a\x07b\n", r"a\x07b\n"),
+        ("\0\x1b[31m", r"\x00\x1b[31m"),
+        ("invoice\u202egnp.exe", r"invoice\u202egnp.exe"),
+        ("\u2066a\u2028", r"\u2066a\u2028"),
+        ("नी\u200dल", "नी\u200dल"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Glyph", "ignore:Matplotlib currently does not support")
+def test_names_that_are_no_text_or_look_like_formulas(people, tmp_path, name, shown):
+    """File names of any bytes, turns of direction, and dollars in a system's name, are shown and break nothing."""
     odd = Bunch(images=people.images, target=people.target, cams=people.cams, paths=[name] * len(people.target))
     result = evaluate(FunctionTransformer(flatten), odd, TwoViewProtocol(n_repeats=1), fit=False, name=name)
     text = evaluation_report(result, tmp_path / "r.html", dataset=odd).read_text(encoding="utf-8")
-    shown = name.encode("utf-8", "backslashreplace").decode()
-    assert shown in unescape("".join(Reader(text).words))
+    page = Reader(text)
+    assert shown in unescape("".join(page.words))
+    assert any(shown in attributes["alt"] for attributes in page.all("img"))
+    assert all(letter.isprintable() or letter in "\n\u200d" for letter in text)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own remark
+def test_no_picture_costs_a_report(people, tmp_path):
+    """Every kind of broken file is grey, labelled and told in a warning; a very wide one is made to fit."""
+    paths = [tmp_path / f"{i}.png" for i in range(len(people.target))]
+    for path, image in zip(paths, people.images, strict=True):
+        Image.fromarray(image).save(path)
+    Image.new("RGB", (70_000, 1)).save(paths[-1])
+    broken = [name for name in BROKEN if name != "denied.png"]
+    for i, name in enumerate(broken):
+        content, paths[i] = BROKEN[name][0], tmp_path / name
+        if isinstance(content, bytes):
+            paths[i].write_bytes(content)
+        elif content is not None:
+            content(paths[i])
+    data = Bunch(paths=paths, target=people.target, cams=people.cams)
+    protocol = ShotProtocol(n_train=0, n_shots=2, n_repeats=1)
+    result = evaluate(FunctionTransformer(flatten), people, protocol, fit=False)
+    with pytest.warns(UserWarning, match="pictures cannot be read and are grey") as caught:
+        path = evaluation_report(result, tmp_path / "r.html", dataset=data, n_probes=99, n_neighbors=99)
+    (told,) = (str(one.message) for one in caught if "grey" in str(one.message))
+    page = Reader(path.read_text(encoding="utf-8"))
+    said = [attributes["alt"] for attributes in page.all("img")][1:]  # after the curve
+    for place, path in enumerate(paths):
+        mine = [alt for alt in said if alt.endswith(f", {path.name}")]
+        assert mine
+        assert all(("cannot be read" in alt) == (place < len(broken)) for alt in mine)
+        assert (f"image {place} ('{path}')" in told) == (place < len(broken))
+    assert page.words.count("unreadable") == sum("cannot be read" in alt for alt in said)
+    assert str(tmp_path) not in "".join(page.words)
 
 
 def test_it_needs_neither_dataset_nor_filters(results, tmp_path):

@@ -3,12 +3,13 @@
 It is an HDF5 file of references: a cell of five camera pairs, each a table of people by ten images.
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
 
-MOST_NUMBERS = 2**26  # in one array: a thousand times those of a person's picture
+MOST_BYTES = 2**26  # in one array: a thousand times those of a person's picture
 _DONE = "complete.txt"
 
 
@@ -54,11 +55,17 @@ def _naming(mat):
 
 def _read(file, place):
     """Return an array that lies within the file itself: HDF5 can point at any other file, and claim any size."""
+    import h5py
+
     found = file[place]
     if found.file != file or getattr(found, "external", None) or getattr(found, "is_virtual", False):
         raise ValueError(f"{file.filename!r} points at data outside of it ({found.name!r}): it is not read.")
-    if found.size > MOST_NUMBERS:
-        raise ValueError(f"{file.filename!r} claims {found.size:,} numbers in {found.name!r}: it is damaged.")
+    numbers = found.dtype.kind in "uif" and found.dtype.itemsize <= 8
+    if not numbers and h5py.check_ref_dtype(found.dtype) is not h5py.Reference:
+        raise ValueError(f"{file.filename!r} holds {found.dtype} in {found.name!r}, neither numbers nor references.")
+    n_bytes = found.dtype.itemsize * max(found.size, math.prod(found.chunks or ()))  # a chunk is read as a whole
+    if n_bytes > MOST_BYTES:
+        raise ValueError(f"{file.filename!r} claims {n_bytes:,} bytes in {found.name!r}: it is damaged.")
     return found[()]
 
 

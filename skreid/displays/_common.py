@@ -3,11 +3,10 @@
 Colours are from Okabe and Ito's set, which colour-blind readers tell apart; nothing is said by colour alone.
 """
 
-import os
-
 import numpy as np
-from PIL import Image, ImageOps
 from sklearn.pipeline import Pipeline
+
+from skreid._pictures import ImageError, load
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs for right and wrong
@@ -69,7 +68,7 @@ def style(default, given):
 
 
 def picture(images, index):
-    """Return one image as an array to show, upright, of shape (height, width, 3).
+    """Return one image as a network sees it, but at its own size.
 
     Parameters
     ----------
@@ -84,33 +83,18 @@ def picture(images, index):
 
     Raises
     ------
-    ValueError
+    ImageError
         If the entry is no image, or its file cannot be read.
     """
     image = images.iloc[index] if hasattr(images, "iloc") else images[index]
-    if isinstance(image, (str, os.PathLike)):
-        try:
-            with Image.open(image) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
-        except OSError as error:
-            raise ValueError(f"Image {index} ({str(image)!r}) cannot be shown: {error}") from error
-    elif isinstance(image, Image.Image):
-        image = image.convert("RGB")
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim == 2 and 0 not in array.shape:
+    try:
+        array = load(image, index)
+    except ImageError as error:
+        hint = " If these are descriptors, pass the images they came from." if getattr(image, "ndim", 0) == 1 else ""
+        raise ImageError(index, f"Cannot be shown: {error}{hint}") from error
+    if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise ValueError(
-            f"Image {index} cannot be shown: expected an array of shape (height, width, 3) or (height, "
-            "width), "
-            f"a PIL image or a path. Got {type(image).__name__} of shape {array.shape}. If these are "
-            "descriptors, pass the images they came from."
-        )
-    if array.dtype != np.uint8:
-        array = np.clip(array.astype(np.float64), 0, 1)
-    return array
+    return array if array.dtype == np.uint8 else array.astype(np.float64)
 
 
 def count(images):

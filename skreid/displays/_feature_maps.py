@@ -192,6 +192,8 @@ class FeatureMapDisplay:
         ValueError
             If the estimator was not fitted, a layer or filter was not chosen, or `X` holds no image of the
             same or of a different person.
+        ImageError
+            Naming one of the three pictures that cannot be used.
         """
         found = fitted_part(estimator, "filters_", cls.__name__)
         layers = found.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)

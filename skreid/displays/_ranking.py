@@ -260,6 +260,8 @@ class RankingDisplay:
         ValueError
             If lengths disagree, only one side's identities or cameras are given, or there are more than 25
             probes.
+        ImageError
+            Naming a picture to be shown that estimators could not use either.
         """
         n_probes, n_gallery = count(probes), count(gallery)
         if not 1 <= n_probes <= LIMIT:

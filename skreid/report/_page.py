@@ -4,8 +4,8 @@ No script and no outside resource: the page's own security policy forbids both.
 """
 
 import base64
+import html
 import io
-from html import escape
 
 import numpy as np
 from PIL import Image
@@ -78,6 +78,22 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
+def visible(text):
+    """Return a text with what has no sign of its own spelled out: controls, turns of direction, halves of characters.
+
+    The two joiners stay, which some scripts and emoji need.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in "\u200c\u200d" else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )
+
+
+def escape(text):
+    """Return a text as it may stand in HTML, in quotes too."""
+    return html.escape(visible(text))
+
+
 def page(title, sections):
     """Return the whole page.
 
@@ -114,7 +130,7 @@ def table(caption, head, rows, numbers=()):
 
     def cell(column, content):
         text, note = content if isinstance(content, tuple) else (content, None)
-        inner = escape(str(text)) + ("" if note is None else f"<small>{escape(str(note))}</small>")
+        inner = escape(text) + ("" if note is None else f"<small>{escape(note)}</small>")
         if column == 0:
             return f'<th scope="row">{inner}</th>'
         return f'<td class="{"number" if column in numbers else "value"}">{inner}</td>'
@@ -157,13 +173,11 @@ def plot(figure, label, alt):
 
 
 def thumbnail(image, alt, height=240):
-    """Return a picture, no higher than `height` pixels, as an embedded JPEG."""
+    """Return a picture, no higher than `height` pixels and no wider than four times that, as an embedded JPEG."""
     if image.dtype != np.uint8:
         image = np.rint(image * 255).astype(np.uint8)
     picture = Image.fromarray(image)
-    if picture.height > height:
-        width = max(1, round(picture.width * height / picture.height))
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    picture.thumbnail((4 * height, height), Image.Resampling.LANCZOS, reducing_gap=None)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=88)
     size = f'width="{picture.width}" height="{picture.height}"'

@@ -6,8 +6,8 @@ Under which protocol, how good, where it fails, what was learned, with which set
 import math
 import os
 import platform
+import warnings
 from collections.abc import Mapping
-from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from numbers import Integral
@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from skreid._pictures import ImageError
 from skreid.displays import CMCDisplay, FilterMarginDisplay, TrainingCurveDisplay
 from skreid.displays._common import fitted_part, picture, require_matplotlib
 from skreid.evaluation import EvaluationResult
-from skreid.report._page import folded, page, paragraph, plot, table, thumbnail
+from skreid.report._page import escape, folded, page, paragraph, plot, table, thumbnail, visible
 
 PACKAGES = ("skreid", "scikit-learn", "numpy", "scipy", "torch", "torchvision", "pillow", "matplotlib")
+GREY = np.full((120, 48, 3), 190, dtype=np.uint8)  # in place of a picture that cannot be read
 
 
 def evaluation_report(
@@ -67,6 +69,11 @@ def evaluation_report(
     TypeError
         If a result is something else.
 
+    Warns
+    -----
+    UserWarning
+        Naming the pictures that cannot be read, which are grey and labelled so.
+
     Notes
     -----
     The file is the same, byte for byte, for the same arguments, machine and versions. Pictures of the
@@ -105,8 +112,7 @@ def evaluation_report(
         ("Versions", _versions()),
     ]
     path = Path(path)
-    text = page(str(title), [entry for entry in sections if entry[1]])
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
+    path.write_text(page(title, [entry for entry in sections if entry[1]]), encoding="utf-8")
     return path
 
 
@@ -180,11 +186,8 @@ def _curves(results):
 
 
 def _drawable(name):
-    """Return a name as matplotlib may draw it: a dollar is no formula, and what is no text is spelled out."""
-    readable = str(name).encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in readable).replace(
-        "$", r"\$"
-    )
+    """Return a name as matplotlib may draw it: a dollar is no formula."""
+    return visible(name).replace("$", r"\$")
 
 
 def _rankings(result, dataset, n_probes, n_neighbors, repeat):
@@ -219,6 +222,7 @@ def _rankings(result, dataset, n_probes, n_neighbors, repeat):
     n_lost = int((first == 0).sum())
     if n_lost:
         parts.append(paragraph(f"Not shown: {n_lost} probes without a true match in the gallery."))
+    shown.warn_unreadable()
     return "\n".join(parts)
 
 
@@ -227,6 +231,7 @@ class _Shown:
 
     def __init__(self, dataset, images, target, n_neighbors):
         self._images, self._target, self._n_neighbors = images, target, n_neighbors
+        self._unreadable = {}  # place -> reason
         self._cams, self._paths = _get(dataset, "cams"), _get(dataset, "paths")
 
     def ranking(self, done, row):
@@ -248,9 +253,22 @@ class _Shown:
         return f'<div class="ranking"><p>{escape(said)}</p>\n<ul class="strip">\n{"".join(items)}\n</ul></div>'
 
     def _item(self, place, alt, words):
-        image = thumbnail(picture(self._images, place), f"{alt}: {self._say(place)}")
+        try:
+            shown = picture(self._images, place)
+        except ImageError as error:
+            self._unreadable[place] = str(error)
+            shown, words, alt = GREY, [*words, "unreadable"], f"{alt}, cannot be read"
+        image = thumbnail(shown, f"{alt}: {self._say(place)}")
         hint = escape(self._say(place))
         return f'<figure title="{hint}">{image}<figcaption>{"<br>".join(map(escape, words))}</figcaption></figure>'
+
+    def warn_unreadable(self):
+        """Warn of what cannot be read; the page, which others see, leaves out whole paths."""
+        if self._unreadable:
+            named = "; ".join(self._unreadable[place] for place in sorted(self._unreadable))
+            warnings.warn(
+                f"{len(self._unreadable)} pictures cannot be read and are grey in the report: {named}", stacklevel=4
+            )
 
     def _say(self, place):
         said = f"identity {self._target[place]}"
@@ -323,6 +341,7 @@ def _parameters(estimator, prefix=""):
         else:
             is_default = name in defaults and repr(defaults[name].default) == repr(value)
             said = value.__qualname__ if callable(value) and hasattr(value, "__qualname__") else repr(value)
+            said = " ".join(said.split())
             said = said if len(said) <= 300 else f"{said[:300]}…"
             yield [f"{prefix}{name}", said, "default" if is_default else "set"]
 
