@@ -4,6 +4,7 @@ No torch here: networks and hand-crafted descriptors see the same pixels.
 """
 
 import os
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -42,13 +43,17 @@ def as_sequence(X):
     if hasattr(X, "to_numpy"):  # a pandas or polars column of paths
         X = X.to_numpy()
     X = from_torch(X)
+    if isinstance(X, Mapping):
+        raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}: pass one of its values.")
     if not isinstance(X, np.ndarray):
         try:
             X = list(X)
         except TypeError:
             raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}.") from None
     elif X.dtype.kind in "OUT":
-        X = list(X.ravel() if X.ndim <= 2 else X)  # columns of paths; or images in an array of objects
+        if X.ndim == 2 and X.shape[1] > 1 and isinstance(X[0, 0], (str, os.PathLike)):
+            raise ValueError(f"Got a table of {X.shape[1]} columns as X. {EXPECTED}: pass its column of paths.")
+        X = list(X.ravel() if X.ndim <= 2 else X)  # a column of paths; or images in an array of objects
     elif X.ndim == 0:
         raise ValueError(f"Got the single number {X} as X. {EXPECTED}.")
     if len(X) == 0:
@@ -185,6 +190,8 @@ def _from_pil(image, index, name):
         )
     if image.mode == "F":
         raise ImageError(index, f"{name} holds 32-bit floats; save it with 8 or 16 bits a channel.")
+    if image.mode == "I" and image.format == "TIFF":
+        raise ImageError(index, f"{name} holds 32-bit integers; save it with 8 or 16 bits a channel.")
     coding = image.tile[0].args if getattr(image, "tile", None) else None  # gone once it is decoded
     image = ImageOps.exif_transpose(image)
     if "transparency" in image.info:

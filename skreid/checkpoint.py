@@ -41,21 +41,23 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise NotADirectoryError(f"checkpoint={str(folder)!r} is a file; give a folder.") from error
+        except OSError as error:
+            raise type(error)(f"checkpoint={str(folder)!r} cannot be made: {error.strerror}.") from error
 
     def __enter__(self):
         """Keep other processes from training in this folder, until this one leaves or ends in any way."""
         self._lock = None
         if fcntl is None or not is_first():
             return self
-        self._lock = (self.folder / "lock").open("w")
         try:
+            self._lock = (self.folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._lock.close()
             raise RuntimeError(
                 f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
             ) from error
-        except OSError:  # a file system without locks
+        except OSError:  # a folder to read from only, or a file system without locks
             pass
         return self
 
@@ -78,7 +80,13 @@ class Checkpoint:
         """
         for path in reversed(self._files()):
             try:
-                origin, state = _read(path, device)
+                content = path.read_bytes()
+            except OSError as error:
+                raise type(error)(
+                    f"Checkpoint {path} cannot be read: {error.strerror}. It is left as it is."
+                ) from error
+            try:
+                origin, state = _read(content, device)
                 other = sorted(name for name in self.origin | origin if self.origin.get(name) != origin.get(name))
             except Exception as error:  # a damaged file may raise anything
                 reason = str(error).partition("\n")[0] or type(error).__name__
@@ -86,8 +94,9 @@ class Checkpoint:
                 continue
             if other:
                 raise ValueError(
-                    f"The checkpoint in {self.folder} belongs to another training: {', '.join(other)} differ. "
-                    "Give another folder, or delete this one to start anew."
+                    f"The checkpoint in {self.folder} belongs to another training, with other {', '.join(other)}. "
+                    "Give each training a folder of its own, or delete this one to start anew. In a search or "
+                    "cross-validation, whose trainings are many, use memory instead."
                 )
             return state
         return None
@@ -114,22 +123,27 @@ class Checkpoint:
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
             with contextlib.suppress(OSError):
                 part.unlink()
+            kept = "the last good one is kept" if self._files() else "there is none before it"
             raise OSError(
-                f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); the last good "
-                "one is kept. Free some space, then fit again to go on from there."
+                f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); {kept}. Free some "
+                "space or mend what else is wrong there, then fit again to go on."
             ) from error
         files = self._files()
         place = files.index(path)
         for other in [*files[: max(0, place + 1 - KEPT)], *files[place + 1 :]]:  # later ones were damaged
             other.unlink()
 
+    def check_writable(self):
+        """Raise PermissionError before hours are spent if nothing can be kept here."""
+        if is_first() and not os.access(self.folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"checkpoint={str(self.folder)!r} cannot be written to: check its permissions.")
+
     def _files(self):
         return sorted(self.folder.glob(f"epoch-{'[0-9]' * 6}.pt"))
 
 
-def _read(path, device):
+def _read(content, device):
     """Return the origin and the state in a file whose digest is its own; nothing in it is run."""
-    content = path.read_bytes()
     content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its digest is not that of its content")

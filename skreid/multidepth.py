@@ -111,7 +111,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     checkpoint : str, path-like or None, default=None
         Folder where training keeps its state after each epoch. After an interruption of any kind, the same call
         to `fit` goes on from the last one and ends with the same weights; a state of other data or settings is
-        refused. Needs an integer `random_state`.
+        refused, so each training needs a folder of its own: in searches use `memory`. Needs an integer
+        `random_state`.
     random_state : int, RandomState or None, default=None
         Seeds everything.
     verbose : int, default=0
@@ -189,7 +190,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "augment": ["boolean", "array-like"],
         "layers": [str, "array-like", None],
-        "blur_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "blur_size": "no_validation",  # `_box` says it better
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
         "normalize": [StrOptions({"l2", "centered"}), None],
@@ -370,6 +371,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
             def on_epoch(record, weights):
                 history.append(record)
+                bar.n = record["epoch"]  # a training that goes on has some behind it
                 accuracy = record["validation_accuracy"]
                 bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
                 bar.update()
@@ -580,7 +582,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     def _box(self):
         """Return the checked height and width of the box filter; None is the frame's."""
         sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
-        if len(sides) != 2 or not all(side is None or (isinstance(side, Integral) and side >= 1) for side in sides):
+        if len(sides) != 2 or not all(side is None or _is_side(side) for side in sides):
             raise ValueError(
                 "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or two such sides, "
                 f"height and width, of which None is the frame's. Got {self.blur_size!r} instead."
@@ -631,6 +633,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 stacklevel=2,
             )
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
+
+
+def _is_side(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def _fetch(held, descriptors, done):

@@ -89,7 +89,7 @@ class CMCScorer:
         Raises
         ------
         ValueError
-            If no identity has a probe: each has one image, or one camera.
+            If there is one identity only, or none has a probe: each has one image, or one camera.
         """
         ranks = [self.ranks] if isinstance(self.ranks, Integral) else list(self.ranks)
         if not ranks or not all(isinstance(rank, Integral) and rank >= 1 for rank in ranks):
@@ -100,6 +100,8 @@ class CMCScorer:
         y = as_ids(y, "y")
         if y.dtype == object and None in y.tolist():
             raise ValueError(f"Input y contains None at index {y.tolist().index(None)}: every image needs an identity.")
+        if len(y) and (y == y[0]).all():
+            raise ValueError(f"y holds one identity only, {y[0]!r}: there is nobody to take it for. Score two or more.")
         cams = None if cams is None else column_or_1d(cams)
         if hasattr(X, "__len__") or hasattr(X, "shape"):
             check_consistent_length(X, y, cams)

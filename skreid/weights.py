@@ -110,7 +110,7 @@ def fit_weights(backbone, state):
 
 def _read_state(path):
     """Read a state dict from a file without running anything it holds."""
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or _is_safetensors(path):
         try:
             from safetensors.torch import load_file  # its reader for numpy has no bfloat16
         except ImportError as error:
@@ -125,6 +125,8 @@ def _read_state(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's words advise to run it
+            reason = "it holds more than tensors, or is damaged; save model.state_dict() instead"
         raise ValueError(
             f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
         ) from error
@@ -132,6 +134,13 @@ def _read_state(path):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     return _arrays(state, path)
+
+
+def _is_safetensors(path):
+    """Whether a file begins as that format does, whatever its name: the length of a header, then JSON."""
+    with path.open("rb") as file:
+        start = file.read(10)
+    return len(start) == 10 and int.from_bytes(start[:8], "little") < path.stat().st_size and start[8:] == b'{"'
 
 
 def _arrays(state, source):

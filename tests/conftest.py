@@ -20,6 +20,7 @@ SETTINGS = {
     "batch_size": 8,
     "blur_size": 4,
     "normalize": None,
+    "criterion": "margin",
     "n_filters": 2,
     "device": "cpu",
     "random_state": 0,

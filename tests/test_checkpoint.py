@@ -281,3 +281,24 @@ def test_a_whole_file_with_another_state_is_refused(tmp_path):
     Checkpoint(tmp_path, ORIGIN).save(0, {"history": [], "finished": False})
     with pytest.raises(ValueError, match="holds no state of this training"):
         run(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
+    """Its night of work is not trained over."""
+    run(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(PermissionError, match=r"epoch-000005.pt cannot be read: Permission denied. It is left"):
+        run(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path, monkeypatch):
+    """Not after an epoch; a finished training in it is still read."""
+    finished = run(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert_same(run(tmp_path), finished)
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        run(tmp_path / "new", lambda record, weights: pytest.fail("an epoch was trained"))

@@ -398,6 +398,18 @@ def test_suspicious_labels(tmp_path):
     assert report.single_image_identities == ["Anna", "anna "]
     assert report.single_camera_identities == ["Anna", "anna ", "ben"]
     assert len(report.empty_files) == 1
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    """A link to nothing, a loop and a pipe stay in the listing, with a reason in the report."""
+    root = plant(tmp_path, "ann/1_a.png", "ann/1_b.png")
+    (root / "ann/1_c.png").symlink_to("nowhere.png")
+    (root / "ann/1_d.png").symlink_to("1_d.png")
+    os.mkfifo(root / "ann/1_e.png")
+    data = load_image_folder(root)
+    assert len(data.paths) == 5
+    assert [Path(path).name for path in data.report.unreadable_files] == ["1_c.png", "1_d.png", "1_e.png"]
+    assert any("1_e.png (a pipe, device or folder)" in sentence for sentence in data.report.suspicious)
     assert len(report.suspicious) == 4
 
 

@@ -236,3 +236,18 @@ def test_sixteen_bit_floats_of_torch_are_read():
     assert torch.equal(ImageSource(list(half)).read([0])[0].permute(1, 2, 0), half[0].float())
     with pytest.raises(ImageError, match="image 0 has values in"):
         ImageSource([half[0] * 9]).read([0])
+
+
+def test_tables_of_paths_are_refused():
+    """A table with labels in it is no list of pictures; one column is."""
+    with pytest.raises(ValueError, match="a table of 2 columns as X"):
+        ImageSource(np.array([["0.png", "ann"]], dtype=object))
+    with pytest.raises(ValueError, match="X of type dict"):
+        ImageSource({"0.png": "ann"})
+
+
+def test_integers_of_32_bits_are_refused(tmp_path):
+    """Like floats: nobody knows what white is."""
+    Image.fromarray(np.full((8, 4), 100, np.int32)).save(tmp_path / "i.tif")
+    with pytest.raises(ImageError, match="holds 32-bit integers"):
+        ImageSource([tmp_path / "i.tif"])

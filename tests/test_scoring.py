@@ -118,3 +118,9 @@ def test_bad_ranks_are_refused_before_any_work(ranks):
     """The error blames the scorer's own parameter."""
     with pytest.raises((ValueError, TypeError)):
         CMCScorer(ranks=ranks)(None, X, y)
+
+
+def test_one_identity_cannot_be_scored():
+    """There is nobody to take it for, so every share would be 1."""
+    with pytest.raises(ValueError, match="one identity only, 7"):
+        cmc_score(FunctionTransformer(), np.ones((4, 2)), np.full(4, 7))

@@ -19,8 +19,8 @@ data : :class:`~sklearn.utils.Bunch`
             ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``, ``subsets``;
             ``expected`` (the published numbers); ``duplicates_within`` and ``duplicates_across`` identities
             (tuples of indices; ``None`` when not checked); ``unmatched``, ``single_image_identities``,
-            ``single_camera_identities``, ``label_variants``, ``empty_files``; and ``suspicious``: a sentence
-            for each thing that looks wrong. Nothing is dropped for it.
+            ``single_camera_identities``, ``label_variants``, ``empty_files``, ``unreadable_files`` (path -> reason);
+            and ``suspicious``: a sentence for each thing that looks wrong. Nothing is dropped for it.
         protocol : str
             The customary protocol.
         DESCR : str

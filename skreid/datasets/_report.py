@@ -7,6 +7,7 @@ guess.
 import hashlib
 import os
 import re
+import stat
 import warnings
 from collections import Counter, defaultdict
 
@@ -50,7 +51,8 @@ def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
     """Return the report: counts, duplicates, and one sentence for each thing that looks wrong."""
     named = ~np.isin(data.target, list(junk)) if junk else np.ones(len(data.target), dtype=bool)
     people = Counter(data.target[named].tolist())
-    within, across = find_duplicates(data.paths, data.target) if check_duplicates else (None, None)
+    sizes, unreadable = file_sizes(data.paths)
+    within, across = find_duplicates(data.paths, data.target, sizes, unreadable) if check_duplicates else (None, None)
     report = Bunch(
         n_images=len(data.paths),
         n_identities=len(people),
@@ -63,27 +65,45 @@ def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
         unmatched=list(listing.unmatched),
         single_image_identities=sorted(p for p, count in people.items() if count == 1),
         single_camera_identities=_seen_once(data, named),
-        empty_files=[p for p in data.paths.tolist() if os.path.getsize(p) == 0],
+        empty_files=[path for path, size in zip(data.paths.tolist(), sizes, strict=True) if size == 0],
+        unreadable_files=unreadable,
         label_variants=_variants(listing.identities),
     )
     report.suspicious = _sentences(report)
     return report
 
 
-def find_duplicates(paths, target):
+def file_sizes(paths):
+    """Return the size of each file, None where it has none, and path -> reason of those."""
+    sizes, unreadable = [], {}
+    for path in paths.tolist():
+        try:
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):
+                unreadable[path] = "a pipe, device or folder"
+        except OSError as error:
+            unreadable[path] = error.strerror
+        sizes.append(None if path in unreadable else found.st_size)
+    return sizes, unreadable
+
+
+def find_duplicates(paths, target, sizes, unreadable):
     """Return groups of indices of byte-identical files: within one identity, and across identities.
 
-    Only files of equal size are read.
+    Only files of equal size are read; those that cannot be are noted in `unreadable`.
     """
     by_size = defaultdict(list)
-    for i, path in enumerate(paths):
-        by_size[os.path.getsize(path)].append(i)
+    for i, size in enumerate(sizes):
+        by_size[size].append(i)
     by_content = defaultdict(list)
     for size, indices in by_size.items():
-        if len(indices) > 1 and size > 0:
+        if len(indices) > 1 and size:
             for i in indices:
-                with open(paths[i], "rb") as file:
-                    by_content[size, hashlib.file_digest(file, "blake2b").digest()].append(i)
+                try:
+                    with open(paths[i], "rb") as file:
+                        by_content[size, hashlib.file_digest(file, "blake2b").digest()].append(i)
+                except OSError as error:
+                    unreadable[str(paths[i])] = error.strerror
     within, across = [], []
     for indices in sorted(group for group in by_content.values() if len(group) > 1):
         (within if len({target[i] for i in indices}) == 1 else across).append(tuple(indices))
@@ -124,6 +144,7 @@ def _sentences(report):
     note(report.duplicates_within, "group(s) of byte-identical images within an identity (indices)")
     note(report.unmatched, "image file(s) left out, their names do not fit")
     note(report.empty_files, "empty file(s)")
+    note([f"{path} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
     note(report.label_variants, "group(s) of identity labels that differ only in case, blanks or leading zeros")
     note(report.single_image_identities, "identity(ies) with a single image, no pair can be made")
     if report.n_cameras and report.n_cameras > 1:
