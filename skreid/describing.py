@@ -3,14 +3,15 @@
 Each process gets the estimator once; chunks come back in any order, and what is written is never made again.
 """
 
+import errno
 import hashlib
 import json
+import math
 import os
 import warnings
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from threading import Lock
 
 import joblib
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skreid._pictures import ImageError
+from skreid._threads import FreshLock
 from skreid.ranking import describe as describe_chunk
 
 try:
@@ -26,7 +28,7 @@ try:
 except ImportError:  # joblib before 1.6 carries it along
     from joblib.externals import cloudpickle
 
-_held, _lock = {}, Lock()  # in a worker: digest -> the estimator of that pickle, the last one only
+_held, _lock = {}, FreshLock()  # in a worker: digest -> the estimator of that pickle, the last one only
 
 
 def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
@@ -46,7 +48,8 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     out : path-like, ndarray or None, default=None
         Where descriptors go: the path of a ``.npy`` file to make, memory-mapped, so that memory holds a few chunks; an
         array, memory-mapped or not, of shape (n, n_features); None for a new array in memory. Beside a file, one
-        ending in ``.progress`` records what is done: after an interruption, the same call goes on from there.
+        ending in ``.progress`` records what is done: after an interruption, the same call goes on from there. It
+        notices other images by their pixels, or for paths by the name, size and time of change of each file.
     n_jobs : int or None, default=None
         Chunks at a time, as in joblib; None is 1, or what `joblib.parallel_config` says.
     verbose : int, default=0
@@ -62,12 +65,17 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     ImageError
         Naming an image that cannot be used by its place in `X`.
     ValueError
-        If `out` has another shape, or holds descriptors of another estimator or of other images.
+        If `out` has another shape, holds descriptors of another estimator or of other images, or was damaged, it or its
+        record; or if `out` is a path and the estimator cannot be pickled.
+    OSError
+        If the file cannot be made or its record written, such as on a full disk, which is noticed when the first chunk
+        is done: all of the file is allocated then.
 
     Warns
     -----
     UserWarning
-        Naming the places of the images that an estimator with ``on_error="nan"`` described by NaN.
+        Naming the places of the images that an estimator with ``on_error="nan"`` described by NaN, in this call or in
+        one that it goes on from.
 
     See Also
     --------
@@ -94,8 +102,11 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
         raise ValueError("X is empty: there is no image to describe.")
     to_file = isinstance(out, (str, os.PathLike))
     output = _File(Path(out), estimator, X, batch_size) if to_file else _Memory(out, len(X))
-    unusable = []
-    with tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar:
+    with (
+        tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar,
+        warnings.catch_warnings(),  # which workers take over
+    ):
+        warnings.filterwarnings("ignore", r"\d+ of \d+ images cannot be used and are described by NaN")  # of a chunk
         for start in output.done:
             bar.update(min(batch_size, len(X) - start))
             del todo[start]
@@ -104,15 +115,16 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
             try:
                 for start, rows in _spread(estimator, X, list(todo), batch_size, n_jobs):
                     output.write(start, rows)
-                    unusable.extend(start + np.flatnonzero(np.isnan(rows).all(axis=1)))
                     del todo[start]
                     bar.update(len(rows))
             except BrokenExecutor:  # a process was killed, for its memory perhaps
                 if len(todo) == n_before:
                     raise
-    if unusable:
-        named = ", ".join(map(str, sorted(unusable)))
-        warnings.warn(f"{len(unusable)} of {len(X)} images are described by NaN, at places {named}.", stacklevel=2)
+    if output.unusable:
+        named = ", ".join(map(str, sorted(output.unusable)))
+        warnings.warn(
+            f"{len(output.unusable)} of {len(X)} images are described by NaN, at places {named}.", stacklevel=2
+        )
     return output.result()
 
 
@@ -190,9 +202,10 @@ class _Memory:
     """Descriptors in an array."""
 
     def __init__(self, out, n_images):
-        self.out, self.n_images, self.done = out, n_images, ()
+        self.out, self.n_images, self.done, self.unusable = out, n_images, (), []
 
     def write(self, start, rows):
+        """Take in a chunk; return the places of its rows of NaN."""
         if self.out is None:
             self.out = np.empty((self.n_images, rows.shape[1]), rows.dtype)
         if self.out.shape != (self.n_images, rows.shape[1]):
@@ -201,53 +214,159 @@ class _Memory:
                 f"{(self.n_images, rows.shape[1])}."
             )
         self.out[start : start + len(rows)] = rows
+        unusable = (start + np.flatnonzero(np.isnan(rows).all(axis=1))).tolist()
+        self.unusable += unusable
+        return unusable
 
     def result(self):
         return self.out
 
 
 class _File(_Memory):
-    """Descriptors in a ``.npy`` file, and beside it a record of what made them and which chunks are done."""
+    """Descriptors in a ``.npy`` file, and beside it a record: a line of JSON says what made them, and what they are.
+
+    Each further line is the first place of a chunk that is done, then the places of its rows of NaN.
+    """
 
     def __init__(self, path, estimator, X, batch_size):
         super().__init__(None, len(X))
         self.path, self.record = path, path.with_name(f"{path.name}.progress")
+        self.starts = range(0, len(X), batch_size)
+        self.remedy = f"Delete that file and '{self.record.name}', or give another path."
         self.origin = {
-            "estimator": joblib.hash(estimator),
-            "images": joblib.hash(X, coerce_mmap=True),
+            "estimator": self._digest("estimator", estimator),
+            "images": self._digest("images", (X, _stamps(X))),
             "batch_size": batch_size,
         }
-        if self.record.exists():
-            self.done = self._read()
-        elif path.exists():
+        lines = self.record.read_bytes().split(b"\n")[:-1] if self.record.exists() else []  # one cut short is none
+        if lines:
+            before, chunks = self._read(lines)
+        if not path.exists():
+            return
+        if not lines:
             raise ValueError(
                 f"'{path}' exists and has no record of its making beside it: delete it, or give another path."
             )
-        if self.done:
+        self._check(before)
+        self.done = list(chunks)
+        self.unusable = [place for places in chunks.values() for place in places]
+        if len(chunks) < len(self.starts):
+            os.truncate(self.record, sum(len(line) + 1 for line in lines))
             self.out = np.lib.format.open_memmap(path, mode="r+")
 
-    def _read(self):
-        """Return the starts of the chunks done; refuse those of another call."""
-        lines = self.record.read_text(encoding="utf-8").split("\n")[:-1]  # a line cut short does not count
-        before = json.loads(lines[0]) if lines else self.origin
-        other = sorted(name for name in self.origin if before.get(name) != self.origin[name])
+    def _digest(self, name, value):
+        try:
+            return joblib.hash(value, coerce_mmap=True)
+        except Exception as error:  # what cannot be pickled may raise anything
+            raise ValueError(
+                f"The record beside '{self.path}' needs a digest of the {name}, which cannot be pickled ({error}). Put "
+                "functions and classes at the top level of a module, or give an array as out."
+            ) from error
+
+    def _read(self, lines):
+        """Return what the record says: its origin, and for each chunk done the places of rows of NaN."""
+        try:
+            before = json.loads(lines[0])
+            other = sorted(name for name in self.origin if before.get(name) != self.origin[name])
+            chunks = {start: places for start, *places in (map(int, line.split()) for line in lines[1:])}
+            for start, places in () if other else chunks.items():
+                if start not in self.starts or set(places).difference(range(start, start + self.starts.step)):
+                    raise ValueError(f"no chunk is {[start, *places]}")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(
+                f"'{self.record}' is damaged and cannot say which rows of '{self.path.name}' are done ({error}). "
+                "Delete both, or give another path."
+            ) from error
         if other:
             raise ValueError(
-                f"The descriptors in '{self.path}' were made by another call: {', '.join(other)} differ. Give another "
-                f"path, or delete that file and '{self.record.name}'."
+                f"The descriptors in '{self.path}' were made by another call: {', '.join(other)} differ. {self.remedy}"
             )
-        return [int(line) for line in lines[1:]] if self.path.exists() else []
+        return before, chunks
+
+    def _check(self, before):
+        """Refuse a file that is not the one recorded: numpy would fill up one cut short."""
+        wanted = before.get("dtype"), before.get("shape")
+        try:
+            out = np.lib.format.open_memmap(self.path, mode="r")
+            found = out.dtype.str, list(out.shape)
+            if not out.flags.c_contiguous or self.path.stat().st_size != out.offset + out.nbytes:
+                found = f"{self.path.stat().st_size:,} bytes"
+        except Exception as error:  # a damaged header may raise anything
+            found = error
+        if found != wanted:
+            raise ValueError(
+                f"'{self.path}' is not as it was written, dtype and shape {wanted}: found {found}. {self.remedy}"
+            )
 
     def write(self, start, rows):
         if self.out is None:
-            self.record.write_text(json.dumps(self.origin) + "\n", encoding="utf-8")
-            shape = self.n_images, rows.shape[1]
-            self.out = np.lib.format.open_memmap(self.path, mode="w+", dtype=rows.dtype, shape=shape)
-        super().write(start, rows)
+            self._make(rows)
+        unusable = super().write(start, rows)
         self.out.flush()
-        with self.record.open("a", encoding="utf-8") as record:
-            record.write(f"{start}\n")
+        try:
+            with self.record.open("a", encoding="utf-8") as record:
+                record.write(" ".join(map(str, [start, *unusable])) + "\n")
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"'{self.record}' could not be written ({error}). Free some space: the same call goes on from there.",
+            ) from error
+        return unusable
+
+    def _make(self, rows):
+        """Make the file whole before it gets its name, and the record of what it is."""
+        shape, part = (self.n_images, rows.shape[1]), self.path.with_name(f"{self.path.name}.part")
+        about = self.origin | {"dtype": rows.dtype.str, "shape": shape}
+        try:
+            _allocate(part, rows.dtype, shape)
+            self.record.write_text(json.dumps(about) + "\n", encoding="utf-8")
+            part.replace(self.path)
+        except BaseException as error:
+            for path in (part, self.record):
+                with suppress(OSError):
+                    path.unlink()
+            if not isinstance(error, OSError):
+                raise
+            raise OSError(
+                error.errno,
+                f"'{self.path}' could not be made, {math.prod(shape) * rows.dtype.itemsize:,} bytes for {shape[0]:,} "
+                f"descriptors of {shape[1]:,} numbers ({error}). Free some space, or give a path on another disk.",
+            ) from error
+        self.out = np.lib.format.open_memmap(self.path, mode="r+")
 
     def result(self):
         self.out = None
         return np.load(self.path, mmap_mode="r")
+
+
+def _allocate(path, dtype, shape):
+    """Make a ``.npy`` file of zeros that has its disk space: a full disk kills who writes to a map without."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    with path.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), n_bytes)
+        except (AttributeError, OSError) as error:  # not on every system, nor on every disk
+            if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+            zeros = memoryview(bytes(2**20))
+            while n_bytes:
+                n_bytes -= file.write(zeros[:n_bytes])
+
+
+def _stamps(X):
+    """Return size and time of change of the files among images: they stand for their content."""
+    X = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if isinstance(X, np.ndarray):
+        X = X.ravel() if X.dtype.kind in "OUT" else ()
+    return [_stamp(image) for image in X if isinstance(image, (str, os.PathLike))]
+
+
+def _stamp(path):
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # an image that cannot be used
+        return None
+    return status.st_size, status.st_mtime_ns

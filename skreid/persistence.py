@@ -3,6 +3,9 @@
 A pickle runs what it says when it is loaded; these do not, so they may come from somebody else.
 """
 
+import contextlib
+import os
+import uuid
 from pathlib import Path
 
 from skreid._archives import ArchiveError, check_archive
@@ -49,7 +52,7 @@ def dump(estimator, path):
     estimator : estimator
         Of skreid or scikit-learn.
     path : str or path-like
-        The file to write, by custom ending in ".skops"; one that exists is replaced.
+        The file to write, by custom ending in ".skops"; one that exists is replaced in one step.
 
     Returns
     -------
@@ -60,6 +63,8 @@ def dump(estimator, path):
     ------
     ImportError
         If skops is not installed.
+    OSError
+        If the file cannot be written, such as on a full disk; one that was there stays as it was.
 
     Examples
     --------
@@ -72,8 +77,25 @@ def dump(estimator, path):
     ...     load(path).n_features_in_
     1
     """
-    path = Path(path)
-    path.write_bytes(_skops().dumps(estimator))
+    path, content = Path(path), _skops().dumps(estimator)
+    target = Path(os.path.realpath(path))  # a link stays one
+    part = target.with_name(f"{uuid.uuid4().hex}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(
+            error.errno,
+            f"'{path}' could not be written, {len(content):,} bytes ({error}); a file that was there stays as it was. "
+            "Free some space, or give another path.",
+        ) from error
     return path
 
 

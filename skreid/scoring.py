@@ -100,11 +100,11 @@ class CMCScorer:
         y = as_ids(y, "y")
         if y.dtype == object and None in y.tolist():
             raise ValueError(f"Input y contains None at index {y.tolist().index(None)}: every image needs an identity.")
-        if len(y) and (y == y[0]).all():
-            raise ValueError(f"y holds one identity only, {y[0]!r}: there is nobody to take it for. Score two or more.")
         cams = None if cams is None else column_or_1d(cams)
         if hasattr(X, "__len__") or hasattr(X, "shape"):
             check_consistent_length(X, y, cams)
+        if len(y) and (y == y[0]).all():
+            raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
         descriptors = describe(estimator, X)
         check_consistent_length(descriptors, y, cams)
         bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))

@@ -104,7 +104,7 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
             raise ValueError(
                 f"The checkpoint in {checkpoint.folder} holds no state of this training: {error}."
             ) from error
-    if checkpoint and not finished:
+    if checkpoint and len(history) < settings.max_epochs and not finished:
         checkpoint.check_writable()
     while len(history) < settings.max_epochs and not finished:
         epoch, started = len(history), time.perf_counter()

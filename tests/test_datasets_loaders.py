@@ -1,5 +1,8 @@
 """Loaders on tiny trees of the real layouts, drawn here."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -398,6 +401,7 @@ def test_suspicious_labels(tmp_path):
     assert report.single_image_identities == ["Anna", "anna "]
     assert report.single_camera_identities == ["Anna", "anna ", "ben"]
     assert len(report.empty_files) == 1
+    assert len(report.suspicious) == 4
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path):
@@ -410,7 +414,6 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
     assert len(data.paths) == 5
     assert [Path(path).name for path in data.report.unreadable_files] == ["1_c.png", "1_d.png", "1_e.png"]
     assert any("1_e.png (a pipe, device or folder)" in sentence for sentence in data.report.suspicious)
-    assert len(report.suspicious) == 4
 
 
 @pytest.mark.parametrize(("load", "bad"), [(load_cuhk03, "boxes"), (load_prid2011, "shots"), (load_ilids, "part")])

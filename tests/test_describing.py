@@ -9,13 +9,14 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from describers import Interrupted, Killed, Means
 from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skreid import MultiDepthReID, describe
+from skreid import MultiDepthReID, describe, describing
 from skreid.images import ImageError
 
 N_IMAGES, SIZE = 45, 8
@@ -92,10 +93,14 @@ def test_an_unusable_image_is_named_by_its_place_in_the_list(fitted, people):
     assert error.value.index == 9
     forgiving = MultiDepthReID(**fitted.get_params() | {"on_error": "nan"})
     vars(forgiving).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
-    with pytest.warns(UserWarning, match="NaN") as warned:
-        found = describe(forgiving, images, batch_size=4)
-    assert any("1 of 12 images are described by NaN, at places 9." in str(each.message) for each in warned)
-    assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [9]
+    for n_threads in (1, 2):
+        with (
+            joblib.parallel_config(backend="threading", n_jobs=n_threads),
+            pytest.warns(UserWarning, match="NaN") as warned,
+        ):
+            found = describe(forgiving, images, batch_size=4)
+        assert [str(each.message) for each in warned] == ["1 of 12 images are described by NaN, at places 9."]
+        assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [9]
 
 
 def test_a_wrong_output_an_empty_list_and_rows_astray_are_told(images):
@@ -149,7 +154,7 @@ def test_a_killed_run_goes_on_in_another_process(tmp_path, means):
         f"skreid.describe(t.Means({str(tmp_path)!r}, 0.1).fit(X), X, batch_size=5, out={str(tmp_path / 'o.npy')!r})"
     )
     process, record = subprocess.Popen([sys.executable, "-c", code]), tmp_path / "o.npy.progress"
-    while not record.exists() or len(record.read_text().split()) < 8:
+    while not record.exists() or record.read_text().count("\n") < 3:
         time.sleep(0.02)
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
@@ -167,7 +172,9 @@ def test_a_record_cut_short_and_a_lost_file_are_no_trouble(images, means, tmp_pa
     describe(estimator, images, batch_size=10, out=out)
     record = tmp_path / "o.npy.progress"
     record.write_text(record.read_text()[:-2])  # "40\n" becomes "4"
-    np.testing.assert_array_equal(describe(estimator, images, batch_size=10, out=out), means)
+    for _ in range(2):
+        np.testing.assert_array_equal(describe(estimator, images, batch_size=10, out=out), means)
+    assert record.read_text().endswith("\n30\n40\n")
     out.unlink()
     np.testing.assert_array_equal(describe(estimator, images, batch_size=10, out=out), means)
 
@@ -183,6 +190,138 @@ def test_another_calls_descriptors_are_refused_by_name(images, tmp_path):
     (tmp_path / "o.npy.progress").unlink()
     with pytest.raises(ValueError, match="no record of its making"):
         describe(Means().fit(images), images, out=out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits sizes of files by resource")
+@pytest.mark.parametrize("native", [True, False])
+def test_a_file_without_space_is_told_and_leaves_no_rest(tmp_path, native):
+    """No map of space that the disk does not have, which would kill: an error with path, bytes and remedy."""
+    code = (
+        "import errno, os, resource, sys, numpy as np\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import describers, skreid\n"
+        f"if not {native}:\n"
+        "    def none(*_): raise OSError(errno.EOPNOTSUPP, 'no such call')\n"
+        "    os.posix_fallocate = none\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))\n"
+        "X = np.zeros((100_000, 1, 1, 3), dtype=np.uint8)\n"
+        f"try: skreid.describe(describers.Means().fit(X), X, out={str(tmp_path / 'o.npy')!r})\n"
+        "except OSError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"'{tmp_path / 'o.npy'}' could not be made, 2,400,000 bytes for 100,000 descriptors" in done.stdout
+    assert "Free some space, or give a path on another disk" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="elsewhere zeros are written")
+def test_all_disk_space_is_taken_before_a_row_is_written(tmp_path):
+    """The file has no holes, whose filling could fail when nobody is told."""
+    describing._allocate(tmp_path / "o.npy", np.dtype(np.float32), (1000, 1000))
+    assert (tmp_path / "o.npy").stat().st_blocks * 512 >= 4_000_000
+    assert not np.load(tmp_path / "o.npy").any()
+
+
+@pytest.mark.parametrize("done", [2, 5], ids=["some", "all"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "shape", "dtype", "text"])
+def test_a_file_other_than_recorded_is_refused(images, tmp_path, damage, done):
+    """Whether or not chunks remain, a file of another size, shape or dtype is neither filled up nor returned."""
+    estimator, out, record = Means().fit(images), tmp_path / "o.npy", tmp_path / "o.npy.progress"
+    describe(estimator, images, batch_size=10, out=out)
+    record.write_text("".join(record.read_text().splitlines(keepends=True)[: 1 + done]))
+    content = {"cut": out.read_bytes()[:-500], "longer": out.read_bytes() + b"0", "text": b"my notes"}
+    if damage in content:
+        out.write_bytes(content[damage])
+    else:
+        np.save(out, np.zeros((45, 2)) if damage == "shape" else np.zeros((45, 3), np.int64))
+    before = out.read_bytes()
+    with pytest.raises(ValueError, match=r"o\.npy' is not as it was written.*Delete that file and 'o\.npy\.progress'"):
+        describe(estimator, images, batch_size=10, out=out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [b"{"],
+        lambda lines: [b"\xff\xfe"],
+        lambda lines: [b"[]"],
+        lambda lines: [*lines, b"7"],
+        lambda lines: [*lines, b"ten"],
+        lambda lines: [*lines, b""],
+        lambda lines: [*lines, b"\0\0\0"],
+        lambda lines: [*lines[:2], b"10 35"],
+    ],
+)
+def test_a_damaged_record_is_named(images, tmp_path, damage):
+    """With what to do; never what Python says of its own accord."""
+    record = tmp_path / "o.npy.progress"
+    describe(Means().fit(images), images, batch_size=10, out=tmp_path / "o.npy")
+    record.write_bytes(b"\n".join(damage(record.read_bytes().split(b"\n")[:-1])) + b"\n")
+    with pytest.raises(ValueError, match=r"progress' is damaged .* Delete both, or give another path"):
+        describe(Means().fit(images), images, batch_size=10, out=tmp_path / "o.npy")
+
+
+@pytest.mark.parametrize("record", ["", '{"estimator": "'])
+def test_a_file_beside_an_empty_record_is_kept(images, tmp_path, record):
+    """Without a whole line, nothing says that the file may be written to."""
+    np.save(tmp_path / "o.npy", np.ones(4))
+    (tmp_path / "o.npy.progress").write_text(record)
+    with pytest.raises(ValueError, match="no record of its making"):
+        describe(Means().fit(images), images, out=tmp_path / "o.npy")
+    assert np.load(tmp_path / "o.npy").tolist() == [1, 1, 1, 1]
+
+
+class Gaps(Means):
+    """Describes black images by NaN."""
+
+    def transform(self, X):
+        rows = super().transform(X)
+        rows[rows.sum(axis=1) == 0] = np.nan
+        return rows
+
+
+def test_rows_of_nan_are_told_again(images, tmp_path):
+    """By the call that goes on, and by the one that has nothing left to do: one warning, of all places in the list."""
+    images, out, record = images.copy(), tmp_path / "o.npy", tmp_path / "o.npy.progress"
+    images[[3, 4, 44]] = 0
+    for n_left in (5, 2, 0):
+        if n_left < 5:
+            lines = record.read_text().splitlines(keepends=True)
+            record.write_text("".join(lines[: 6 - n_left]))
+        with pytest.warns(UserWarning, match="NaN") as warned:
+            describe(Gaps().fit(images), images, batch_size=10, out=out)
+        assert [str(each.message) for each in warned] == ["3 of 45 images are described by NaN, at places 3, 4, 44."]
+
+
+class Lengths(Means):
+    """Describes paths by their lengths."""
+
+    def transform(self, X):
+        return np.array([[float(len(path))] for path in X])
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, lambda paths: np.array(paths, dtype=str)])
+def test_a_file_that_changed_is_another_image(tmp_path, kind):
+    """The same path with other content is not the image described; a file that is not there stays so."""
+    paths, out = kind([str(tmp_path / name) for name in "abc"]), tmp_path / "o.npy"
+    for path in paths[:2]:
+        Path(path).write_bytes(b"pixels")
+    for _ in range(2):
+        describe(Lengths().fit(paths), paths, out=out)
+    os.utime(paths[1], ns=(0, 10**18))
+    with pytest.raises(ValueError, match="another call: images differ"):
+        describe(Lengths().fit(paths), paths, out=out)
+
+
+def test_an_estimator_that_cannot_be_pickled_is_told(images, means, tmp_path):
+    """It works into an array; a file's record would need its digest."""
+    estimator = Means(log=None, seconds=0.0).fit(images)
+    estimator.backbone = lambda: None
+    np.testing.assert_array_equal(describe(estimator, images, out=np.empty((45, 3))), means)
+    with pytest.raises(ValueError, match=r"needs a digest of the estimator, which cannot be pickled .*give an array"):
+        describe(estimator, images, out=tmp_path / "o.npy")
+    assert list(tmp_path.iterdir()) == []
 
 
 # a cluster ----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Gallery: searches against brute force, files that survive interruptions, threads, bounded memory, FAISS's recall."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 
 from skreid.gallery import Gallery, _files
@@ -128,6 +130,90 @@ def test_pickles_in_a_folder_are_not_loaded(filled, tmp_path):
         Gallery.open(tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("name", ["descriptors", "gallery.json"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links, and has no pipes with names")
+def test_links_and_pipes_are_not_followed(filled, tmp_path, name, kind):
+    """A gallery of a stranger shows no file outside of its folder, and nothing to wait for."""
+    folder, elsewhere = tmp_path / "gallery", tmp_path / "elsewhere"
+    filled.save(folder)
+    path = next(folder.glob(f"{name}*"))
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere) if kind == "link" else os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{path.name}' is no plain file of its folder"):
+        Gallery.open(folder)
+    if name == "gallery.json":
+        with pytest.raises(ValueError, match="is no plain file of its folder"):
+            filled.save(folder)
+        assert len(list(folder.iterdir())) == 4
+    path.unlink()
+    elsewhere.rename(path)
+    (tmp_path / "other").symlink_to(folder)
+    assert len(Gallery.open(tmp_path / "other")) == 200  # a link to a whole gallery is one
+
+
+@pytest.mark.parametrize("column", ["ids", "cams", "faiss"])
+@pytest.mark.parametrize("foreign", ["my-notes.txt", "descriptors-2.npy", "descriptors"])
+def test_a_save_takes_only_files_of_a_gallery_away(filled, tmp_path, column, foreign):
+    """A description that names a file of another kind, or of another column, is refused and the file kept."""
+    filled.save(tmp_path)
+    card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
+    foreign = card["files"]["descriptors"] if foreign == "descriptors" else foreign
+    (tmp_path / foreign).touch()
+    card["files"][column] = foreign
+    (tmp_path / "gallery.json").write_text(json.dumps(card), encoding="utf-8")
+    before = sorted(tmp_path.iterdir())
+    for use in (Gallery.open, filled.save):
+        with pytest.raises(ValueError, match="is not the description of a gallery"):
+            use(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"effort": "all"}, {"effort": 0}, {"effort": True}, {"effort": 1.5}, {"index": 3}, {"index": None}, {"index": ""}],
+)
+def test_settings_are_checked_wherever_they_come_from(filled, tmp_path, settings):
+    """Given or read, by name; a numpy integer is an integer, also in the file."""
+    with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter of Gallery must be"):
+        Gallery(rows(3), **settings)
+    Gallery(rows(3), effort=np.int64(5)).save(tmp_path)
+    card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
+    assert card["settings"]["effort"] == 5
+    card["settings"] |= settings
+    (tmp_path / "gallery.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ValueError, match="is not the description of a gallery"):
+        Gallery.open(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks no folder")
+def test_saves_at_the_same_time_leave_one_gallery(tmp_path, monkeypatch):
+    """The last one, whole, and no file of the others."""
+    write, together = _files._write_npy, threading.Barrier(3)
+
+    def wait(path, column):
+        write(path, column)
+        together.wait(60)
+
+    Gallery(rows(9)).save(tmp_path)
+    monkeypatch.setattr(_files, "_write_npy", wait)
+    threads = [threading.Thread(target=Gallery(rows(n)).save, args=(tmp_path,)) for n in (10, 11, 12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Gallery.open(tmp_path)) in (10, 11, 12)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_removing_nothing_removes_nothing(filled):
+    """Whatever the empty selection is made of."""
+    for nothing in ([], (), np.array([]), np.array([], dtype=int), np.zeros(200, dtype=bool)):
+        filled.remove(nothing)
+    assert len(filled) == 200
+    assert len(filled.remove(np.arange(200)).remove([])) == 0
+
+
 def test_searches_in_threads_see_whole_states(filled):
     """While one thread adds and removes, every search answers for some state, never for half of one."""
     extra, probe = rows(10, seed=6), rows(10, seed=6)
@@ -225,8 +311,86 @@ def test_the_default_effort_is_the_documented_one(index, effort):
 
 
 @pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("IVF999999999,Flat", r"999,999,999 cells, which must be between 1 and the number of descriptors, 300"),
+        ("IVF301,Flat", "asks for 301 cells"),
+        ("IVF1M,Flat", "asks for 1,048,576 cells"),
+        ("IVF0,Flat", "asks for 0 cells"),
+        ("IMI2x16,Flat", "asks for 4,294,967,296 cells"),
+        ("PQ2x24", "asks for 16,777,216 cells"),
+        ("HNSW1", "asks for 1 links an image"),
+        ("HNSW99999999", "asks for 99999999 links an image"),
+        ("tree", "cannot build index='tree' over 300 descriptors of 6 numbers: .*could not parse"),
+        ("PQ4", "cannot build index='PQ4'"),
+        ("IVF99999999999999999999,Flat", "cells, which must be between 1"),
+        ("LSH", "is of type IndexLSH, which cannot hide rows"),
+    ],
+)
+def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
+    """When the gallery is made or opened, before FAISS takes memory for it or ends the process."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    with pytest.raises(ValueError, match=message):
+        Gallery(rows(300), engine="faiss", index=index)
+    Gallery(rows(300), index=index).save(tmp_path)
+    card = (tmp_path / "gallery.json").read_text(encoding="utf-8")
+    (tmp_path / "gallery.json").write_text(card.replace("exact", "faiss"), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"The gallery in '{tmp_path}' is damaged: .*{message}"):
+        Gallery.open(tmp_path)
+
+
+def test_an_index_of_another_gallery_is_refused(tmp_path):
+    """One of other rows would rank places that are not there; what is no index is named."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    for n in (300, 200):
+        Gallery(rows(n), engine="faiss").save(tmp_path / str(n))
+    paths = [next((tmp_path / name).glob("*.faiss")) for name in ("200", "300")]
+    for content in (paths[1].read_bytes(), b"notes", b""):
+        paths[0].write_bytes(content)
+        with pytest.raises(ValueError, match=r"is damaged: .*\.faiss' is (an index of shape|not a FAISS index)"):
+            Gallery.open(tmp_path / "200")
+
+
+def test_more_effort_than_rows_is_all_of_them():
+    """However large the number."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    for index in ("HNSW8", "IVF4,Flat"):
+        found = Gallery(rows(300), engine="faiss", index=index, effort=10**30).kneighbors(rows(9, seed=1), 3)[1]
+        np.testing.assert_array_equal(found, Gallery(rows(300)).kneighbors(rows(9, seed=1), 3)[1])
+
+
+@pytest.mark.parametrize("value", [1e19, 1e39, 1e100])
+def test_numbers_too_large_for_faiss_are_refused(tmp_path, value):
+    """It squares in float32: where that overflows it would find nothing and not say so."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    large = np.array([[1.0] * 6, [value] * 6])
+    says = r"in row 1, whose squared distances overflow float32: scale them below 4e\+18 or use engine='exact'"
+    gallery = Gallery(np.ones((3, 6)), engine="faiss")
+    for use in (lambda x: Gallery(x, engine="faiss"), gallery.add, lambda x: gallery.kneighbors(x, 1)):
+        with pytest.raises(ValueError, match=says):
+            use(large)
+    Gallery(large).save(tmp_path)
+    card = (tmp_path / "gallery.json").read_text(encoding="utf-8")
+    (tmp_path / "gallery.json").write_text(card.replace("exact", "faiss"), encoding="utf-8")
+    with pytest.raises(ValueError, match=says):
+        Gallery.open(tmp_path).kneighbors(large[:1], 1)
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: Gallery(rows(3, dtype=np.float16)).add([[0.0] * 6, [1e6] * 6]), r"1e\+06 in row 1, .* float16, the"),
+        (
+            lambda: Gallery(rows(3)).add([[0.0] * 6, [1e100] * 6]),
+            r"1e\+100 in row 1, which overflows float32, the dtype",
+        ),
+        (lambda: Gallery(rows(3)).add([[1e300] * 6]), r"the new descriptors hold 1e\+300 in row 0, whose squared"),
+        (
+            lambda: Gallery([[1.0], [1e200]]),
+            r"descriptors hold 1e\+200 in row 1, whose squared distances overflow float64",
+        ),
+        (lambda: Gallery([[1.0]]).kneighbors([[1e200]], 1), r"probes hold 1e\+200 in row 0, whose squared"),
+        (lambda: Gallery([[1.0]]).add([[np.inf]]), "the new descriptors contains NaN or infinity in row 0"),
         (lambda: Gallery(rows(3), engine="fais"), "'engine' parameter of Gallery"),
         (lambda: Gallery(rows(3)[0]), "Descriptors must be an array of floats"),
         (lambda: Gallery(np.array([[1.0], [np.nan]])), "NaN or infinity in row 1"),
@@ -245,3 +409,9 @@ def test_mistakes_are_named(call, message):
     """Every wrong call says what is wrong."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_half_precision_of_torch_is_taken():
+    """Numpy has no bfloat16; its numbers fit float32."""
+    rows = torch.tensor([[0.0], [2.0]], dtype=torch.bfloat16)
+    assert Gallery(rows).kneighbors(rows[1:], 1)[1].tolist() == [[1]]

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skreid.multidepth
-from skreid import MultiDepthReID, rank_gallery
+from skreid import MultiDepthReID, persistence, rank_gallery
 
 LOADER = """
 import pickle, sys, warnings
@@ -205,3 +205,34 @@ def test_a_lambda_works_until_it_is_pickled(people, settings):
     assert rank_gallery(reid, people.images[:1], people.images, return_distance=False)[0, 0] == 0
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
         pickle.dumps(reid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits sizes of files by resource")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_dump_without_space_leaves_what_was_there(tmp_path, there):
+    """An error with path and remedy; the old file stays, or none, and no rest."""
+    path = tmp_path / "scaler.skops"
+    if there:
+        persistence.dump(StandardScaler().fit([[0.0], [3.0]]), path)
+    code = (
+        "import resource, sys, numpy as np, skreid.persistence\n"
+        "from sklearn.preprocessing import StandardScaler\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))\n"
+        "try: skreid.persistence.dump(StandardScaler().fit(np.eye(2, 10_000)), sys.argv[1])\n"
+        "except OSError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert f"'{path}' could not be written" in done.stdout
+    assert "Free some space, or give another path" in done.stdout
+    assert [each.name for each in tmp_path.iterdir()] == ["scaler.skops"] * there
+    assert not there or persistence.load(path).mean_ == 1.5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links")
+def test_a_dump_through_a_link_keeps_the_link(tmp_path):
+    """What it points to is replaced."""
+    (tmp_path / "link.skops").symlink_to(tmp_path / "file.skops")
+    for value in (1.0, 2.0):
+        persistence.dump(StandardScaler().fit([[value]]), tmp_path / "link.skops")
+        assert persistence.load(tmp_path / "file.skops").mean_ == value
+    assert (tmp_path / "link.skops").is_symlink()

@@ -3,13 +3,19 @@
 What it finds is measured again exactly, so that only which rows are found is approximate.
 """
 
+import re
+from contextlib import contextmanager
+
 import numpy as np
 
 from skreid.distances import tiles
+from skreid.gallery._rows import check_range
 
 TRAINING_ROWS = 64  # a cell, to place the cells of an inverted file
 CANDIDATES = 64  # followed by default in a graph
 CELLS = 32, 8  # looked into by default: one in so many, so many at least
+LINKS = 2, 1024  # of a graph: with fewer FAISS crashes, with more it asks for terabytes
+UNITS = {"": 1, "k": 2**10, "M": 2**20}  # of numbers of cells
 
 
 def import_faiss():
@@ -21,17 +27,71 @@ def import_faiss():
     return faiss
 
 
-def build_index(rows, factory):
-    """Build the index that a factory string such as "HNSW32" or "IVF1024,Flat" names."""
+def empty_index(factory, n_rows, n_features):
+    """Make the index that a factory string such as "HNSW32" or "IVF1024,Flat" names; refuse what cannot be filled."""
     faiss = import_faiss()
-    index = faiss.index_factory(rows.shape[1], factory)
-    if not index.is_trained:
-        cells = getattr(index, "nlist", 1)
-        step = max(1, len(rows) // (TRAINING_ROWS * cells))
-        index.train(np.ascontiguousarray(rows[::step], dtype=np.float32))
-    for some in tiles(rows):
-        index.add(np.ascontiguousarray(rows[some], dtype=np.float32))
+    cells = [int(number) * UNITS[unit] for number, unit in re.findall(r"IVF(\d+)([kM]?)", factory)]
+    cells += [2 ** min(int(parts) * int(bits), 64) for parts, bits in re.findall(r"IMI(\d+)x(\d+)", factory)]
+    cells += [2 ** min(int(bits), 64) for bits in re.findall(r"x(\d+)", factory)]  # of a product quantizer
+    if max(cells, default=1) > n_rows or min(cells, default=1) < 1:
+        raise ValueError(
+            f"index={factory!r} asks for {max(cells):,} cells, which must be between 1 and the number of descriptors, "
+            f"{n_rows:,}. Build a Gallery of fewer cells, about two for the square root of that number."
+        )
+    links = [int(number) for number in re.findall(r"HNSW(\d+)", factory)]
+    if links and not LINKS[0] <= min(links) <= max(links) <= LINKS[1]:
+        raise ValueError(f"index={factory!r} asks for {links[0]} links an image: give a number in {list(LINKS)}.")
+    with _naming(factory, n_rows, n_features):
+        index = faiss.index_factory(n_features, factory)
+    searched = faiss.IndexHNSW, faiss.IndexIVF, faiss.IndexFlat, faiss.IndexPQ, faiss.IndexScalarQuantizer
+    if not isinstance(index, searched):
+        raise ValueError(
+            f"index={factory!r} is of type {type(index).__name__}, which cannot hide rows from a search: give "
+            "'HNSW<links>' or 'IVF<cells>,...'."
+        )
     return index
+
+
+def build_index(rows, factory):
+    """Build the index that a factory string names over some rows."""
+    index = empty_index(factory, *rows.shape)
+    check_range("descriptors", rows, np.float32)
+    with _naming(factory, *rows.shape):
+        if not index.is_trained:
+            cells = getattr(index, "nlist", 1)
+            step = max(1, len(rows) // (TRAINING_ROWS * cells))
+            index.train(np.ascontiguousarray(rows[::step], dtype=np.float32))
+        for some in tiles(rows):
+            index.add(np.ascontiguousarray(rows[some], dtype=np.float32))
+    return index
+
+
+def read_index(path, shape):
+    """Read an index that FAISS wrote for so many rows and features."""
+    try:
+        index = import_faiss().read_index(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(f"'{path}' is not a FAISS index: {_reason(error)}") from error
+    if (index.ntotal, index.d) != shape:
+        raise ValueError(f"'{path}' is an index of shape {(index.ntotal, index.d)}, for descriptors of shape {shape}")
+    return index
+
+
+@contextmanager
+def _naming(factory, n_rows, n_features):
+    """Turn what FAISS raises into an error that names the index."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(
+            f"FAISS cannot build index={factory!r} over {n_rows:,} descriptors of {n_features:,} numbers: "
+            f"{_reason(error)}"
+        ) from error
+
+
+def _reason(error):
+    """Return what FAISS says behind the place in its own code."""
+    return str(error).rpartition("Error: ")[2]
 
 
 def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=None):
@@ -42,6 +102,7 @@ def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=N
     """
     faiss = import_faiss()
     probes = np.ascontiguousarray(probes, dtype=np.float32)
+    effort = effort and min(effort, index.ntotal)
     found = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
     if probe_keys is None:
         groups = [(slice(None), None)]

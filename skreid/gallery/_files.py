@@ -8,15 +8,38 @@ import json
 import os
 import re
 import uuid
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
 from skreid.distances import tiles
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
 CARD = "gallery.json"
-FILES, SETTINGS = {"descriptors", "ids", "cams", "faiss"}, {"engine", "index", "effort"}
+FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids", "cams")}
+FILES["faiss"] = r"index-[0-9a-f]{32}\.faiss"
+SETTINGS = {"engine", "index", "effort"}
 FORMAT = "skreid gallery"
+
+
+def check_settings(engine, index, effort):
+    """Return the settings of a gallery as plain values; refuse others by name."""
+    if engine not in ("exact", "faiss"):
+        raise ValueError(
+            f"The 'engine' parameter of Gallery must be a str among {{'exact', 'faiss'}}. Got {engine!r} instead."
+        )
+    if not isinstance(index, str) or not 0 < len(index) <= 100:
+        raise ValueError(f"The 'index' parameter of Gallery must be a factory string of FAISS. Got {index!r} instead.")
+    if effort is not None and (isinstance(effort, bool) or not isinstance(effort, Integral) or effort < 1):
+        raise ValueError(
+            f"The 'effort' parameter of Gallery must be None or an int in the range [1, inf). Got {effort!r} instead."
+        )
+    return {"engine": engine, "index": index, "effort": None if effort is None else int(effort)}
 
 
 def save_gallery(folder, columns, settings, extra=None):
@@ -33,7 +56,6 @@ def save_gallery(folder, columns, settings, extra=None):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    before = set(_read_card(folder)["files"].values()) if (folder / CARD).exists() else set()
     token, files = uuid.uuid4().hex, {}
     try:
         for name, column in columns.items():
@@ -49,7 +71,9 @@ def save_gallery(folder, columns, settings, extra=None):
             json.dump(card, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
-        waiting.replace(folder / CARD)  # the one step
+        with _locked(folder):  # each save takes the one before it away, also of several at a time
+            before = _read_card(folder)["files"].values() if os.path.lexists(folder / CARD) else ()
+            waiting.replace(folder / CARD)  # the one step
     except BaseException:
         _remove(folder, [*files.values(), f"{CARD}-{token}"])
         raise
@@ -68,7 +92,8 @@ def open_gallery(folder):
     for attempt in range(3):  # a save in between takes the files away that its predecessor named
         card = _read_card(folder)
         try:
-            columns = {name: _map_npy(folder / file) for name, file in card["files"].items() if name != "faiss"}
+            paths = {name: _own(folder, file) for name, file in card["files"].items()}
+            columns = {name: _map_npy(path) for name, path in paths.items() if name != "faiss"}
             break
         except FileNotFoundError:
             if attempt == 2:
@@ -82,25 +107,44 @@ def open_gallery(folder):
             raise ValueError(
                 f"The gallery in '{folder}' is damaged: its {name} are {column.dtype} of shape {column.shape}."
             )
-    others = {name: folder / file for name, file in card["files"].items() if name == "faiss"}
-    return columns, card["settings"], others
+    return columns, card["settings"], {name: path for name, path in paths.items() if name == "faiss"}
 
 
 def _read_card(folder):
-    path = folder / CARD
+    path = _own(folder, CARD)
     if not path.exists():
         raise FileNotFoundError(f"'{folder}' holds no gallery: there is no {CARD}. Gallery.save makes one.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         known = card["format"] == FORMAT and card["version"] == 1 and set(card["settings"]) == SETTINGS
-        known = known and card["settings"]["engine"] in ("exact", "faiss")
-        known = known and "descriptors" in card["files"] and set(card["files"]) <= FILES
-        safe = known and all(re.fullmatch(r"\w+-\w+\.\w+", file) for file in card["files"].values())
+        known = known and bool(check_settings(**card["settings"]))
+        known = known and "descriptors" in card["files"] and set(card["files"]) <= set(FILES)
+        safe = known and all(re.fullmatch(FILES[name], file) for name, file in card["files"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not the description of a gallery: {error!r}") from error
     if not safe:
         raise ValueError(f"'{path}' is not the description of a gallery that this version of skreid reads.")
     return card
+
+
+def _own(folder, name):
+    """Return the path of a file, which no link may lead out of the folder."""
+    path = folder / name
+    if Path(os.path.realpath(path)).parent != Path(os.path.realpath(folder)) or (path.exists() and not path.is_file()):
+        raise ValueError(f"'{path}' is no plain file of its folder; links out of it are not followed.")
+    return path
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Keep others that save into a folder waiting, where the system can."""
+    with contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # some network disks lock no folder
+                place = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, place)
+                fcntl.flock(place, fcntl.LOCK_EX)
+        yield
 
 
 def _map_npy(path):

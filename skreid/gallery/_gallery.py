@@ -3,15 +3,14 @@
 So a read in one thread never sees half of a change in another, and nothing waits.
 """
 
-from threading import Lock
-
 import numpy as np
 
 from skreid._labels import encode
-from skreid.distances import check_finite
-from skreid.gallery._faiss import build_index, import_faiss, search_index
-from skreid.gallery._files import open_gallery, save_gallery
-from skreid.gallery._rows import Rows
+from skreid._pictures import from_torch
+from skreid._threads import FreshLock
+from skreid.gallery._faiss import build_index, empty_index, import_faiss, read_index, search_index
+from skreid.gallery._files import check_settings, open_gallery, save_gallery
+from skreid.gallery._rows import Rows, check_range
 from skreid.neighbors import EuclideanMeasure, nearest_rows, sorted_neighbors
 
 
@@ -31,7 +30,8 @@ class Gallery:
         "faiss" searches an approximate index held in memory (package faiss-cpu); the distances it returns are exact
         nevertheless.
     index : str, default="HNSW32"
-        With FAISS, its factory string: "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<bytes>"...
+        With FAISS, its factory string: "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<bytes>"... with at most as
+        many cells as descriptors.
     effort : int or None, default=None
         With FAISS, candidates followed (HNSW) or cells looked into (IVF): more finds more and takes longer. None is
         64 candidates, or one in 32 of the cells and at least 8; beyond a few of a hundred cells, the exact search of
@@ -42,6 +42,12 @@ class Gallery:
     descriptors : array of shape (n_images, n_features)
         Rows by slice or by index array; ``numpy.asarray`` reads them all.
     ids, cams : ndarray of shape (n_images,) or None
+
+    Raises
+    ------
+    ValueError
+        If descriptors are not finite, or so large that their squared distances overflow (float64, or float32 with
+        FAISS); or a parameter is none that is described here.
 
     See Also
     --------
@@ -65,15 +71,11 @@ class Gallery:
     """
 
     def __init__(self, descriptors, ids=None, cams=None, *, engine="exact", index="HNSW32", effort=None):
-        if engine not in ("exact", "faiss"):
-            raise ValueError(
-                f"The 'engine' parameter of Gallery must be a str among {{'exact', 'faiss'}}. Got {engine!r} instead."
-            )
+        self._settings = check_settings(engine, index, effort)
+        self._lock = FreshLock()
+        descriptors = self._checked("descriptors", descriptors)
         if engine == "faiss":
-            import_faiss()
-        self._settings = {"engine": engine, "index": index, "effort": effort}
-        self._lock = Lock()
-        descriptors = _checked(descriptors)
+            empty_index(index, *descriptors.shape)
         columns = {name: _column(name, given, len(descriptors)) for name, given in (("ids", ids), ("cams", cams))}
         self._state = _State(Rows([(descriptors, None)]), **columns)
 
@@ -96,13 +98,16 @@ class Gallery:
         """
         columns, settings, others = open_gallery(folder)
         gallery = cls.__new__(cls)
-        gallery._settings, gallery._lock = settings, Lock()
+        gallery._settings, gallery._lock = settings, FreshLock()
         names = {name: np.array(columns[name]) if name in columns else None for name in ("ids", "cams")}
         gallery._state = _State(Rows([(columns["descriptors"], None)]), **names)
         if settings["engine"] == "faiss":
-            faiss = import_faiss()
-            if "faiss" in others:
-                gallery._state.index = faiss.read_index(str(others["faiss"]))
+            try:
+                empty_index(settings["index"], *gallery.shape)
+                if "faiss" in others:
+                    gallery._state.index = read_index(others["faiss"], gallery.shape)
+            except ValueError as error:
+                raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
         return gallery
 
     def save(self, folder):
@@ -116,6 +121,12 @@ class Gallery:
         Returns
         -------
         self : Gallery
+
+        Notes
+        -----
+        Of several saves at a time the last one stays, and takes the others' files away. One that is killed leaves the
+        gallery that was there, and files that ``gallery.json`` does not name; so may, on Windows and on disks that lock
+        no folder, several at a time.
         """
         state, extra = self._state, {}
         if self._settings["engine"] == "faiss":
@@ -138,8 +149,13 @@ class Gallery:
         Returns
         -------
         self : Gallery
+
+        Raises
+        ------
+        ValueError
+            Among others, if a number overflows the dtype of the gallery's descriptors, which new ones are cast to.
         """
-        descriptors = _checked(descriptors)
+        descriptors = self._checked("the new descriptors", descriptors)
         with self._lock:
             state = self._state
             if descriptors.shape[1] != state.rows.shape[1]:
@@ -157,8 +173,7 @@ class Gallery:
                     new = _column(name, given, len(descriptors))
                     _check_kind(name, new, held)
                     columns[name] = np.concatenate([held, new])
-            rows = state.rows.plus(descriptors.astype(state.rows.dtype, copy=False))
-            self._state = _State(rows, **columns)
+            self._state = _State(state.rows.plus(_cast(descriptors, state.rows.dtype)), **columns)
         return self
 
     def remove(self, indices):
@@ -176,7 +191,7 @@ class Gallery:
         with self._lock:
             state = self._state
             kept = np.ones(len(state.rows), dtype=bool)
-            kept[np.asarray(indices)] = False
+            kept[np.asarray(indices) if np.size(indices) else []] = False
             columns = {name: None if (held := getattr(state, name)) is None else held[kept] for name in ("ids", "cams")}
             self._state = _State(state.rows.only(kept), **columns)
         return self
@@ -209,7 +224,7 @@ class Gallery:
             If `n_neighbors` exceeds the gallery, or identities or cameras are asked for that the gallery lacks.
         """
         state = self._state
-        probes = _checked(probes)
+        probes = self._checked("probes", probes)
         if probes.shape[1] != state.rows.shape[1]:
             raise ValueError(
                 f"The probes have {probes.shape[1]} features and the gallery has {state.rows.shape[1]}: descriptors "
@@ -229,6 +244,20 @@ class Gallery:
             distances = state.measure().block(probes).exact(probe, row)
             found = sorted_neighbors(probe, distances, row, (len(probes), n_neighbors))
         return found if return_distance else found[1]
+
+    def _checked(self, name, descriptors):
+        """Return descriptors as a two-dimensional array of floats that can be measured."""
+        descriptors = from_torch(descriptors)
+        descriptors = descriptors if isinstance(descriptors, np.ndarray) else np.asarray(descriptors)
+        if descriptors.dtype.kind in "iub":
+            descriptors = descriptors.astype(np.float64)
+        if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
+            raise ValueError(
+                "Descriptors must be an array of floats of shape (n_images, n_features), as transform gives it. Got "
+                f"dtype {descriptors.dtype} and shape {descriptors.shape} instead."
+            )
+        check_range(name, descriptors, np.float32 if self._settings["engine"] == "faiss" else np.float64)
+        return descriptors
 
     @property
     def descriptors(self):
@@ -262,7 +291,7 @@ class Gallery:
         return {"settings": self._settings, "columns": plain}
 
     def __setstate__(self, pickled):
-        self._settings, self._lock = pickled["settings"], Lock()
+        self._settings, self._lock = pickled["settings"], FreshLock()
         columns = pickled["columns"]
         self._state = _State(Rows([(columns["descriptors"], None)]), columns["ids"], columns["cams"])
 
@@ -272,7 +301,7 @@ class _State:
 
     def __init__(self, rows, ids=None, cams=None):
         self.rows, self.ids, self.cams = rows, ids, cams
-        self.index, self._measure, self._codes, self._lock = None, None, {}, Lock()
+        self.index, self._measure, self._codes, self._lock = None, None, {}, FreshLock()
 
     def measure(self):
         """Return what measures distances to the rows."""
@@ -310,20 +339,19 @@ class _State:
         return probe_keys, row_keys
 
 
-def _checked(descriptors):
-    """Return descriptors as a two-dimensional array of floats without NaN or infinity."""
-    if isinstance(descriptors, Rows):
-        descriptors = np.asarray(descriptors)
-    descriptors = descriptors if isinstance(descriptors, np.ndarray) else np.asarray(descriptors)
-    if descriptors.dtype.kind in "iub":
-        descriptors = descriptors.astype(np.float64)
-    if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
+def _cast(descriptors, dtype):
+    """Return descriptors as a dtype that holds all of them."""
+    if descriptors.dtype == dtype:
+        return descriptors
+    with np.errstate(over="ignore"):
+        cast = descriptors.astype(dtype)
+    beyond = np.flatnonzero(~np.isfinite(cast).all(axis=1))
+    if len(beyond):
         raise ValueError(
-            "Descriptors must be an array of floats of shape (n_images, n_features), as transform gives it. Got dtype "
-            f"{descriptors.dtype} and shape {descriptors.shape} instead."
+            f"The new descriptors hold {np.abs(descriptors[beyond[0]]).max():.3g} in row {beyond[0]}, which overflows "
+            f"{dtype}, the dtype of the gallery: scale them, or build the gallery of a wider dtype."
         )
-    check_finite("descriptors", descriptors)
-    return descriptors
+    return cast
 
 
 def _column(name, values, n_rows):
