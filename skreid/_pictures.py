@@ -51,7 +51,7 @@ def as_sequence(X):
         except TypeError:
             raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}.") from None
     elif X.dtype.kind in "OUT":
-        if X.ndim == 2 and X.shape[1] > 1 and isinstance(X[0, 0], (str, os.PathLike)):
+        if X.ndim == 2 and X.shape[1] > 1 and X.size and isinstance(X[0, 0], (str, os.PathLike)):
             raise ValueError(f"Got a table of {X.shape[1]} columns as X. {EXPECTED}: pass its column of paths.")
         X = list(X.ravel() if X.ndim <= 2 else X)  # a column of paths; or images in an array of objects
     elif X.ndim == 0:

@@ -304,7 +304,7 @@ def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tm
     np.testing.assert_array_equal(resumed.transform(people.images), expected.transform(people.images))
     with pytest.raises(ValueError, match="another training, with other X"):
         MultiDepthReID(**settings).fit(people.images[:, ::-1], people.target)
-    with pytest.raises(ValueError, match="another training: batch_size, learning_rate differ"):
+    with pytest.raises(ValueError, match="another training, with other batch_size, learning_rate"):
         MultiDepthReID(**settings | {"batch_size": 4, "learning_rate": 0.1}).fit(people.images, people.target)
     with pytest.raises(ValueError, match="checkpoint needs random_state"):
         MultiDepthReID(**settings | {"random_state": None}).fit(people.images, people.target)

@@ -92,7 +92,7 @@ def test_a_training_in_one_precision_is_not_served_for_the_other(people, setting
     assert changed.history_ != auto.history_
     kept = {"checkpoint": tmp_path / "kept", "memory": None}
     MultiDepthReID(**settings | kept).fit(people.images, people.target)
-    with pytest.raises(ValueError, match="another training: precision differ"):
+    with pytest.raises(ValueError, match="another training, with other precision"):
         MultiDepthReID(**settings | kept, precision=other).fit(people.images, people.target)
 
 
