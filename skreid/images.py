@@ -106,7 +106,9 @@ class ImageSource:
 
     def _read_one(self, place):
         try:
-            return _resize(_to_channels(self._load(place)[None]), self.size)
+            return _resize(
+                _to_channels(np.stack([self._load(place)])), self.size
+            )  # [None] has stride 0: torch would err
         except ImageError as error:
             self._note(error)
             return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
