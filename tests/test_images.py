@@ -294,15 +294,15 @@ class FailingPath(Failing):
         raise KeyError("path")
 
 
-@pytest.mark.parametrize("image", [Failing(), FailingPath()])
 def test_a_picture_one_pixel_wide_is_resized_alike_alone_and_in_a_stack():
-    """torch's resizing errs for such maps in plain memory order."""
+    """Resizing by torch errs for such maps in plain memory order."""
     X = np.random.default_rng(0).random((2, 3, 1, 3)).astype(np.float32)
     expected = np.array([[0.625, 0.375, 0], [0, 0.375, 0.625]]) @ X[:, :, 0]  # the triangle's weights of 3 rows
     for source in (ImageSource(X, (2, 1)), ImageSource(list(X), (2, 1))):
         np.testing.assert_allclose(source.read([0, 1])[..., 0].transpose(1, 2), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("image", [Failing(), FailingPath()])
 def test_objects_that_raise_are_named(image):
     """Whatever error of their own they raise."""
     with pytest.raises(ImageError, match=r"image 1 .*(pixels|path)"):
