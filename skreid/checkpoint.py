@@ -49,21 +49,21 @@ class Checkpoint:
         self._lock = None
         if fcntl is None or not is_first():
             return self
+        self._lock = os.open(self.folder, os.O_RDONLY)
         try:
-            self._lock = (self.folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._lock.close()
+            self.__exit__()
             raise RuntimeError(
                 f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
             ) from error
-        except OSError:  # a folder to read from only, or a file system without locks
+        except OSError:  # some network disks lock no folder
             pass
         return self
 
     def __exit__(self, *_):
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
 
     def load(self, device):
         """Return the newest readable state, its tensors on `device`; None if there is none.
