@@ -13,12 +13,8 @@ from pathlib import Path
 import torch
 
 from skreid._archives import check_archive
+from skreid._disk import locked, replacing
 from skreid.parallel import is_first
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 KEPT = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -46,24 +42,18 @@ class Checkpoint:
 
     def __enter__(self):
         """Keep other processes from training in this folder, until this one leaves or ends in any way."""
-        self._lock = None
-        if fcntl is None or not is_first():
-            return self
-        self._lock = os.open(self.folder, os.O_RDONLY)
+        self._lock = contextlib.ExitStack()
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_first():
+                self._lock.enter_context(locked(self.folder, wait=False))
         except BlockingIOError as error:
-            self.__exit__()
             raise RuntimeError(
                 f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
             ) from error
-        except OSError:  # some network disks lock no folder
-            pass
         return self
 
     def __exit__(self, *_):
-        if self._lock is not None:
-            os.close(self._lock)
+        self._lock.close()
 
     def load(self, device):
         """Return the newest readable state, its tensors on `device`; None if there is none.
@@ -113,16 +103,11 @@ class Checkpoint:
         part = path.with_suffix(".part")
         try:
             part.unlink(missing_ok=True)
-            with part.open("x+b") as file:
+            with replacing(path, part) as file:
                 torch.save({"origin": self.origin, "state": state}, file)
                 file.seek(0)
                 file.write(hashlib.file_digest(file, "sha256").digest())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-            with contextlib.suppress(OSError):
-                part.unlink()
             kept = "the last good one is kept" if self._files() else "there is none before it"
             raise OSError(
                 f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); {kept}. Free some "

@@ -19,6 +19,7 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
+from skreid._disk import replacing
 from skreid._pictures import ImageError
 from skreid._threads import FreshLock
 from skreid.ranking import describe as describe_chunk
@@ -318,13 +319,13 @@ class _File(_Memory):
         shape, part = (self.n_images, rows.shape[1]), self.path.with_name(f"{self.path.name}.part")
         about = self.origin | {"dtype": rows.dtype.str, "shape": shape}
         try:
-            _allocate(part, rows.dtype, shape)
-            self.record.write_text(json.dumps(about) + "\n", encoding="utf-8")
-            part.replace(self.path)
+            part.unlink(missing_ok=True)
+            with replacing(self.path, part) as file:
+                _allocate(file, rows.dtype, shape)
+                self.record.write_text(json.dumps(about) + "\n", encoding="utf-8")
         except BaseException as error:
-            for path in (part, self.record):
-                with suppress(OSError):
-                    path.unlink()
+            with suppress(OSError):
+                self.record.unlink()
             if not isinstance(error, OSError):
                 raise
             raise OSError(
@@ -339,21 +340,20 @@ class _File(_Memory):
         return np.load(self.path, mmap_mode="r")
 
 
-def _allocate(path, dtype, shape):
+def _allocate(file, dtype, shape):
     """Make a ``.npy`` file of zeros that has its disk space: a full disk kills who writes to a map without."""
     n_bytes = math.prod(shape) * dtype.itemsize
-    with path.open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        file.flush()
-        try:
-            os.posix_fallocate(file.fileno(), file.tell(), n_bytes)
-        except (AttributeError, OSError) as error:  # not on every system, nor on every disk
-            if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise
-            zeros = memoryview(bytes(2**20))
-            while n_bytes:
-                n_bytes -= file.write(zeros[:n_bytes])
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    file.flush()
+    try:
+        os.posix_fallocate(file.fileno(), file.tell(), n_bytes)
+    except (AttributeError, OSError) as error:  # not on every system, nor on every disk
+        if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+        zeros = memoryview(bytes(2**20))
+        while n_bytes:
+            n_bytes -= file.write(zeros[:n_bytes])
 
 
 def _stamps(X):

@@ -3,12 +3,12 @@
 A pickle runs what it says when it is loaded; these do not, so they may come from somebody else.
 """
 
-import contextlib
 import os
 import uuid
 from pathlib import Path
 
 from skreid._archives import ArchiveError, check_archive
+from skreid._disk import replacing
 
 __all__ = ["dump", "load", "trusted_types"]
 
@@ -81,16 +81,9 @@ def dump(estimator, path):
     target = Path(os.path.realpath(path))  # a link stays one
     part = target.with_name(f"{uuid.uuid4().hex}.part")
     try:
-        with part.open("wb") as file:
+        with replacing(target, part) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if not isinstance(error, OSError):
-            raise
+    except OSError as error:
         raise OSError(
             error.errno,
             f"'{path}' could not be written, {len(content):,} bytes ({error}); a file that was there stays as it was. "

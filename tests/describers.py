@@ -52,7 +52,7 @@ class Killed(Means):
         with calls.open("a") as file:
             file.write("x")
         killed = Path(self.log) / "killed"
-        if len(calls.read_text()) == 3 and not killed.exists():
+        if len(calls.read_text()) >= 3 and not killed.exists():  # two threads may both see the fourth
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().transform(X)

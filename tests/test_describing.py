@@ -217,7 +217,8 @@ def test_a_file_without_space_is_told_and_leaves_no_rest(tmp_path, native):
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="elsewhere zeros are written")
 def test_all_disk_space_is_taken_before_a_row_is_written(tmp_path):
     """The file has no holes, whose filling could fail when nobody is told."""
-    describing._allocate(tmp_path / "o.npy", np.dtype(np.float32), (1000, 1000))
+    with (tmp_path / "o.npy").open("wb") as file:
+        describing._allocate(file, np.dtype(np.float32), (1000, 1000))
     assert (tmp_path / "o.npy").stat().st_blocks * 512 >= 4_000_000
     assert not np.load(tmp_path / "o.npy").any()
 

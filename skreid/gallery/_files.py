@@ -13,12 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skreid._disk import locked, replacing
 from skreid.distances import tiles
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 CARD = "gallery.json"
 FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids", "cams")}
@@ -66,16 +62,12 @@ def save_gallery(folder, columns, settings, extra=None):
             files[ending] = f"index-{token}.{ending}"
             write(str(folder / files[ending]))
         card = {"format": FORMAT, "version": 1, "files": files, "settings": settings}
-        waiting = folder / f"{CARD}-{token}"
-        with waiting.open("w", encoding="utf-8") as file:
-            json.dump(card, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        with _locked(folder):  # each save takes the one before it away, also of several at a time
+        with locked(folder):  # each save takes the one before it away, also of several at a time
             before = _read_card(folder)["files"].values() if os.path.lexists(folder / CARD) else ()
-            waiting.replace(folder / CARD)  # the one step
+            with replacing(folder / CARD, folder / f"{CARD}-{token}") as file:  # the one step
+                file.write(json.dumps(card, indent=2).encode())
     except BaseException:
-        _remove(folder, [*files.values(), f"{CARD}-{token}"])
+        _remove(folder, files.values())
         raise
     _remove(folder, before)
 
@@ -133,18 +125,6 @@ def _own(folder, name):
     if Path(os.path.realpath(path)).parent != Path(os.path.realpath(folder)) or (path.exists() and not path.is_file()):
         raise ValueError(f"'{path}' is no plain file of its folder; links out of it are not followed.")
     return path
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Keep others that save into a folder waiting, where the system can."""
-    with contextlib.ExitStack() as stack:
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # some network disks lock no folder
-                place = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, place)
-                fcntl.flock(place, fcntl.LOCK_EX)
-        yield
 
 
 def _map_npy(path):
