@@ -132,6 +132,22 @@ def check_finite(name, X, start=0):
             raise ValueError(f"{name} contains NaN or infinity in row {start + rows.start + bad[0]}: check that image.")
 
 
+def check_range(name, rows, dtype):
+    """Raise ValueError naming the first row with NaN or infinity, or whose squared distances may overflow a dtype."""
+    limit = np.sqrt(np.finfo(dtype).max / rows.shape[1]) / 2
+    for some in tiles(rows):
+        largest = np.abs(rows[some]).max(axis=1)
+        far = np.flatnonzero(~(largest <= limit))
+        if len(far):
+            place = some.start + far[0]
+            check_finite(name, rows[place : place + 1], place)
+            otherwise = " or use engine='exact'" if dtype == np.float32 else ""
+            raise ValueError(
+                f"{name} hold {largest[far[0]]:.3g} in row {place}, whose squared distances overflow "
+                f"{np.dtype(dtype)}: scale them below {limit:.0e}{otherwise}."
+            )
+
+
 def centre_of(X):
     """Return a point amid the rows, (n_features,), float64: the mean of 4096 of them, evenly spaced, or of all."""
     return X[:: max(1, len(X) // 4096)].mean(axis=0, dtype=np.float64) if len(X) else np.zeros(X.shape[1])

@@ -106,9 +106,7 @@ class ImageSource:
 
     def _read_one(self, place):
         try:
-            return _resize(
-                _to_channels(np.stack([self._load(place)])), self.size
-            )  # [None] has stride 0: torch would err
+            return _resize(_to_channels(self._load(place)[None]), self.size)
         except ImageError as error:
             self._note(error)
             return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
@@ -196,7 +194,9 @@ def _to_channels(stack):
         stack = np.repeat(stack[..., None], 3, axis=-1)
     if not stack.flags.writeable:  # torch warns of read-only memory; a copy of one batch is cheap
         stack = stack.copy()
-    return torch.from_numpy(np.ascontiguousarray(stack)).permute(0, 3, 1, 2)
+    # An axis of length 1 may have any stride; torch takes an odd one for another order, in which it resizes wrongly
+    stack = np.ascontiguousarray(stack).ravel().reshape(stack.shape)
+    return torch.from_numpy(stack).permute(0, 3, 1, 2)
 
 
 def join(batches):

@@ -36,12 +36,12 @@ class EuclideanMeasure:
     def __init__(self, gallery):
         self.gallery, self.n_rows = gallery, len(gallery)
         sample = gallery[:: max(1, len(gallery) // 4096)]
-        self.centre = centre_of(sample)  # less cancellation in a^2 + b^2 - 2ab
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are told when their tile is read
+            self.centre = centre_of(sample)  # less cancellation in a^2 + b^2 - 2ab
             rounded = self.centre.astype(np.float32)
-        if np.isfinite(rounded).all():  # then rows of every type are moved by the very same
-            self.centre = rounded.astype(np.float64)
-        spread = np.abs(sample - self.centre).max(initial=0)
+            if np.isfinite(rounded).all():  # then rows of every type are moved by the very same
+                self.centre = rounded.astype(np.float64)
+            spread = np.abs(sample - self.centre).max(initial=0)
         usual = not 0 < spread < np.inf or 1e-6 < spread < 1e6  # no fear of overflow: leave them as they come
         self.scale = 1.0 if usual else 2.0 ** -np.ceil(np.log2(spread))
         # Rounding of inputs, of a product of d + 1 terms and of the comparison, in units of |p|^2 + |g|^2
@@ -74,8 +74,6 @@ class _EuclideanBlock:
     def __init__(self, measure, probes):
         self.measure, self.probes = measure, probes
         self.left, squares = measure.shrunk(probes)
-        if np.isnan(squares).any():
-            check_finite("probes", probes)
         self.squares = squares.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             self.left *= -2
@@ -85,7 +83,7 @@ class _EuclideanBlock:
         """Return lower bounds of squared distances, scaled and less the probe's square, (n_probes, width)."""
         rows = self.measure.gallery[part]
         right, squares = self.measure.shrunk(rows)
-        if np.isnan(squares).any():
+        if not np.isfinite(squares).all():  # or only too large for float32
             check_finite("gallery", rows, part.start)
         right[:, -1] = np.where(squares < HUGE, squares * np.float32(1 - self.measure.error), -np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -184,6 +182,7 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
         Equal distances in the gallery's order; -1 where no row is left.
     """
     learned = isinstance(measure, LearnedMeasure)
+    check_finite("probes", probes)
     distances = np.full((len(probes), n_neighbors), np.inf)
     indices = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
     with one_product_a_thread() as n_threads:

@@ -136,11 +136,10 @@ def rank_gallery(
         )
     if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
         raise ValueError(f"n_neighbors must be an int in the range [1, n_gallery]. Got {n_neighbors!r} instead.")
-    probes = _finite("probes", describe(estimator, probes))
+    probes = describe(estimator, probes)
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)
-    known = isinstance(gallery, Gallery)  # found finite when its descriptors were added
-    gallery = gallery.descriptors if known else _finite("gallery", describe(estimator, gallery))
+    gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
     if not 1 <= n_neighbors <= len(gallery):
         raise ValueError(
             f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
@@ -171,14 +170,12 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
         Nearest first, equal distances in the gallery's order.
     """
     _check_widths(probes, gallery)
-    measure = EuclideanMeasure(gallery) if metric is None else LearnedMeasure(metric, gallery, cams_gallery)
+    if metric is None:
+        measure = EuclideanMeasure(gallery)  # looks at each row when it reads it
+    else:
+        check_finite("gallery", gallery)
+        measure = LearnedMeasure(metric, gallery, cams_gallery)
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
-
-
-def _finite(name, descriptors):
-    if descriptors.dtype.kind == "f":
-        check_finite(name, descriptors)
-    return descriptors
 
 
 def _check_widths(probes, gallery):

@@ -93,6 +93,7 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     optimizer, schedule = build_optimizer(model, settings, n_steps * settings.max_epochs)
     data = TrainingData(source, labels, device)
     history, stopping, finished = [], EarlyStopping(settings.n_iter_no_change), False
+    draws = may_draw(model.network)
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
     saved = from_first(lambda: checkpoint.load("cpu")) if checkpoint else None
     if saved:
@@ -111,7 +112,7 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
         generator = epoch_generator(settings.random_state, epoch)
         order = kept[torch.randperm(len(kept), generator=generator).numpy()]
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[-1]["lr"]}
-        with seeded(generator.initial_seed(), device) if may_draw(model.network) else nullcontext():
+        with seeded(generator.initial_seed(), device) if draws else nullcontext():
             batches = data.batches(np.array_split(order, n_steps), True)
             record["train_loss"], record["train_accuracy"] = train_one_epoch(
                 shared, batches, optimizer, schedule, settings.augment, generator

@@ -300,6 +300,8 @@ def test_a_picture_one_pixel_wide_is_resized_alike_alone_and_in_a_stack():
     expected = np.array([[0.625, 0.375, 0], [0, 0.375, 0.625]]) @ X[:, :, 0]  # the triangle's weights of 3 rows
     for source in (ImageSource(X, (2, 1)), ImageSource(list(X), (2, 1))):
         np.testing.assert_allclose(source.read([0, 1])[..., 0].transpose(1, 2), expected, atol=1e-6)
+    one = ImageSource(X[0][None], (2, 1)).read(slice(None))  # its first axis has stride 0
+    np.testing.assert_allclose(one[..., 0].transpose(1, 2), expected[:1], atol=1e-6)
 
 
 @pytest.mark.parametrize("image", [Failing(), FailingPath()])

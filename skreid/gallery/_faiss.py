@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from skreid.distances import tiles
-from skreid.gallery._rows import check_range
+from skreid.distances import check_range, tiles
 
 TRAINING_ROWS = 64  # a cell, to place the cells of an inverted file
 CANDIDATES = 64  # followed by default in a graph

@@ -8,9 +8,10 @@ import numpy as np
 from skreid._labels import encode
 from skreid._pictures import from_torch
 from skreid._threads import FreshLock
+from skreid.distances import check_range
 from skreid.gallery._faiss import build_index, empty_index, import_faiss, read_index, search_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
-from skreid.gallery._rows import Rows, check_range
+from skreid.gallery._rows import Rows
 from skreid.neighbors import EuclideanMeasure, nearest_rows, sorted_neighbors
 
 

@@ -5,8 +5,6 @@ The arrays may be memory-mapped: only the rows asked for are read.
 
 import numpy as np
 
-from skreid.distances import check_finite, tiles
-
 
 class Rows:
     """Some rows of some arrays, in order; never changed.
@@ -68,19 +66,3 @@ class Rows:
             parts.append((array, local if places is None else places[local]))
             begin = end
         return Rows([part for part in parts if len(part[1])] or parts[:1])
-
-
-def check_range(name, rows, dtype):
-    """Raise ValueError naming the first row with NaN or infinity, or whose squared distances may overflow a dtype."""
-    limit = np.sqrt(np.finfo(dtype).max / rows.shape[1]) / 2
-    for some in tiles(rows):
-        largest = np.abs(rows[some]).max(axis=1)
-        far = np.flatnonzero(~(largest <= limit))
-        if len(far):
-            place = some.start + far[0]
-            check_finite(name, rows[place : place + 1], place)
-            otherwise = " or use engine='exact'" if dtype == np.float32 else ""
-            raise ValueError(
-                f"{name} hold {largest[far[0]]:.3g} in row {place}, whose squared distances overflow "
-                f"{np.dtype(dtype)}: scale them below {limit:.0e}{otherwise}."
-            )
