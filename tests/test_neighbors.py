@@ -98,3 +98,11 @@ def test_nan_is_named(name):
     (probes if name == "probes" else gallery)[3] = np.nan
     with pytest.raises(ValueError, match=rf"{name} contains NaN or infinity in row 3"):
         nearest_rows(EuclideanMeasure(gallery), probes, 2)
+
+
+def test_infinity_is_named_where_no_sample_shows_it():
+    """The centre is taken of every fourth row of so many; the second is read with its tile."""
+    gallery = np.zeros((20_000, 2))
+    gallery[1] = np.inf
+    with pytest.raises(ValueError, match="gallery contains NaN or infinity in row 1"):
+        nearest_rows(EuclideanMeasure(gallery), np.zeros((3, 2)), 2)
