@@ -124,6 +124,7 @@ def run(name, dataset, options, memory):
         batch_size=options.batch_size,
         blur_size=(max(1, round(20 * options.input_size[0] / 160)), None),
         memory=str(memory),
+        checkpoint=options.checkpoint,
         device=options.device,
         random_state=0,
         n_jobs=2,
@@ -207,6 +208,7 @@ def main(arguments=None):
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--memory", type=Path, help="folder that keeps trained networks")
+    parser.add_argument("--checkpoint", type=Path, help="folder where a training (a single one) can be gone on with")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args(arguments)
     if options.folder:

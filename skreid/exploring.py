@@ -13,7 +13,7 @@ import torch
 
 from skreid._threads import one_product_a_thread
 from skreid.choosing import JointMoments
-from skreid.smoothing import box_sides, compact_maps, compact_operator, compact_shape
+from skreid.smoothing import box_sides, compact_maps, compact_operator, compact_shape, signed_root
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
@@ -21,6 +21,7 @@ PRODUCT_BYTES = 2**20  # distances of a few filters held at once by a thread: wh
 GPU_PRODUCT_BYTES = 2**26
 PANEL = 128  # images compared with all later ones by one product
 FEW = 64  # so few images are compared in float64 throughout
+FEW_FILTERS = 8  # roots of so many are taken at once
 
 
 class PairStatistics(NamedTuple):
@@ -36,6 +37,8 @@ class PairStatistics(NamedTuple):
         Number of pairs behind them.
     mean_map : ndarray of shape (n_filters, h, w), float32
         Mean of the images' smoothed maps, in their compact form.
+    mean_root : ndarray of shape (n_filters, h, w), float32
+        Mean of the same numbers' signed square roots.
     covariance : ndarray of shape (n_filters, n_filters), float64, or None
         Of the filters' squared distances, mean of those over pairs of one identity and over pairs of two.
     """
@@ -47,6 +50,7 @@ class PairStatistics(NamedTuple):
     n_same: int
     n_different: int
     mean_map: np.ndarray | None = None
+    mean_root: np.ndarray | None = None
     covariance: np.ndarray | None = None
 
 
@@ -131,7 +135,7 @@ def pair_statistics(
     FloatingPointError
         If the network gives NaN or infinite maps.
     """
-    sums, maps_sum = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
+    sums, maps_sum, roots_sum = (dict.fromkeys(layers, 0.0) for _ in range(3))
     joint = {layer: JointMoments(random_state) for layer in layers} if covariance else {}
     counts = np.zeros(2, dtype=np.int64)
     blocks = identity_blocks(labels, random_state)
@@ -148,6 +152,8 @@ def pair_statistics(
                 held = maps.pop(layer)  # (n_filters, n_images, cells)
                 maps_sum[layer] = maps_sum[layer] + held.sum(dim=1).double().numpy(force=True)
                 _check_finite(layer, maps_sum[layer])
+                roots = [signed_root(few).sum(dim=1).double() for few in held.split(FEW_FILTERS)]
+                roots_sum[layer] = roots_sum[layer] + torch.cat(roots).numpy(force=True)
                 if covariance:
                     joint[layer].add(held, pairs)
                 sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)
@@ -155,7 +161,10 @@ def pair_statistics(
         layer: PairStatistics(
             *_means_and_deviations(sums[layer], counts),
             *map(int, counts),
-            (maps_sum[layer] / len(labels)).astype(np.float32).reshape(shapes[layer]),
+            *(
+                (total[layer] / len(labels)).astype(np.float32).reshape(shapes[layer])
+                for total in (maps_sum, roots_sum)
+            ),
             joint[layer].covariance() if covariance else None,
         )
         for layer in layers

@@ -87,9 +87,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     criterion : {"margin", "dprime", "joint"}, default="joint"
         What makes a filter good: the margin between the mean distances of different and of same persons
         (Eq. 4); the same in units of their spread; or what it adds to the filters before it.
-    normalize : {"centered", "l2"} or None, default="centered"
+    normalize : {"rooted", "centered", "l2"} or None, default="rooted"
         "l2" scales each layer's part of a descriptor to unit length; "centered" subtracts the mean of the training
-        images first; None leaves maps as they come, as the paper does.
+        images first; "rooted" does so with the numbers' square roots (signs kept), so that a few strong responses do
+        not decide alone; None leaves maps as they come, as the paper does.
     device : str, default="auto"
         Where the network runs: a torch device, or "auto" for CUDA where there is one. A fitted estimator that
         is loaded where its device is missing describes on the CPU, with a warning.
@@ -143,6 +144,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     mean_maps_ : dict of str to ndarray of shape (n_filters, h, w)
         Layer -> mean smoothed map of each chosen filter over the training images, in the numbers of a descriptor: `h`
         and `w` are the layer's own, or 1 along a side that the box filter spans.
+    mean_roots_ : dict of str to ndarray of shape (n_filters, h, w)
+        Layer -> mean of the same numbers' signed square roots.
     n_features_out_ : int
         Length of a descriptor.
 
@@ -193,7 +196,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "blur_size": "no_validation",  # `_box` says it better
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
-        "normalize": [StrOptions({"l2", "centered"}), None],
+        "normalize": [StrOptions({"l2", "centered", "rooted"}), None],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "n_jobs": [Integral, None],
@@ -223,7 +226,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         blur_size=(20, None),
         n_filters=64,
         criterion="joint",
-        normalize="centered",
+        normalize="rooted",
         device="auto",
         precision="auto",
         n_jobs=None,
@@ -432,7 +435,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         key = (*key, run.device.type, precision)
         statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
         filters = {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
-        means = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
+        means, roots = (
+            {layer: getattr(found, name)[filters[layer]] for layer, found in statistics.items()}
+            for name in ("mean_map", "mean_root")
+        )
         return {
             "weights_": weights,
             "normalization_": normalization,
@@ -446,6 +452,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             },
             "filters_": filters,
             "mean_maps_": means,
+            "mean_roots_": roots,
             "n_features_out_": sum(mean.size for mean in means.values()),
         }
 
@@ -473,7 +480,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         (reader, left), done, held = self._reader(chosen=True), 0, []
-        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in self.mean_maps_.items()}
+        means = self.mean_roots_ if self.normalize == "rooted" else self.mean_maps_
+        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
                 parts = {

@@ -88,21 +88,28 @@ def compact_maps(maps, frame_shape, blur_size, chosen=None):
     return _apply(compact_operator, maps, frame_shape, blur_size, chosen)
 
 
-def scale_maps(maps, normalize, mean_map):
+def signed_root(maps):
+    """Return the square root of each number's size, with its sign."""
+    return maps.abs().sqrt().copysign(maps)
+
+
+def scale_maps(maps, normalize, mean):
     """Return one layer's part of descriptors from its compact maps.
 
     Parameters
     ----------
     maps : tensor of shape (n_images, n_filters, h, w)
-    normalize : {"centered", "l2"} or None
-        Unit length about the mean map; unit length; or as they come.
-    mean_map : tensor of shape (n_filters, h, w)
+    normalize : {"rooted", "centered", "l2"} or None
+        Unit length of the signed roots about their mean; of the maps about theirs; of the maps; or as they come.
+    mean : tensor of shape (n_filters, h, w)
+        Of the signed roots if `normalize` takes them, of the maps if not.
 
     Returns
     -------
     part : tensor of shape (n_images, n_filters * h * w)
     """
-    part = (maps - mean_map if normalize == "centered" else maps).flatten(1)
+    maps = signed_root(maps) if normalize == "rooted" else maps
+    part = (maps - mean if normalize in ("rooted", "centered") else maps).flatten(1)
     return part if normalize is None else F.normalize(part)
 
 

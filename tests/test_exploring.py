@@ -84,6 +84,17 @@ def test_the_mean_map_is_that_of_the_compact_maps(maps):
         np.testing.assert_allclose(lengths, np.linalg.norm(mean, axis=1), rtol=1e-5)
 
 
+def test_the_mean_root_is_that_of_signed_roots(maps):
+    """With a box over the whole frame a map is one number, its mean times the root of all pixels."""
+    maps = {layer: each - each.mean() for layer, each in maps.items()}
+    found = compare(maps, labels, blur=(None, None))
+    for layer, given_maps in maps.items():
+        number = smoothed(given_maps, (None, None))[..., 0, 0] * np.sqrt(16 * 8)
+        assert number.min() < 0 < number.max()
+        expected = (np.sign(number) * np.sqrt(np.abs(number))).mean(axis=0)
+        np.testing.assert_allclose(found[layer].mean_root[:, 0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("cameras", [None, cams])
 def test_covariances_equal_loops_over_pairs(maps, cameras):
     """Of squared distances, over each kind of pair, then the mean of both."""

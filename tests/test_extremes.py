@@ -29,7 +29,7 @@ def assert_sound(reid, X):
 
 
 @pytest.mark.parametrize("criterion", ["margin", "dprime"])
-@pytest.mark.parametrize("normalize", [None, "l2"])
+@pytest.mark.parametrize("normalize", [None, "l2", "centered", "rooted"])
 @pytest.mark.parametrize("value", [0, 255])
 def test_constant_images(settings, criterion, normalize, value):
     """All alike: every filter is as good as any, the first are kept, and nobody is recognised."""

@@ -122,13 +122,17 @@ def test_unit_length_blocks(people, settings):
         np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, rtol=1e-5)
 
 
-def test_centred_unit_length_blocks(people, settings):
-    """`normalize="centered"` is the same descriptor less its mean over the training images, a layer at unit length."""
+@pytest.mark.parametrize("how", ["centered", "rooted"])
+def test_centred_unit_length_blocks(people, settings, how):
+    """The same descriptor, or its signed root, less its mean over the training images, a layer at unit length."""
     settings |= {"max_epochs": 1, "blur_size": (4, None)}
     plain, reid = (
-        MultiDepthReID(**settings | {"normalize": how}).fit(people.images, people.target) for how in (None, "centered")
+        MultiDepthReID(**settings | {"normalize": each}).fit(people.images, people.target) for each in (None, how)
     )
     maps = plain.transform(people.images).astype(float)
+    assert maps.min() < 0
+    if how == "rooted":
+        maps = np.sign(maps) * np.sqrt(np.abs(maps))
     assert maps.shape[1] == reid.n_features_out_ == 2 * (32 + 16 + 8)  # a number a row
     centred = np.split(maps - maps.mean(axis=0), np.cumsum([2 * 32, 2 * 16]), axis=1)
     expected = np.hstack([part / np.linalg.norm(part, axis=1, keepdims=True) for part in centred])
