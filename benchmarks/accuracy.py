@@ -144,7 +144,7 @@ def run(name, dataset, options, memory):
     if options.search:
         found = searched(reid, X[train], identities[train])
         print(f"{name}: chosen within the training identities of the first repeat: {found}")
-    wanted, rows = systems(reid, min(800, len(train) // 2), found), []
+    wanted, rows = systems(reid, min(1500, len(train) // 2), found), []
     for system in options.systems or wanted:
         estimator, started = wanted[system], time.perf_counter()
         fitting = GivenSplitProtocol() if options.test_identities else protocol

@@ -106,9 +106,9 @@ def fcdf(run):
 
 
 def best(run):
-    """Go on from the default descriptor with what scikit-learn has: no row of the field is needed for that."""
-    few, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
-    return None, make_pipeline(MultiDepthReID(**run.network), few, lda, Normalizer())
+    """Keep many filters, and let scikit-learn's discriminant analysis decide what tells persons apart."""
+    few, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)
+    return None, make_pipeline(MultiDepthReID(**run.network | run.many), few, lda, Normalizer())
 
 
 SYSTEMS = {
@@ -178,7 +178,7 @@ class Run:
         # CUHK01 is described as it is; sets of mixed sizes at the size the descriptors were made for
         self.descriptor_size = None if not real or options.layout == "cuhk01" else (128, 48)
         self.blur = 20 if real else 8  # frame pixels
-        self.n_components = min(512, len(self.trials[0].train) // 2)
+        self.n_components = min(1500, len(self.trials[0].train) // 2)
         self.network = {
             "backbone": options.backbone or ("vgg16" if options.weights else "vgg16_bn"),
             "weights": options.weights,
@@ -192,6 +192,9 @@ class Run:
         }
         if options.quick:
             self.network |= {"backbone": options.backbone or "squeezenet1_1", "max_epochs": 1, "n_filters": 8}
+        self.many = {}
+        if self.network["backbone"].startswith("vgg"):
+            self.many = {"n_filters": 256, "layers": ("conv3_3", "conv4_3", "conv5_3")}
         if options.epochs is not None:
             self.network["max_epochs"] = options.epochs
         shared = ("max_epochs", "device", "memory", "random_state", "verbose")
