@@ -77,6 +77,11 @@ class Pooled(MultiDepthReID):
         return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
+def box(height):
+    """Return a box filter of an eighth of the frame's height, over its whole width."""
+    return max(1, round(height / 8)), None
+
+
 def searched(reid, X, y):
     """Choose what comes after training by rank-1 within the training identities."""
     rows = reid.blur_size[0]
@@ -95,9 +100,12 @@ def systems(reid, n_components, found=None):
     """Return name -> estimator, all with the same training."""
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
     many = clone(reid).set_params(n_filters=256, layers=("conv3_3", "conv4_3", "conv5_3"))
+    height, width = 3 * reid.input_size[0] // 4, reid.input_size[1]
+    flat = clone(many).set_params(input_size=(height, width), blur_size=box(height), checkpoint=None)
     few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
     colours = make_pipeline(Resized(), GOG(), CenteredNormalizer())
     both = FeatureUnion([("deep", reid), ("colours", colours)])
+    two = FeatureUnion([("tall", many), ("flat", flat)])
     rows = {
         "pixels": Pixels(reid.input_size),
         "pooled last layer": Pooled(**reid.get_params()),
@@ -107,6 +115,7 @@ def systems(reid, n_components, found=None):
         "default, PCA, LDA": make_pipeline(reid, few, lda, Normalizer()),
         "default, PCA, XQDA": make_pipeline(reid, few, XQDA()),
         "256 of three layers, PCA, LDA": make_pipeline(many, few, lda, Normalizer()),
+        "the same of two networks": make_pipeline(two, few, lda, Normalizer()),
         "GOG, PCA, LDA": make_pipeline(colours, few, lda, Normalizer()),
         "default and GOG, PCA, LDA": make_pipeline(both, few, lda, Normalizer()),
     }
@@ -122,7 +131,7 @@ def run(name, dataset, options, memory):
         input_size=tuple(options.input_size),
         max_epochs=options.epochs,
         batch_size=options.batch_size,
-        blur_size=(max(1, round(20 * options.input_size[0] / 160)), None),
+        blur_size=box(options.input_size[0]),
         memory=str(memory),
         checkpoint=options.checkpoint,
         device=options.device,
