@@ -55,8 +55,8 @@ def reid():
         layers=("low", "high"),
         blur_size=3,
         n_filters=2,
-        criterion="margin",  # strong filters, and no roots, steep about zero: rounding stays within what the checks allow
-        normalize="centered",
+        criterion="margin",  # strong filters,
+        normalize="centered",  # and no roots, steep about zero: rounding stays within what the checks allow
         max_epochs=1,
         device="cpu",
         random_state=0,
