@@ -27,7 +27,7 @@ scorer = CMCScorer(ranks=1)
 numbers = [1, 4, 16, 64, 256]
 settings = {
     "square box, as they come (paper)": PAPER_SETTING | {"blur_size": 8},
-    "whole rows, centred and scaled": {"criterion": "margin"},
+    "whole rows, rooted and centred": {"criterion": "margin"},
     "the same, filters chosen jointly (default)": {},
 }
 curves = {name: [] for name in settings}
