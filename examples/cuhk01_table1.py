@@ -108,7 +108,9 @@ def fcdf(run):
 def best(run):
     """Keep many filters, and let scikit-learn's discriminant analysis decide what tells persons apart."""
     few, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)
-    return None, make_pipeline(MultiDepthReID(**run.network | run.many), few, lda, Normalizer())
+    many = {"n_filters": 256, "layers": ("conv3_3", "conv4_3", "conv5_3")}
+    network = run.network | (many if run.network["backbone"] in ("vgg16", "vgg16_bn") else {})  # others' defaults
+    return None, make_pipeline(MultiDepthReID(**network), few, lda, Normalizer())
 
 
 SYSTEMS = {
@@ -192,9 +194,6 @@ class Run:
         }
         if options.quick:
             self.network |= {"backbone": options.backbone or "squeezenet1_1", "max_epochs": 1, "n_filters": 8}
-        self.many = {}
-        if self.network["backbone"].startswith("vgg"):
-            self.many = {"n_filters": 256, "layers": ("conv3_3", "conv4_3", "conv5_3")}
         if options.epochs is not None:
             self.network["max_epochs"] = options.epochs
         shared = ("max_epochs", "device", "memory", "random_state", "verbose")

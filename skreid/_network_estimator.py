@@ -5,6 +5,7 @@ Their own state is numpy alone; networks live beside them and are built again wh
 
 import os
 import warnings
+from numbers import Integral
 from weakref import WeakKeyDictionary
 
 import joblib
@@ -45,6 +46,17 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
             Places in the gallery; equal distances in the gallery's order.
         """
         return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
+
+    def _pair(self, name, or_else=""):
+        """Return a checked parameter that is a height and a width; `or_else` is what the message offers beside it."""
+        value = getattr(self, name)
+        pair = tuple(value)
+        if len(pair) != 2 or not all(isinstance(side, Integral) and side > 0 for side in pair):
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be {or_else}two ints in the range [1, inf), "
+                f"height and width. Got {value!r} instead."
+            )
+        return pair
 
     def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""

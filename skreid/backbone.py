@@ -249,6 +249,17 @@ def build_backbone(backbone, random_state):
     return Backbone(layers, {name: place for place, name in enumerate(dict(layers.named_children()))})
 
 
+def architecture(backbone, seed, frame_shape):
+    """Return what tells one backbone from another: its name, or what a callable builds, whatever its name."""
+    if isinstance(backbone, str):
+        return (backbone,)
+    network = build_backbone(backbone, seed)
+    weights, probe = network.weights(), torch.rand(2, 3, *frame_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # what it computes tells apart what looks the same
+        maps = network.eval()(probe, network.taps)
+    return repr(network.layers), weights, {name: found.numpy(force=True) for name, found in maps.items()}
+
+
 @contextmanager
 def seeded(random_state, device=None):
     """Seed torch's own generators, which other people's networks draw from, and put them back; a thread at a time."""

@@ -24,7 +24,7 @@ from skreid._labels import check_pairs, encode, encode_identities
 from skreid._network_estimator import BAR_FROM, NetworkEstimator
 from skreid._version import __version__
 from skreid.augmentation import AUGMENTATIONS
-from skreid.backbone import MapReader, block_ends, build_backbone, check_layers, map_shapes, suggest, tap_names
+from skreid.backbone import MapReader, architecture, block_ends, check_layers, map_shapes, suggest, tap_names
 from skreid.caching import remember, remember_each
 from skreid.checkpoint import Checkpoint
 from skreid.choosing import choose_filters
@@ -314,7 +314,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         if layers is not None:
             layers = tuple(layers)
             check_layers(layers, names, self.backbone)
-        images = ImageSource(X, self._frame(), self.n_jobs, self.on_error)
+        size = None if self.input_size is None else self._pair("input_size", or_else="None or ")
+        images = ImageSource(X, size, self.n_jobs, self.on_error)
         classes, identities = encode_identities(y, len(images))
         cams = None if cams is None else encode(cams, "cams", len(images))[1]
         if self.on_error == "nan":
@@ -344,7 +345,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
         keyed = memory.location is not None or self.checkpoint is not None
-        key = (images.digest(), *self._architecture(seed, images.size)) if keyed else None
+        key = (images.digest(), *architecture(self.backbone, seed, images.size)) if keyed else None
         initial = initial_weights(self.weights, self.backbone)
         device = self._resolve_device()
         return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
@@ -403,8 +404,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """Return where training keeps its state, with a digest of everything that decides it; a context of it."""
         if self.checkpoint is None:
             return nullcontext()
-        pixels, *architecture = run.key
-        parts = asdict(replace(settings, backbone=None)) | {"backbone": architecture, "weights": settings.initial}
+        pixels, *backbone = run.key
+        parts = asdict(replace(settings, backbone=None)) | {"backbone": backbone, "weights": settings.initial}
         parts |= {"X": pixels, "y": run.identities, "device": run.device.type, "skreid": __version__}
         del parts["initial"]
         return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
@@ -435,10 +436,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         key = (*key, run.device.type, precision)
         statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
         filters = {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
-        means, roots = (
-            {layer: getattr(found, name)[filters[layer]] for layer, found in statistics.items()}
-            for name in ("mean_map", "mean_root")
-        )
+        means = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
         return {
             "weights_": weights,
             "normalization_": normalization,
@@ -452,7 +450,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             },
             "filters_": filters,
             "mean_maps_": means,
-            "mean_roots_": roots,
+            "mean_roots_": {layer: found.mean_root[filters[layer]] for layer, found in statistics.items()},
             "n_features_out_": sum(mean.size for mean in means.values()),
         }
 
@@ -480,7 +478,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         (reader, left), done, held = self._reader(chosen=True), 0, []
-        means = self.mean_roots_ if self.normalize == "rooted" else self.mean_maps_
+        means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
         means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
@@ -488,9 +486,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                     layer: compact_maps(maps, self.image_shape_, self.blur_size_, left[layer])
                     for layer, maps in reader(batch, self.layers_).items()
                 }
-                held.append(
-                    torch.cat([scale_maps(maps, self.normalize, means[layer]) for layer, maps in parts.items()], dim=1)
-                )
+                scaled = [scale_maps(maps, self.normalize, means.get(layer)) for layer, maps in parts.items()]
+                held.append(torch.cat(scaled, dim=1))
                 if len(held) == HELD_BATCHES:
                     done = _fetch(held, descriptors, done)
                 bar.update(len(batch))
@@ -573,20 +570,6 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             dtype=object,
         )
 
-    def _frame(self):
-        """Return the checked `input_size`."""
-        size = self.input_size
-        if size is None:
-            return None
-        size = tuple(size)
-        if len(size) != 2 or not all(isinstance(side, Integral) and side > 0 for side in size):
-            raise ValueError(
-                "The 'input_size' parameter of MultiDepthReID must be None or two ints in the range [1, "
-                "inf), "
-                f"height and width. Got {self.input_size!r} instead."
-            )
-        return size
-
     def _box(self):
         """Return the checked height and width of the box filter; None is the frame's."""
         sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
@@ -608,16 +591,6 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                     f"Got {kind!r} instead.{suggest(kind, AUGMENTATIONS)}"
                 )
         return tuple(self.augment)
-
-    def _architecture(self, seed, frame_shape):
-        """Return what tells one backbone from another: its name, or what a callable builds, whatever its name."""
-        if isinstance(self.backbone, str):
-            return (self.backbone,)
-        network = build_backbone(self.backbone, seed)
-        weights, probe = network.weights(), torch.rand(2, 3, *frame_shape, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():  # what it computes tells apart what looks the same
-            maps = network.eval()(probe, network.taps)
-        return repr(network.layers), weights, {name: found.numpy(force=True) for name, found in maps.items()}
 
     def _reader(self, chosen=False):
         """Return the live network, or what the chosen filters need of it and of its maps, built on first use."""

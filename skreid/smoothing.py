@@ -101,15 +101,15 @@ def scale_maps(maps, normalize, mean):
     maps : tensor of shape (n_images, n_filters, h, w)
     normalize : {"rooted", "centered", "l2"} or None
         Unit length of the signed roots about their mean; of the maps about theirs; of the maps; or as they come.
-    mean : tensor of shape (n_filters, h, w)
-        Of the signed roots if `normalize` takes them, of the maps if not.
+    mean : tensor of shape (n_filters, h, w), or None
+        Of the signed roots, or of the maps, if `normalize` takes them about it.
 
     Returns
     -------
     part : tensor of shape (n_images, n_filters * h * w)
     """
     maps = signed_root(maps) if normalize == "rooted" else maps
-    part = (maps - mean if normalize in ("rooted", "centered") else maps).flatten(1)
+    part = (maps if mean is None else maps - mean).flatten(1)
     return part if normalize is None else F.normalize(part)
 
 

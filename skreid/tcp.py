@@ -283,17 +283,6 @@ class TCPNet(NetworkEstimator):
         parts = [f"part{part + 1}_{place}" for part in range(self.n_parts) for place in range(self.n_part)]
         return np.array(body + parts, dtype=object)
 
-    def _pair(self, name):
-        """Return a checked (height, width)."""
-        value = getattr(self, name)
-        pair = tuple(value)
-        if len(pair) != 2 or not all(isinstance(side, Integral) and side > 0 for side in pair):
-            raise ValueError(
-                f"The {name!r} parameter of TCPNet must be two ints in the range [1, inf), height and width. "
-                f"Got {value!r} instead."
-            )
-        return pair
-
     def _settings(self, seed):
         """Return what decides the weights, checked against each other."""
         names = TripletSettings.__dataclass_fields__
