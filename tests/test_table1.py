@@ -35,6 +35,13 @@ def forbid(*arguments, **settings):
     raise AssertionError("computed again")
 
 
+@pytest.mark.parametrize("backbone", ["vgg11", "vgg16"])
+def test_the_best_row_takes_any_vgg(run, backbone):
+    """Also one that has no third convolution in its third block."""
+    out = run("--systems", "best", "--backbone", backbone, "--epochs", "0", "--repeats", "1")
+    assert 0 <= json.loads((out / "results" / "best-0.json").read_text())["rank_1"] <= 1
+
+
 def test_outputs_agree(run):
     """Markdown, CSV and the records tell the same figures; every footnote mark has its footnote."""
     out = run("--systems", "lomo", "best", "multi-depth", "--repeats", "2")
