@@ -21,7 +21,6 @@ PRODUCT_BYTES = 2**20  # distances of a few filters held at once by a thread: wh
 GPU_PRODUCT_BYTES = 2**26
 PANEL = 128  # images compared with all later ones by one product
 FEW = 64  # so few images are compared in float64 throughout
-FEW_FILTERS = 8  # roots of so many are taken at once
 
 
 class PairStatistics(NamedTuple):
@@ -152,8 +151,8 @@ def pair_statistics(
                 held = maps.pop(layer)  # (n_filters, n_images, cells)
                 maps_sum[layer] = maps_sum[layer] + held.sum(dim=1).double().numpy(force=True)
                 _check_finite(layer, maps_sum[layer])
-                roots = [signed_root(few).sum(dim=1).double() for few in held.split(FEW_FILTERS)]
-                roots_sum[layer] = roots_sum[layer] + torch.cat(roots).numpy(force=True)
+                roots = [signed_root(filter_maps).sum(dim=0).double() for filter_maps in held]  # one copied at a time
+                roots_sum[layer] = roots_sum[layer] + torch.stack(roots).numpy(force=True)
                 if covariance:
                     joint[layer].add(held, pairs)
                 sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)

@@ -90,7 +90,7 @@ def compact_maps(maps, frame_shape, blur_size, chosen=None):
 
 def signed_root(maps):
     """Return the square root of each number's size, with its sign."""
-    return maps.abs().sqrt().copysign(maps)
+    return maps.abs().sqrt_().copysign_(maps)
 
 
 def scale_maps(maps, normalize, mean):
