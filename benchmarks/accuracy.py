@@ -23,6 +23,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skreid import PAPER_SETTING, MultiDepthReID, cmc_score, evaluate
+from skreid.backbone import block_ends, map_shapes
 from skreid.datasets import load_image_folder, make_pedestrians
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.images import ImageSource
@@ -82,13 +83,18 @@ def box(height):
     return max(1, round(height / 8)), None
 
 
+def three_depths(reid):
+    """Return the ends of the three deepest blocks."""
+    return block_ends(map_shapes(reid.backbone, tuple(reid.input_size)))[-3:]
+
+
 def searched(reid, X, y):
     """Choose what comes after training by rank-1 within the training identities."""
     rows = reid.blur_size[0]
     grid = {
         "blur_size": [(rows, None), (2 * rows, None), (rows, rows)],
         "n_filters": [32, 64],
-        "layers": [None, ("conv3_3", "conv4_3", "conv5_3")],
+        "layers": [None, three_depths(reid)],
         "criterion": ["margin", "joint"],
     }
     search = GridSearchCV(reid, grid, scoring=cmc_score, cv=IdentityKFold(2), refit=False, error_score="raise")
@@ -99,7 +105,7 @@ def searched(reid, X, y):
 def systems(reid, n_components, found=None):
     """Return name -> estimator, all with the same training."""
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
-    many = clone(reid).set_params(n_filters=256, layers=("conv3_3", "conv4_3", "conv5_3"))
+    many = clone(reid).set_params(n_filters=256, layers=three_depths(reid))
     height, width = 3 * reid.input_size[0] // 4, reid.input_size[1]
     flat = clone(many).set_params(input_size=(height, width), blur_size=box(height), checkpoint=None)
     few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
@@ -122,6 +128,16 @@ def systems(reid, n_components, found=None):
     return rows if found is None else rows | {"searched": clone(reid).set_params(**found)}
 
 
+def listed(path, identities):
+    """Return the identities that a text file names, one a line; all must be among those given."""
+    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    names = [int(line) for line in lines] if identities.dtype.kind in "iu" else lines
+    unknown = sorted(set(names) - set(identities.tolist()))
+    if unknown:
+        raise SystemExit(f"{path} names {len(unknown)} identities without a picture, such as {unknown[0]!r}.")
+    return np.array(names)
+
+
 def run(name, dataset, options, memory):
     """Evaluate all systems on one data set; return rows of plain values."""
     X, identities = next(iter(dataset.values())), dataset["target"]
@@ -140,7 +156,7 @@ def run(name, dataset, options, memory):
         verbose=1,
     )
     if options.test_identities:
-        tested = np.isin(identities, np.loadtxt(options.test_identities, dtype=identities.dtype))
+        tested = np.isin(identities, listed(options.test_identities, identities))
         train = np.flatnonzero(~tested)
         first = dataset["cams"] == dataset["cams"].min()
         dataset["subset"] = np.where(tested, np.where(first, "query", "gallery"), "train")
@@ -196,30 +212,40 @@ def table(rows):
     return "\n".join(lines)
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """The description as it is written, and every option with its default."""
+
+
 def main(arguments=None):
     """Run the benchmark as its options say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="a folder of pictures; without it, people are drawn")
+    names = [*systems(MultiDepthReID(), 2), "searched"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser.add_argument("--folder", type=Path, help="a folder of pictures; people are drawn without one")
     parser.add_argument("--pattern", help="regular expression with groups identity and camera, for --folder")
     parser.add_argument("--views-per-camera", type=int, default=1, help="divide the camera number by this")
-    parser.add_argument("--difficulty", nargs="+", default=["easy", "medium", "hard"])
+    parser.add_argument("--difficulty", nargs="+", default=["easy", "medium", "hard"], help="of drawn people")
     parser.add_argument("--n-train", type=int, default=100, help="training identities")
     parser.add_argument("--n-test", type=int, default=100, help="test identities")
     parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one a line")
-    parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--input-size", type=int, nargs=2, default=(64, 32))
-    parser.add_argument("--backbone", default="vgg16_bn")
+    parser.add_argument("--repeats", type=int, default=2, help="trainings; with --test-identities, galleries")
+    parser.add_argument(
+        "--input-size", type=int, nargs=2, default=(64, 32), metavar=("HEIGHT", "WIDTH"), help="of the frame, in pixels"
+    )
+    parser.add_argument("--backbone", default="vgg16_bn", help="a torchvision name")
     parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--shots", type=int, help="pictures of a person and camera that are used; all by default")
-    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help="rows of the table; all by default")
+    parser.add_argument("--epochs", type=int, default=16, help="of training, at most")
+    parser.add_argument("--shots", type=int, help="pictures of a person and camera that are used; all without it")
+    parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help=f"rows of the table, of: {'; '.join(names)}")
     parser.add_argument("--search", action="store_true", help="a row whose settings a search in training chose")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--device", default="auto", help="a torch device")
+    parser.add_argument("--batch-size", type=int, default=16, help="pictures a training step")
     parser.add_argument("--memory", type=Path, help="folder that keeps trained networks")
     parser.add_argument("--checkpoint", type=Path, help="folder where a training (a single one) can be gone on with")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of accuracy.json")
     options = parser.parse_args(arguments)
+    unknown = sorted(set(options.systems or ()) - set(names if options.search else names[:-1]))
+    if unknown:
+        parser.error(f"--systems {unknown[0]!r} is not among: {'; '.join(names)} (the last with --search)")
     if options.folder:
         camera = None if options.views_per_camera == 1 else (lambda number: int(number) // options.views_per_camera)
         sets = {options.folder.name: load_image_folder(options.folder, pattern=options.pattern, camera=camera)}

@@ -49,7 +49,7 @@ def in_order():
     """Replace the random order of images by the given one, so that batches are slices of the maps at hand."""
     import skreid.exploring
 
-    skreid.exploring.identity_blocks = lambda labels, seed: [np.arange(len(labels))]
+    skreid.exploring.identity_blocks = lambda labels, *_: [np.arange(len(labels))]
 
 
 def direct(maps, pairs, n_filters):

@@ -50,8 +50,8 @@ def encode(values, name, n_samples, of="images"):
         raise ValueError(f"Input {name} contains NaN or infinity, first at entry {bad[0]}.")
     try:
         labels, codes = np.unique(values, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings: {error}.") from None
+    except TypeError:
+        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings; it mixes them.") from None
     return labels, codes.astype(np.int64)
 
 

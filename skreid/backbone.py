@@ -14,6 +14,7 @@ from threading import RLock
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
@@ -126,9 +127,15 @@ def _fold(layers, read):
     """Fold each batch norm into the convolution before it, unless the maps between the two are read."""
     for place in range(len(layers) - 1):
         conv, norm = layers[place : place + 2]
-        if place not in read and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        plain = _is_plain(conv, nn.Conv2d) and _is_plain(norm, nn.BatchNorm2d) and norm.running_mean is not None
+        if plain and place not in read:
             layers[place : place + 2] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return layers
+
+
+def _is_plain(layer, kind):
+    """Whether a layer is of this very class, and nothing is hooked to it: its weights then say what it does."""
+    return type(layer) is kind and not layer._forward_pre_hooks and not layer._forward_hooks
 
 
 def _keep_filters(layers, chosen, read):
@@ -140,7 +147,7 @@ def _keep_filters(layers, chosen, read):
     if (
         place < 0
         or any(place <= other < len(layers) - 1 for other in read)
-        or not isinstance(conv, nn.Conv2d)
+        or not _is_plain(conv, nn.Conv2d)
         or conv.groups != 1
     ):
         return False
@@ -237,16 +244,15 @@ def build_backbone(backbone, random_state):
             layers.to_empty(device="cpu")
             _initialise(layers, torch.Generator().manual_seed(random_state))
         return Backbone(layers, _vgg_taps(layers))
-    if named and random_state is None:
-        with torch.device("meta"):
-            layers = _torchvision_layers(backbone)
-    else:
+    layers = _shape_of(backbone) if named and random_state is None else None
+    if layers is None:
         with seeded(random_state or 0):
             layers = _torchvision_layers(backbone) if named else _called_layers(backbone)
     for module in layers.modules():
         if getattr(module, "inplace", False):  # it would overwrite the map of the tap before it
             module.inplace = False
-    return Backbone(layers, {name: place for place, name in enumerate(dict(layers.named_children()))})
+    names = layers._modules  # named_children leaves out a layer's second use
+    return Backbone(layers, {name: place for place, name in enumerate(names)})
 
 
 def architecture(backbone, seed, frame_shape):
@@ -301,7 +307,7 @@ def map_shapes(backbone, frame_shape):
 
 def _shapes(backbone, frame_shape):
     network = build_backbone(backbone, None).eval()
-    device = "meta" if isinstance(backbone, str) else "cpu"
+    device = next(network.parameters(), torch.empty(0)).device
     with torch.no_grad():
         try:
             maps = network(torch.zeros(1, 3, *frame_shape, device=device), network.taps)
@@ -354,6 +360,15 @@ def _vgg_taps(layers):
     return taps
 
 
+def _shape_of(name):
+    """Return the layers of a torchvision classifier without memory, or None if it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            return _torchvision_layers(name)
+    except NotImplementedError:  # some compute with their weights while they are built
+        return None
+
+
 def _torchvision_layers(name):
     """Return the layers before pooling of any torchvision classifier made of a sequence of them."""
     known = models.list_models(models)
@@ -363,12 +378,15 @@ def _torchvision_layers(name):
             "Give such a name ('vgg16_bn', 'vgg16', 'resnet50', ...) or a callable returning a Sequential."
         )
     model = models.get_model(name, weights=None)
+    if isinstance(model, models.SwinTransformer):
+        raise ValueError(f"backbone={name!r} gives maps with filters in their last axis; wrap it in a callable.")
     if isinstance(getattr(model, "features", None), nn.Sequential):
         return model.features
     children = dict(model.named_children())
     if "avgpool" not in children:
         raise ValueError(f"backbone={name!r} is not a plain sequence of layers; wrap it in a callable.")
     before = list(children)[: list(children).index("avgpool")]
+    before = [child for child in before if not child.lower().startswith("aux")]  # classifiers at the side
     return nn.Sequential(OrderedDict((child, children[child]) for child in before))
 
 
@@ -379,6 +397,11 @@ def _called_layers(backbone):
         raise ValueError(
             f"backbone={backbone!r} returned {type(layers).__name__}; expected a torch.nn.Sequential of at "
             "least one layer, whose children's names are the layers to choose from."
+        )
+    if any(is_lazy(parameter) for parameter in layers.parameters()):
+        raise ValueError(
+            f"backbone={backbone!r} returned lazy layers, whose sizes are not known yet: run a picture through the "
+            "network before it is returned."
         )
     return layers
 

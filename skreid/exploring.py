@@ -56,15 +56,17 @@ class PairStatistics(NamedTuple):
 DISTANCES = PairStatistics._fields[:6]  # what is said of each filter
 
 
-def identity_blocks(labels, random_state, max_images=BLOCK_IMAGES):
+def identity_blocks(labels, random_state, cams=None, max_images=BLOCK_IMAGES):
     """Group images in blocks of whole identities, at random.
 
     Parameters
     ----------
     labels : ndarray of shape (n,), int
     random_state : int
+    cams : ndarray of shape (n,), optional
     max_images : int
-        Images a block may hold; an identity with more than half of that is cut in parts.
+        Images a block may hold; an identity with more than half of that is dealt out at random in parts, with an equal
+        share of each camera.
 
     Returns
     -------
@@ -75,7 +77,11 @@ def identity_blocks(labels, random_state, max_images=BLOCK_IMAGES):
     rng = np.random.default_rng(random_state)
     parts = []
     for images in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        cut = np.array_split(images, -(-len(images) // (max_images // 2)))
+        n_parts = -(-len(images) // (max_images // 2))
+        if n_parts > 1:
+            images = rng.permutation(images)
+            images = images if cams is None else images[np.argsort(cams[images], kind="stable")]
+        cut = [images[first::n_parts] for first in range(n_parts)]
         parts.extend((turn, rng.random(), part) for turn, part in enumerate(cut))
     blocks, size = [], max_images
     for _, _, part in sorted(parts, key=lambda entry: entry[:2]):  # the first parts of all come first
@@ -137,7 +143,7 @@ def pair_statistics(
     sums, maps_sum, roots_sum = (dict.fromkeys(layers, 0.0) for _ in range(3))
     joint = {layer: JointMoments(random_state) for layer in layers} if covariance else {}
     counts = np.zeros(2, dtype=np.int64)
-    blocks = identity_blocks(labels, random_state)
+    blocks = identity_blocks(labels, random_state, cams)
     first = network(source.read([0]), layers)
     shapes = {layer: (first[layer].shape[1], *compact_shape(first[layer].shape[2:], blur_size)) for layer in layers}
     sizes = {layer: math.prod(shape) * first[layer].element_size() for layer, shape in shapes.items()}

@@ -66,7 +66,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     batch_size : int, default=16
         Images a training step, and a forward pass elsewhere.
     learning_rate : float, default=1e-3
-        Highest learning rate; pretrained layers get a tenth of it.
+        Highest learning rate; layers that start from `weights` get a tenth of it.
     validation_fraction : float, default=0.1
         Share of the training images held out, within identities, to decide when to stop.
     n_iter_no_change : int, default=10
@@ -184,7 +184,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
         "backbone": [str, callable],
-        "weights": [str, os.PathLike, None],
+        "weights": "no_validation",  # `initial_weights` says it without printing arrays
         "input_size": ["array-like", None],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],

@@ -48,6 +48,16 @@ def describe(estimator, X):
     return np.asarray(from_torch(transformer.transform(X)))
 
 
+def check_usable(descriptors, places=None):
+    """Raise a ValueError if images have no descriptor, naming the first by its place among all."""
+    bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
+            f"{bad[0] if places is None else places[bad[0]]}: leave out images that cannot be used before scoring."
+        )
+
+
 def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
     """Return the distances between descriptors, computed when asked for.
 

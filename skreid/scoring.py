@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from skreid.metrics import ranking_metrics
 from skreid.metrics._ids import as_ids
 from skreid.model_selection import split_probe_gallery
-from skreid.ranking import describe, gallery_distances
+from skreid.ranking import check_usable, describe, gallery_distances
 
 
 class CMCScorer:
@@ -37,6 +37,9 @@ class CMCScorer:
 
     Notes
     -----
+    Identities that the estimator was trained on are found too easily, and nothing tells: split by identity, as
+    `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses them.
+
     With one rank and no mAP the score is a float; otherwise a dict such as ``{"rank_1": 0.7, "mAP": 0.6}``,
     which searches take with ``refit="rank_1"``. Camera ids reach the scorer through scikit-learn's metadata
     routing, e.g. ``cross_validate(..., params={"cams": cams})`` with routing enabled; without routing, `params`
@@ -107,12 +110,7 @@ class CMCScorer:
             raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
         descriptors = describe(estimator, X)
         check_consistent_length(descriptors, y, cams)
-        bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
-                f"{bad[0]}: leave out images that cannot be used before scoring."
-            )
+        check_usable(descriptors)
         rng = np.random.default_rng(self.random_state)
         rounds = [
             self._one_round(estimator, descriptors, y, cams, int(rng.integers(2**31))) for _ in range(self.n_repeats)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
 
+ROUNDING = 1e-5  # a part that differs from the mean by less of its length says nothing
+
 
 @lru_cache(maxsize=256)
 def smoothing_operator(map_size, frame_size, blur_size):
@@ -107,10 +109,16 @@ def scale_maps(maps, normalize, mean):
     Returns
     -------
     part : tensor of shape (n_images, n_filters * h * w)
+        Zeros for an image whose part is the mean but for rounding.
     """
-    maps = signed_root(maps) if normalize == "rooted" else maps
-    part = (maps if mean is None else maps - mean).flatten(1)
-    return part if normalize is None else F.normalize(part)
+    part = (signed_root(maps) if normalize == "rooted" else maps).flatten(1)
+    if normalize is None:
+        return part
+    if mean is None:
+        return F.normalize(part)
+    length, part = torch.linalg.vector_norm(part, dim=1, keepdim=True), part - mean.flatten()
+    own = torch.linalg.vector_norm(part, dim=1, keepdim=True)
+    return torch.where(own > ROUNDING * length, part / own, 0)
 
 
 def box_sides(blur_size):

@@ -14,6 +14,7 @@ from torchvision import models
 from skreid._archives import check_archive
 from skreid.backbone import suggest
 
+_CHOOSE = "Choose the backbone the weights were made for (vgg16 and vgg16_bn differ, and so do resnet18 and resnet34)."
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -41,6 +42,14 @@ def initial_weights(weights, backbone):
     """
     if weights is None:
         return None, IMAGENET_MEAN, IMAGENET_STD
+    if not isinstance(weights, (str, os.PathLike)):
+        hint = ""
+        if isinstance(weights, dict):
+            hint = '; safetensors.numpy.save_file(weights, "features.safetensors") makes a file of a dict of arrays'
+        raise ValueError(
+            "The 'weights' parameter must be None, the name of torchvision weights or the path of a file. "
+            f"Got a {type(weights).__name__} instead{hint}."
+        )
     if isinstance(weights, str) and isinstance(backbone, str):
         known = models.get_model_weights(backbone).__members__ | {"DEFAULT": None}
         name = weights.rpartition(".")[2]
@@ -60,6 +69,8 @@ def initial_weights(weights, backbone):
     path = Path(weights)
     if not path.is_file():
         named = f" Neither is it one of its torchvision weights: {', '.join(known)}." if known else ""
+        if not isinstance(backbone, str):
+            named = " Names are those of torchvision's backbones; a function loads such weights itself."
         raise ValueError(f"weights={str(weights)!r} is not a file.{named}{suggest(weights, list(known))}")
     return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
 
@@ -89,9 +100,16 @@ def fit_weights(backbone, state):
         absent = needed if prefix is None else missing[prefix]
         raise ValueError(
             "The given weights do not belong to this backbone: "
-            f"{len(absent)} of {len(needed)} tensors "
-            f"are missing, the first being {absent[0]!r}; the file holds {', '.join(list(state)[:3])}, ... "
-            "(vgg16 and vgg16_bn differ: choose the backbone the weights were made for)."
+            f"{len(absent)} of {len(needed)} tensors are missing, the first being {absent[0]!r}; "
+            f"they hold {', '.join(list(state)[:3])}, ... {_CHOOSE}"
+        )
+    children = {name.partition(".")[0] for name in own}
+    names = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
+    beyond = [name for name in names if name.partition(".")[0] in children and name not in own]
+    if beyond:
+        raise ValueError(
+            "The given weights do not belong to this backbone: they are of a larger network, with "
+            f"{len(beyond)} more tensors, the first being {prefix + beyond[0]!r}. {_CHOOSE}"
         )
     found = {}
     for name, tensor in own.items():
@@ -126,7 +144,10 @@ def _read_state(path):
     except Exception as error:  # a damaged file may raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if isinstance(error, pickle.UnpicklingError):  # torch's words advise to run it
-            reason = "it holds more than tensors, or is damaged; save model.state_dict() instead"
+            reason = (
+                "it holds more than tensors, or is damaged; save model.state_dict(), or the weights_ of a fitted "
+                "estimator by safetensors, instead"
+            )
         raise ValueError(
             f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
         ) from error

@@ -1,6 +1,7 @@
 """Taps, cutting and folding against torchvision's own network; weights in every accepted form."""
 
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -48,6 +49,60 @@ def test_taps_are_named_after_blocks_and_read_after_the_relu(backbone):
     with torch.no_grad():
         (found,) = network(batch, ["conv5_3"]).values()
         torch.testing.assert_close(whole.eval()[:-1](batch), found)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution that does more than its weights say."""
+
+    def forward(self, x):
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+def standardised():
+    return nn.Sequential(Standardised(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), Standardised(6, 5, 3))
+
+
+def parametrised():
+    layers = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 5, 3))
+    nn.utils.parametrizations.weight_norm(layers[0])
+    nn.utils.parametrizations.spectral_norm(layers[3])
+    return layers
+
+
+def hooked():
+    layers = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 5, 3))
+    layers[0].register_forward_hook(lambda layer, given, maps: maps.abs())
+    layers[3].register_forward_pre_hook(lambda layer, given: (given[0] + 1,))
+    return layers
+
+
+def without_statistics():
+    norm = nn.BatchNorm2d(6, track_running_stats=False)
+    return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), norm, nn.Conv2d(6, 5, 1))
+
+
+@pytest.mark.parametrize("backbone", [standardised, parametrised, hooked, without_statistics])
+def test_only_what_is_known_to_be_the_same_is_folded_and_cut(backbone):
+    """Layers that do more than their weights say, or less, are left as they are."""
+    network, batch = build_backbone(backbone, 0), torch.rand(4, 3, 16, 8)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+            layer.running_var.uniform_(0.5, 4)
+    last = list(network.taps)[-1]
+    with torch.no_grad():
+        whole = network.eval()(batch, [last])[last]
+        cut, left = cut_backbone(network.fused([last]), {last: np.array([4, 1])})
+        found = cut(batch, [last])[last]
+    torch.testing.assert_close(found if left[last] is None else found[:, left[last]], whole[:, [4, 1]])
+
+
+def test_a_layer_used_twice_is_two_taps():
+    """Each use has its place and its maps."""
+    relu = nn.ReLU()
+    layers = [("conv1", nn.Conv2d(3, 4, 3)), ("relu1", relu), ("conv2", nn.Conv2d(4, 5, 3)), ("relu2", relu)]
+    shapes = map_shapes(lambda: nn.Sequential(OrderedDict(layers)), (16, 8))
+    assert {name: shape[0] for name, shape in shapes.items()} == {"conv1": 4, "relu1": 4, "conv2": 5, "relu2": 5}
 
 
 def test_a_forward_pass_stops_at_the_deepest_layer_asked_for():
@@ -212,6 +267,26 @@ def test_weights_that_do_not_fit_are_named(state):
         fit_weights(build_backbone(narrow, 0), state | {"conv1.weight": np.ones(9, np.float32)})
     with pytest.raises(ValueError, match=r"'conv1.bias' holds NaN"):
         fit_weights(build_backbone(narrow, 0), state | {"conv1.bias": np.full(4, np.nan, np.float32)})
+
+
+def test_weights_of_a_deeper_network_of_the_same_names_are_refused():
+    """A ResNet-34 has all tensors of a ResNet-18, and more."""
+    network = build_backbone("resnet18", 0)
+    state = {name: tensor.numpy() for name, tensor in torchvision.models.resnet34().state_dict().items()}
+    with pytest.raises(ValueError, match=r"a larger network, with \d+ more tensors, the first being 'layer1.2.conv1"):
+        fit_weights(network, state)
+
+
+def test_weights_that_are_no_path_are_refused_in_short(state):
+    """What `weights_` holds is not printed; the way to a file is told."""
+    with pytest.raises(ValueError, match=r"^The 'weights' parameter .* Got a dict instead; .*save_file.{,80}$"):
+        initial_weights(state, narrow)
+
+
+def test_names_of_weights_go_with_names_of_backbones():
+    """A function loads its own."""
+    with pytest.raises(ValueError, match="Names are those of torchvision's backbones"):
+        initial_weights("IMAGENET1K_V1", narrow)
 
 
 def test_an_unknown_weights_name_is_named_with_the_nearest():

@@ -53,6 +53,28 @@ def test_a_residual_network_stands_in(people, settings):
     np.testing.assert_array_equal(reid.kneighbors(people.images[:3], people.images)[1][:, 0], [0, 1, 2])
 
 
+@pytest.mark.parametrize("backbone", ["regnet_y_400mf", "googlenet"])
+@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+def test_networks_that_are_hard_to_build_are_read(backbone):
+    """Those that compute while they are built, and those with classifiers at their sides."""
+    shapes = map_shapes(backbone, (96, 48))
+    assert next(iter(shapes)) in ("stem", "conv1")
+    assert all(len(shape) == 3 for shape in shapes.values())
+
+
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"), [("swin_t", "filters in their last axis"), (lazy, "run a picture through")]
+)
+def test_networks_that_cannot_be_read_are_refused(backbone, message):
+    """Before anything is trained."""
+    with pytest.raises(ValueError, match=message):
+        map_shapes(backbone, (64, 32))
+
+
 def test_torchvisions_residual_network_stands_in(people, settings):
     """By name, untrained: `layers=None` takes its deepest blocks."""
     settings |= {"backbone": "resnet18", "layers": None, "max_epochs": 0, "input_size": (64, 32)}

@@ -285,6 +285,7 @@ def test_image_folder_without_pattern(tmp_path):
     ("arguments", "message"),
     [
         ({"pattern": r"(\d+)"}, "named group 'identity'"),
+        ({"pattern": r"(?P<identity>\d+"}, "'pattern' .* is no regular expression: missing"),
         ({"pattern": r"(?P<identity>x*)"}, "empty for the image '1.png'"),
         ({"pattern": r"(?P<identity>\d)(?P<target>.)"}, "target"),
         ({"camera": int}, "needs a group 'camera'"),

@@ -302,7 +302,7 @@ def test_curves_of_galleries_of_differing_sizes_are_padded():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": None}, "neither 'images' nor 'paths' nor 'data'"),
+        ({"data": None}, "The dataset, a Bunch, has neither 'images' nor 'paths' nor 'data'"),
         ({"target": None}, "dataset.target"),
         ({"data": np.zeros((3, 2))}, "dataset.data has 3 entries, but dataset.target has 48"),
         ({"cams": np.zeros(3)}, "cams has 3 entries"),
@@ -329,6 +329,23 @@ def test_bad_parameters_are_refused(given, message):
     """Parameters out of range are named, in scikit-learn's words."""
     with pytest.raises(ValueError, match=message):
         evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=1), **given).summaries  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(TwoViewProtocol, "Got the class TwoViewProtocol"), (np.zeros(48), "Got a ndarray")]
+)
+def test_what_is_no_protocol_is_refused(given, said):
+    """A class that was not called, or identities where scikit-learn has them."""
+    with pytest.raises(ValueError, match=rf"'protocol' parameter .*TwoViewProtocol\(\)\. {said}"):
+        evaluate(FunctionTransformer(), crowd(), given)
+
+
+def test_an_image_without_a_descriptor_is_named_by_its_place_in_the_dataset():
+    """Not by its row among the probes or the gallery."""
+    people = crowd()
+    people["data"][17] = np.nan
+    with pytest.raises(ValueError, match=r"the first being image 17: leave out images"):
+        evaluate(FunctionTransformer(), people, TwoViewProtocol(n_train=0, n_repeats=1, gallery_shots=None), fit=False)
 
 
 def test_training_on_nobody_is_refused_with_advice():

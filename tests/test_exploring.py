@@ -180,7 +180,7 @@ def test_layers_read_in_several_passes_give_the_same(maps, monkeypatch):
 def test_several_blocks_count_exactly_the_pairs_within_them(maps, monkeypatch):
     """With small blocks, the same pairs all count and different pairs are those that share a block."""
     blocks = identity_blocks(labels, 0, max_images=8)
-    monkeypatch.setattr(exploring, "identity_blocks", lambda labels, seed: blocks)
+    monkeypatch.setattr(exploring, "identity_blocks", lambda *given: blocks)
     found = compare(maps, labels)["deep"]
     parts = [by_loops(maps["deep"][block], labels[block]) for block in blocks if len(set(labels[block])) > 1]
     assert found.n_same == sum(n * (n - 1) // 2 for n in np.bincount(labels))
@@ -199,6 +199,18 @@ def test_blocks_hold_every_image_once_and_whole_identities(sizes, seed):
     assert len(set(labels[blocks[0]])) >= 2
     for identity in np.flatnonzero(np.array(sizes) <= 10):
         assert sum(identity in labels[block] for block in blocks) == 1
+
+
+def test_persons_of_many_images_are_dealt_out_at_random():
+    """Each part of a person has an equal share of each camera and of the time that the order of images tells."""
+    labels, cams = np.repeat([0, 1], 1024), np.tile(np.repeat([0, 1], 512), 2)
+    for block in identity_blocks(labels, 0, cams):
+        for identity in (0, 1):
+            mine = block[labels[block] == identity] - 1024 * identity
+            assert np.bincount(cams[mine]).tolist() == [128, 128]
+            assert 90 < (mine % 512 < 256).sum() < 166  # of 256, half but for chance
+    (first, *_) = identity_blocks(labels, 0)
+    assert np.abs(np.diff(first)).max() > 2
 
 
 def test_choice_by_margin_and_by_dprime():

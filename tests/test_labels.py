@@ -28,3 +28,10 @@ def test_objects_are_labels():
     """Integers too large for floats, and strings."""
     for values in ([10**400, 5, 5], ["b", "a", "a"], [2.0, 1.0, 1.0]):
         assert encode(np.array(values, dtype=object), "y", 3)[1].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("values", [["a", 3, 3], np.array(["a", 3, 3], dtype=object)], ids=["list", "objects"])
+def test_numbers_beside_strings_are_refused(values):
+    """In a list and in an array of objects, in the same words."""
+    with pytest.raises(ValueError, match=r"y must hold labels of one type, all numbers or all strings; it mixes them\.$"):
+        encode(values, "y", 3)

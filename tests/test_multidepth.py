@@ -123,6 +123,16 @@ def test_unit_length_blocks(people, settings):
 
 
 @pytest.mark.parametrize("how", ["centered", "rooted"])
+def test_what_all_training_images_share_is_nothing(people, settings, how):
+    """A picture that is their mean but for rounding has no direction: zeros, alone and in a batch."""
+    same = np.repeat(people.images[:1], 8, axis=0)
+    reid = MultiDepthReID(**settings | {"max_epochs": 0, "normalize": how}).fit(same, [0, 0, 1, 1, 2, 2, 3, 3])
+    assert not reid.transform(same).any()
+    assert not reid.transform(same[:1]).any()
+    assert reid.transform(people.images[-1:]).any()
+
+
+@pytest.mark.parametrize("how", ["centered", "rooted"])
 def test_centred_unit_length_blocks(people, settings, how):
     """The same descriptor, or its signed root, less its mean over the training images, a layer at unit length."""
     settings |= {"max_epochs": 1, "blur_size": (4, None)}

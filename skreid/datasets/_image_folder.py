@@ -66,7 +66,12 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     (array([1, 1, 2]), array([0, 1, 0]))
     """
     if pattern is not None:
-        pattern = re.compile(pattern)
+        try:
+            pattern = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"The 'pattern' parameter of load_image_folder is no regular expression: {error}. Got {pattern!r}."
+            ) from error
         if "identity" not in pattern.groupindex:
             raise ValueError(
                 "The 'pattern' parameter of load_image_folder must have a named group 'identity', written "

@@ -17,7 +17,7 @@ from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
 from skreid.metrics import ranking_metrics
 from skreid.metrics._ids import as_ids
-from skreid.ranking import describe, gallery_distances
+from skreid.ranking import check_usable, describe, gallery_distances
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def evaluate(
       mINP       47.4 ± 8.8 %   [25.6, 69.2]
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
-    _check(use_cams, on_seen, n_neighbors)
+    _check(protocol, use_cams, on_seen, n_neighbors)
     ranks = (int(ranks),) if isinstance(ranks, Integral) else tuple(ranks)
     images = _Images(dataset)
     target = as_ids(_get(dataset, "target"), "dataset.target")
@@ -118,7 +118,7 @@ def evaluate(
         fitted = _fit(clone(estimator), images, target, cams, trial) if fit else estimator
         fitted_at = time.perf_counter()
         if fit:
-            probes, gallery = (describe(fitted, images.take(part)) for part in (trial.probe, trial.gallery))
+            probes, gallery = (_described(fitted, images, part) for part in (trial.probe, trial.gallery))
         else:
             probes, gallery = describe_trial(trial)
         distances = _distances(fitted, probes, gallery, cams, trial)
@@ -189,7 +189,8 @@ class _Images:
                 self.key = key
                 return
         raise ValueError(
-            "The dataset has neither 'images' nor 'paths' nor 'data': give one of them, with one entry an image."
+            f"The dataset, a {type(dataset).__name__}, has neither 'images' nor 'paths' nor 'data': give one of them, "
+            "with one entry an image, beside 'target', in a dict or a Bunch such as loaders return."
         )
 
     def check(self, n, other):
@@ -214,7 +215,13 @@ def _get(dataset, key, required=True):
     return values
 
 
-def _check(use_cams, on_seen, n_neighbors):
+def _check(protocol, use_cams, on_seen, n_neighbors):
+    if isinstance(protocol, type) or not hasattr(protocol, "split"):
+        given = f"the class {protocol.__name__}" if isinstance(protocol, type) else f"a {type(protocol).__name__}"
+        raise ValueError(
+            "The 'protocol' parameter of evaluate must be a protocol such as skreid.protocols.TwoViewProtocol(). "
+            f"Got {given} instead."
+        )
     for name, value, options in (
         ("use_cams", use_cams, (True, False, "auto")),
         ("on_seen", on_seen, ("raise", "ignore")),
@@ -279,10 +286,17 @@ def _refuse_seen(estimator, trials, target):
             )
 
 
+def _described(estimator, images, places):
+    """Describe the images at some places of the dataset, all of which must be usable."""
+    descriptors = describe(estimator, images.take(places))
+    check_usable(descriptors, places)
+    return descriptors
+
+
 def _describe_once(estimator, images, trials):
     """Describe every image that a trial needs once; return a function that gives a trial's two parts."""
     wanted = np.unique(np.concatenate([part for trial in trials for part in (trial.probe, trial.gallery)]))
-    descriptors = describe(estimator, images.take(wanted))
+    descriptors = _described(estimator, images, wanted)
 
     def describe_trial(trial):
         return tuple(descriptors[np.searchsorted(wanted, part)] for part in (trial.probe, trial.gallery))
