@@ -102,16 +102,16 @@ def searched(reid, X, y):
     return search.best_params_
 
 
-def systems(reid, n_components, found=None):
-    """Return name -> estimator, all with the same training."""
+def systems(reid, n_components, second=None, found=None):
+    """Return name -> estimator, all with the same training; `second` is how that of a second network differs."""
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
     many = clone(reid).set_params(n_filters=256, layers=three_depths(reid))
-    height, width = 3 * reid.input_size[0] // 4, reid.input_size[1]
-    flat = clone(many).set_params(input_size=(height, width), blur_size=box(height), checkpoint=None)
+    other = {"input_size": (3 * reid.input_size[0] // 4, reid.input_size[1]), "checkpoint": None} | (second or {})
+    other = clone(many).set_params(**other, blur_size=box(other["input_size"][0]))
     few, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
     colours = make_pipeline(Resized(), GOG(), CenteredNormalizer())
     both = FeatureUnion([("deep", reid), ("colours", colours)])
-    two = FeatureUnion([("tall", many), ("flat", flat)])
+    two = FeatureUnion([("first", many), ("second", other)])
     rows = {
         "pixels": Pixels(reid.input_size),
         "pooled last layer": Pooled(**reid.get_params()),
@@ -169,7 +169,9 @@ def run(name, dataset, options, memory):
     if options.search:
         found = searched(reid, X[train], identities[train])
         print(f"{name}: chosen within the training identities of the first repeat: {found}")
-    wanted, rows = systems(reid, min(1500, len(train) // 2), found), []
+    second = {"input_size": options.second_size, "weights": options.second_weights, "max_epochs": options.second_epochs}
+    second = {name: value for name, value in second.items() if value is not None}
+    wanted, rows = systems(reid, min(1500, len(train) // 2), second, found), []
     for system in options.systems or wanted:
         estimator, started = wanted[system], time.perf_counter()
         fitting = GivenSplitProtocol() if options.test_identities else protocol
@@ -234,6 +236,12 @@ def main(arguments=None):
     parser.add_argument("--backbone", default="vgg16_bn", help="a torchvision name")
     parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
     parser.add_argument("--epochs", type=int, default=16, help="of training, at most")
+    parser.add_argument(
+        "--second-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
+        help="frame of the second network in the row of two; without it, of three quarters of the height",
+    )  # fmt: skip
+    parser.add_argument("--second-weights", help="what the second network starts from, if not --weights")
+    parser.add_argument("--second-epochs", type=int, help="its epochs, if not --epochs")
     parser.add_argument("--shots", type=int, help="pictures of a person and camera that are used; all without it")
     parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help=f"rows of the table, of: {'; '.join(names)}")
     parser.add_argument("--search", action="store_true", help="a row whose settings a search in training chose")
