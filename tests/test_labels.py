@@ -33,7 +33,5 @@ def test_objects_are_labels():
 @pytest.mark.parametrize("values", [["a", 3, 3], np.array(["a", 3, 3], dtype=object)], ids=["list", "objects"])
 def test_numbers_beside_strings_are_refused(values):
     """In a list and in an array of objects, in the same words."""
-    with pytest.raises(
-        ValueError, match=r"y must hold labels of one type, all numbers or all strings; it mixes them\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^y must hold labels of one type, .* it mixes them\.$"):
         encode(values, "y", 3)
