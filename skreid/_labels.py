@@ -33,8 +33,9 @@ def encode(values, name, n_samples, of="images"):
     """
     if any(value is None for value in np.asarray(values, dtype=object).ravel()):
         raise ValueError(f"Input {name} has missing labels (None): every image needs one.")
+    mixed = f"{name} must hold labels of one type, all numbers or all strings; it mixes them."
     if isinstance(values, (list, tuple)) and len({isinstance(value, str) for value in values}) > 1:
-        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings; it mixes them.")
+        raise ValueError(mixed)
     values = column_or_1d(values)
     if len(values) != n_samples:
         raise ValueError(
@@ -51,7 +52,7 @@ def encode(values, name, n_samples, of="images"):
     try:
         labels, codes = np.unique(values, return_inverse=True)
     except TypeError:
-        raise ValueError(f"{name} must hold labels of one type, all numbers or all strings; it mixes them.") from None
+        raise ValueError(mixed) from None
     return labels, codes.astype(np.int64)
 
 

@@ -133,15 +133,15 @@ def _fold(layers, read):
     return layers
 
 
-def _is_plain(layer, kind):
-    """Whether a layer is of this very class, and nothing is hooked to it: its weights then say what it does."""
-    return type(layer) is kind and not layer._forward_pre_hooks and not layer._forward_hooks
+def _is_plain(layer, *kinds):
+    """Whether a layer is of these very classes, and nothing is hooked to it: its weights then say what it does."""
+    return type(layer) in kinds and not layer._forward_pre_hooks and not layer._forward_hooks
 
 
 def _keep_filters(layers, chosen, read):
     """Cut the last convolution of a list of layers to the chosen filters; False if it ends otherwise."""
     place = len(layers) - 1
-    while place >= 0 and isinstance(layers[place], (nn.ReLU, nn.Identity)):
+    while place >= 0 and _is_plain(layers[place], nn.ReLU, nn.Identity):
         place -= 1
     conv = layers[place]
     if (

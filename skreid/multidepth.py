@@ -344,9 +344,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
+        initial = initial_weights(self.weights, self.backbone)
         keyed = memory.location is not None or self.checkpoint is not None
         key = (images.digest(), *architecture(self.backbone, seed, images.size)) if keyed else None
-        initial = initial_weights(self.weights, self.backbone)
         device = self._resolve_device()
         return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
 

@@ -77,12 +77,18 @@ def hooked():
     return layers
 
 
+def hooked_at_its_end():
+    layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
+    layers[1].register_forward_hook(lambda layer, given, maps: maps.roll(1, 1))
+    return layers
+
+
 def without_statistics():
     norm = nn.BatchNorm2d(6, track_running_stats=False)
     return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), norm, nn.Conv2d(6, 5, 1))
 
 
-@pytest.mark.parametrize("backbone", [standardised, parametrised, hooked, without_statistics])
+@pytest.mark.parametrize("backbone", [standardised, parametrised, hooked, hooked_at_its_end, without_statistics])
 def test_only_what_is_known_to_be_the_same_is_folded_and_cut(backbone):
     """Layers that do more than their weights say, or less, are left as they are."""
     network, batch = build_backbone(backbone, 0), torch.rand(4, 3, 16, 8)
