@@ -23,10 +23,10 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skreid import PAPER_SETTING, MultiDepthReID, cmc_score, evaluate
-from skreid.backbone import block_ends, map_shapes
+from skreid._images.source import ImageSource
+from skreid._network.backbone import block_ends, map_shapes
 from skreid.datasets import load_image_folder, make_pedestrians
 from skreid.descriptors import GOG, CenteredNormalizer
-from skreid.images import ImageSource
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
 from skreid.protocols import GivenSplitProtocol, TwoViewProtocol

@@ -12,7 +12,7 @@ from benchmarks import _common
 from benchmarks._common import judged, print_table, run_script, write
 from benchmarks.transform import FRAME, multiply_adds
 from skreid import MultiDepthReID
-from skreid.augmentation import AUGMENTATIONS, augment
+from skreid._training.augmentation import AUGMENTATIONS, augment
 
 EPOCHS = 4  # the first one warms up and is not counted
 PASSES = {"training": 3, "exploring": 1, "transform": 1}  # multiply-adds of an image, in forward passes

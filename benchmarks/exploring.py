@@ -9,8 +9,8 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
-from skreid.exploring import pair_statistics
-from skreid.images import ImageSource
+from skreid._filters.pairs import pair_statistics
+from skreid._images.source import ImageSource
 
 FRAME, BLUR = (160, 60), 20
 LAYERS = {"conv3_3": (256, 40, 15), "conv4_3": (512, 20, 7), "conv5_3": (512, 10, 3)}
@@ -47,9 +47,9 @@ def explore(maps, n_identities):
 
 def in_order():
     """Replace the random order of images by the given one, so that batches are slices of the maps at hand."""
-    import skreid.exploring
+    import skreid._filters.pairs
 
-    skreid.exploring.identity_blocks = lambda labels, *_: [np.arange(len(labels))]
+    skreid._filters.pairs.identity_blocks = lambda labels, *_: [np.arange(len(labels))]
 
 
 def direct(maps, pairs, n_filters):

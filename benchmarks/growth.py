@@ -8,9 +8,9 @@ import torch
 
 from benchmarks._common import exponent, in_turns, judged, print_table, run_script, write
 from skreid import MultiDepthReID
-from skreid.exploring import pair_statistics
-from skreid.images import ImageSource
-from skreid.ranking import nearest
+from skreid._filters.pairs import pair_statistics
+from skreid._images.source import ImageSource
+from skreid._ranking import nearest
 
 
 def explore(n_images, n_identities, n_filters):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
-from skreid.ranking import nearest
+from skreid._ranking import nearest
 
 N_NEIGHBORS, N_FEATURES = 20, 256
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from benchmarks._common import in_turns, judged, print_table, run_script, write
-from skreid.augmentation import AUGMENTATIONS, augment
-from skreid.classifier import build_classifier, identity_loss
-from skreid.images import ImageSource
-from skreid.training import (
+from skreid._images.source import ImageSource
+from skreid._training.augmentation import AUGMENTATIONS, augment
+from skreid._training.heads import build_classifier, identity_loss
+from skreid._training.loop import (
     GRADIENT_NORM,
     TrainingData,
     TrainingSettings,

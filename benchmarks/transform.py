@@ -16,9 +16,9 @@ from torchvision import models
 
 from benchmarks._common import in_turns, judged, print_table, run_script, write
 from skreid import MultiDepthReID, cmc_score
-from skreid.backbone import tap_names
+from skreid._images.source import ImageSource
+from skreid._network.backbone import tap_names
 from skreid.datasets import make_pedestrians
-from skreid.images import ImageSource
 from skreid.model_selection import IdentityShuffleSplit
 
 FRAME, BATCH = (160, 60), 32

@@ -34,11 +34,10 @@ from tqdm.auto import tqdm
 from skreid import PAPER_SETTING, MultiDepthReID, __version__, datasets, evaluate
 from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
 from skreid.displays import CMCDisplay
-from skreid.fcdf import FCDF
 from skreid.metric_learning import KCVDCA, XQDA
 from skreid.metrics import summary
 from skreid.protocols import CUHK01Protocol, TwoViewProtocol
-from skreid.tcp import TCPNet
+from skreid.rivals import FCDF, TCPNet
 
 RANKS = (1, 5, 10, 20)
 FIGURES = [*(f"rank_{k}" for k in RANKS), "mAP"]

@@ -17,8 +17,8 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
+from skreid._search.nearest import EuclideanMeasure, nearest_rows
 from skreid.metrics import distance_blocks
-from skreid.neighbors import EuclideanMeasure, nearest_rows
 
 blocks = [(1, 2), (2, 2), (3, 3), (4, 3), (5, 3)]
 layers = {f"conv{depth}_{i}": (160 >> (depth - 1), 60 >> (depth - 1)) for depth, n in blocks for i in range(1, n + 1)}

@@ -18,8 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from skreid import PAPER_SETTING, MultiDepthReID
+from skreid._filters.smoothing import compact_operator, smoothing_operator
 from skreid.datasets import make_pedestrians
-from skreid.smoothing import compact_operator, smoothing_operator
 
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40

@@ -2,36 +2,41 @@
 
 from importlib import import_module
 
+from skreid._base.moved import install as _install_old_names
 from skreid._version import __version__ as __version__
 
 _HOME = {
-    "CMCScorer": "skreid.scoring",
+    "CMCScorer": "skreid._scoring",
     "EvaluationResult": "skreid.evaluation",
-    "FCDF": "skreid.fcdf",
+    "FCDF": "skreid.rivals",
     "Gallery": "skreid.gallery",
     "MultiDepthReID": "skreid.multidepth",
     "PAPER_SETTING": "skreid.multidepth",
-    "TCPNet": "skreid.tcp",
-    "cmc_score": "skreid.scoring",
-    "describe": "skreid.describing",
+    "TCPNet": "skreid.rivals",
+    "cmc_score": "skreid._scoring",
+    "describe": "skreid._lists.describe",
     "evaluate": "skreid.evaluation",
     "evaluation_report": "skreid.report",
-    "rank_gallery": "skreid.ranking",
+    "rank_gallery": "skreid._ranking",
 }
 _ROOMS = (
     "datasets",
     "descriptors",
     "displays",
     "evaluation",
+    "exceptions",
     "metric_learning",
     "metrics",
     "model_selection",
     "persistence",
     "protocols",
     "report",
+    "rivals",
 )
 
 __all__ = sorted(["__version__", *_HOME, *_ROOMS])
+
+_install_old_names()
 
 
 def __getattr__(name):

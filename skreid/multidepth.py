@@ -20,22 +20,23 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skreid._labels import check_pairs, encode, encode_identities
-from skreid._network_estimator import BAR_FROM, NetworkEstimator
+from skreid._base.checks import did_you_mean
+from skreid._base.labels import check_pairs, encode, encode_identities
+from skreid._estimator.base import BAR_FROM, NetworkEstimator
+from skreid._filters.choosing import choose_filters
+from skreid._filters.pairs import DISTANCES, pair_statistics
+from skreid._filters.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
+from skreid._images.source import ImageSource
+from skreid._network.backbone import MapReader, architecture, block_ends, check_layers, map_shapes, tap_names
+from skreid._network.precision import PRECISIONS, reading_precision, training_precision
+from skreid._network.weights import initial_weights
+from skreid._scoring import cmc_score
+from skreid._training.augmentation import AUGMENTATIONS
+from skreid._training.cache import remember, remember_each
+from skreid._training.checkpoint import Checkpoint
+from skreid._training.loop import TrainingSettings, train
+from skreid._training.parallel import from_first, is_first
 from skreid._version import __version__
-from skreid.augmentation import AUGMENTATIONS
-from skreid.backbone import MapReader, architecture, block_ends, check_layers, map_shapes, suggest, tap_names
-from skreid.caching import remember, remember_each
-from skreid.checkpoint import Checkpoint
-from skreid.choosing import choose_filters
-from skreid.exploring import DISTANCES, pair_statistics
-from skreid.images import ImageSource
-from skreid.parallel import from_first, is_first
-from skreid.precision import PRECISIONS, reading_precision, training_precision
-from skreid.scoring import cmc_score
-from skreid.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
-from skreid.training import TrainingSettings, train
-from skreid.weights import initial_weights
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
 DEPTHS = 2  # layers that describe by default
@@ -281,7 +282,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Raises
         ------
         ValueError
-            If an image cannot be used (`skreid.images.ImageError` names it), there is one identity only, no
+            If an image cannot be used (`skreid.exceptions.ImageError` names it), there is one identity only, no
             identity has two images, or a layer or filter asked for does not exist.
         """
         run = self._start(X, y, cams)
@@ -588,7 +589,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             if kind not in AUGMENTATIONS:
                 raise ValueError(
                     f"The 'augment' parameter of MultiDepthReID must be a bool or some of {AUGMENTATIONS}. "
-                    f"Got {kind!r} instead.{suggest(kind, AUGMENTATIONS)}"
+                    f"Got {kind!r} instead.{did_you_mean(kind, AUGMENTATIONS)}"
                 )
         return tuple(self.augment)
 

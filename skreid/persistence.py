@@ -7,24 +7,28 @@ import os
 import uuid
 from pathlib import Path
 
-from skreid._archives import ArchiveError, check_archive
-from skreid._disk import replacing
+from skreid._base.archives import ArchiveError, check_archive
+from skreid._base.files import replacing
+from skreid._base.moved import MOVED
 
 __all__ = ["dump", "load", "trusted_types"]
 
 _TRUSTED = (
-    "skreid.descriptors.gog.GOG",
-    "skreid.descriptors.lomo.LOMO",
-    "skreid.descriptors.mlgd.MLGD",
-    "skreid.descriptors.normalizer.CenteredNormalizer",
-    "skreid.fcdf.FCDF",
-    "skreid.metric_learning.cvdca.CVDCA",
-    "skreid.metric_learning.kernel_cvdca.KCVDCA",
-    "skreid.metric_learning.kernel_xqda.KernelXQDA",
-    "skreid.metric_learning.xqda.XQDA",
+    "skreid.descriptors._gog.GOG",
+    "skreid.descriptors._lomo.LOMO",
+    "skreid.descriptors._mlgd.MLGD",
+    "skreid.descriptors._normalizer.CenteredNormalizer",
+    "skreid.metric_learning._cvdca.CVDCA",
+    "skreid.metric_learning._kernel_cvdca.KCVDCA",
+    "skreid.metric_learning._kernel_xqda.KernelXQDA",
+    "skreid.metric_learning._xqda.XQDA",
     "skreid.multidepth.MultiDepthReID",
-    "skreid.tcp.TCPNet",
+    "skreid.rivals._cluster_first.ClusterFirst",
+    "skreid.rivals._fcdf.FCDF",
+    "skreid.rivals._tcp.TCPNet",
 )
+# the same classes under the names they had before their modules moved
+_TRUSTED_BEFORE = tuple(f"{old}.{name.rpartition('.')[2]}" for name in _TRUSTED for old in MOVED)
 
 
 def trusted_types():
@@ -131,7 +135,7 @@ def load(path, *, trusted=()):
     content = path.read_bytes()
     try:
         check_archive(path, growth=100)
-        return io.loads(content, trusted=[*_TRUSTED, *trusted])
+        return io.loads(content, trusted=[*_TRUSTED, *_TRUSTED_BEFORE, *trusted])
     except UntrustedTypesFoundException as error:
         raise ValueError(
             f"'{path}' was not loaded, and nothing in it was run: it holds types that are not trusted. {error} Name "

@@ -11,8 +11,8 @@ from networks import narrow, plain
 from torch import nn
 
 from skreid import MultiDepthReID
+from skreid._training.parallel import SharedBatchNorm, check_alike, from_first, own_share, share_out, whole_batch
 from skreid.datasets import make_pedestrians
-from skreid.parallel import SharedBatchNorm, check_alike, from_first, own_share, share_out, whole_batch
 
 SETTINGS = {
     "backbone": narrow, "input_size": (32, 16), "layers": ("low", "middle", "high"), "max_epochs": 2, "batch_size": 7,

@@ -11,7 +11,7 @@ from networks import narrow
 from safetensors.numpy import save_file
 from torch import nn
 
-from skreid.backbone import (
+from skreid._network.backbone import (
     MapReader,
     block_ends,
     build_backbone,
@@ -20,7 +20,7 @@ from skreid.backbone import (
     map_shapes,
     tap_names,
 )
-from skreid.weights import fit_weights, initial_weights
+from skreid._network.weights import fit_weights, initial_weights
 
 SIZES = (2, 2, 3, 3, 3)
 VGG16_TAPS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))

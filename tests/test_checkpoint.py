@@ -20,10 +20,10 @@ from networks import narrow
 from strategies import damages
 
 from skreid import MultiDepthReID
-from skreid.checkpoint import Checkpoint
+from skreid._images.source import ImageSource
+from skreid._training.checkpoint import Checkpoint
+from skreid._training.loop import TrainingSettings, train
 from skreid.datasets import make_pedestrians
-from skreid.images import ImageSource
-from skreid.training import TrainingSettings, train
 
 ORIGIN = {"images": "abc", "learning_rate": "0.01"}
 N_EPOCHS = 6

@@ -5,7 +5,7 @@ import torch
 from networks import narrow
 from test_training import settings
 
-from skreid.classifier import BandHead, build_classifier, identity_loss, predicted
+from skreid._training.heads import BandHead, build_classifier, identity_loss, predicted
 
 
 def test_bands_are_means_of_rows():

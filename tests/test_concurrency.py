@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from skreid import MultiDepthReID
-from skreid._threads import FreshLock
+from skreid._base.blas import FreshLock
+from skreid._ranking import rank_gallery
 from skreid.gallery import Gallery
 from skreid.metric_learning import XQDA
-from skreid.ranking import rank_gallery
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skreid.datasets import make_pedestrians
-from skreid.datasets._shots import LEVELS
-from skreid.datasets._streets import PLACES, paint_place
-from skreid.datasets._wardrobe import dress_all
+from skreid.datasets._drawn.shots import LEVELS
+from skreid.datasets._drawn.streets import PLACES, paint_place
+from skreid.datasets._drawn.wardrobe import dress_all
 
 
 def rank1(features, people, probe, gallery):

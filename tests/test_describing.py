@@ -16,8 +16,9 @@ from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skreid import MultiDepthReID, describe, describing
-from skreid.images import ImageError
+from skreid import MultiDepthReID, describe
+from skreid._lists import describe as describing
+from skreid.exceptions import ImageError
 
 N_IMAGES, SIZE = 45, 8
 

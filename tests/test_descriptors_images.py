@@ -226,7 +226,7 @@ def test_errors_name_the_image(X, match):
 
 def test_files_are_read_as_the_network_reads_them(tmp_path):
     """Rotation by EXIF, 16 bits, alpha and palettes: a descriptor sees the pixels that `ImageSource` gives."""
-    from skreid.images import ImageSource
+    from skreid._images.source import ImageSource
 
     image = random_images(1)[0]
     turned = Image.Exif()

@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 from skreid.descriptors import LOMO
 from skreid.descriptors._color import grey, hsv
+from skreid.descriptors._lomo import siltp
 from skreid.descriptors._retinex import multiscale_retinex
-from skreid.descriptors.lomo import siltp
 
 SMALL = {"n_scales": 2, "window_size": 6, "step": 3}
 

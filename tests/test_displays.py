@@ -16,7 +16,6 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
 from skreid import cmc_score
-from skreid._pictures import ImageError
 from skreid.descriptors._read import read_image
 from skreid.displays import (
     CMCDisplay,
@@ -26,6 +25,7 @@ from skreid.displays import (
     TrainingCurveDisplay,
 )
 from skreid.evaluation import evaluate
+from skreid.exceptions import ImageError
 from skreid.metrics import cmc_curve
 from skreid.model_selection import IdentityKFold
 from skreid.protocols import TwoViewProtocol

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter1d
 
-from skreid import exploring
-from skreid.choosing import choose_filters
-from skreid.exploring import PairStatistics, identity_blocks, pair_statistics
-from skreid.images import ImageSource
+from skreid._filters import pairs as exploring
+from skreid._filters.choosing import choose_filters
+from skreid._filters.pairs import PairStatistics, identity_blocks, pair_statistics
+from skreid._images.source import ImageSource
 
 
 def compare(maps, labels, cams=None, blur=5, **changed):

@@ -170,7 +170,7 @@ def test_one_estimator_in_many_threads(people, fitted):
 
 def test_divergence_after_the_first_epoch_keeps_the_best(people, settings):
     """A loss that is not finite ends the training with a warning; what was learned before stays."""
-    from skreid import training
+    from skreid._training import loop as training
 
     epochs = iter([1.0, float("nan")])
 
@@ -197,7 +197,7 @@ def test_a_divergence_in_the_first_epoch_is_an_error(people, settings, validatio
 
 def test_an_epoch_without_a_validation_loss_is_never_the_best(people, settings):
     """NaN ends the training; the epoch before is kept."""
-    from skreid import training
+    from skreid._training import loop as training
 
     found, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
     with pytest.MonkeyPatch.context() as patch:

@@ -9,8 +9,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from skreid import MultiDepthReID, cmc_score, evaluate
 from skreid.descriptors import LOMO
-from skreid.fcdf import FCDF, ClusterFirst
 from skreid.protocols import TwoViewProtocol
+from skreid.rivals import FCDF, ClusterFirst
 
 LOMO_SMALL = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
 

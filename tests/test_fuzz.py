@@ -22,11 +22,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from skreid import MultiDepthReID, datasets
-from skreid.backbone import build_backbone
+from skreid._images.source import ImageSource
+from skreid._network.backbone import build_backbone
+from skreid._network.weights import fit_weights, initial_weights
+from skreid.exceptions import ImageError
 from skreid.gallery import Gallery
-from skreid.images import ImageError, ImageSource
 from skreid.persistence import dump, load
-from skreid.weights import fit_weights, initial_weights
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (24, 12, 3), dtype=np.uint8)

@@ -250,7 +250,7 @@ SEARCH = """
 import resource, sys
 import numpy as np
 from skreid.gallery import Gallery
-import sklearn.utils, skreid.neighbors
+import sklearn.utils, skreid._search.nearest
 gallery = Gallery.open(sys.argv[1])
 probes = np.random.default_rng(0).normal(size=(50, 128)).astype(np.float32)
 Gallery(probes).kneighbors(probes, 5)

@@ -17,13 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skreid
-from skreid._archives import ArchiveError, check_archive
-from skreid.backbone import build_backbone
-from skreid.checkpoint import Checkpoint
+from skreid._base.archives import ArchiveError, check_archive
+from skreid._network.backbone import build_backbone
+from skreid._network.weights import fit_weights, initial_weights
+from skreid._training.checkpoint import Checkpoint
 from skreid.datasets import load_cuhk03
 from skreid.gallery import Gallery
 from skreid.persistence import dump, load, trusted_types
-from skreid.weights import fit_weights, initial_weights
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_estimators_go_through_files_without_code(tmp_path, people):
 
 def test_every_estimator_of_skreid_is_trusted():
     """All public ones, by the name skops gives them; and nothing that is no class of ours."""
-    rooms = [skreid, skreid.descriptors, skreid.metric_learning]
+    rooms = [skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals]
     public = [getattr(room, name) for room in rooms for name in room.__all__ if not name.startswith("_")]
     named = {f"{one.__module__}.{one.__qualname__}" for one in public if hasattr(one, "get_params")}
     assert {name for name in named if "scoring" not in name} == set(trusted_types())

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from skreid.images import ImageError, ImageSource
+from skreid._images.source import ImageSource
+from skreid.exceptions import ImageError
 
 rng = np.random.default_rng(0)
 colour = rng.integers(0, 256, (5, 12, 8, 3), dtype=np.uint8)

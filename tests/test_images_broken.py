@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from skreid import MultiDepthReID
-from skreid.images import ImageError, ImageSource
+from skreid._images.source import ImageSource
+from skreid.exceptions import ImageError
 
 rng = np.random.default_rng(0)
 pixels = rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)

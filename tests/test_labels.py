@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skreid._labels import encode
+from skreid._base.labels import encode
 
 
 @pytest.mark.parametrize(

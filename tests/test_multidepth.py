@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skreid import MultiDepthReID
-from skreid.images import ImageError
+from skreid.exceptions import ImageError
 
 
 def frame_maps(reid, images, blur):

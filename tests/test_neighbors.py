@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from skreid import neighbors
-from skreid.neighbors import EuclideanMeasure, nearest_rows
+from skreid._search import nearest as neighbors
+from skreid._search.nearest import EuclideanMeasure, nearest_rows
 
 
 def by_brute_force(distances, k, hidden=None):

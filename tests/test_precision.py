@@ -10,9 +10,10 @@ from networks import narrow
 from scipy.spatial.distance import pdist
 from torch import nn
 
-from skreid import MultiDepthReID, precision
-from skreid.classifier import build_classifier
-from skreid.training import TrainingSettings
+from skreid import MultiDepthReID
+from skreid._network import precision
+from skreid._training.heads import build_classifier
+from skreid._training.loop import TrainingSettings
 
 CPU = torch.device("cpu")
 seen = []  # what the watching layer below met: dtype and whether the network was training

@@ -12,9 +12,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import MultiDepthReID, neighbors, rank_gallery, ranking
+from skreid import MultiDepthReID, rank_gallery
+from skreid import _ranking as ranking
+from skreid._ranking import gallery_distances
+from skreid._search import nearest as neighbors
 from skreid.gallery import Gallery
-from skreid.ranking import gallery_distances
 
 identity = FunctionTransformer().fit([[0.0]])
 

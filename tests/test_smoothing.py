@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 
-from skreid.smoothing import compact_maps, compact_operator, smooth_maps, smoothing_operator
+from skreid._filters.smoothing import compact_maps, compact_operator, smooth_maps, smoothing_operator
 
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 24), st.integers(1, 24))
 

@@ -16,8 +16,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 from skreid import CMCScorer, cmc_score
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityKFold
-from skreid.tcp import TCPNet
-from skreid.triplet import crop, draw_batches, improved_triplet_loss
+from skreid.rivals import TCPNet
+from skreid.rivals._triplet import crop, draw_batches, improved_triplet_loss
 
 SMALL = {
     "input_size": (32, 16),
@@ -183,7 +183,7 @@ def test_normalize_gives_unit_length(people):
 def test_memory_trains_once(people, tmp_path, monkeypatch):
     """What does not change the weights is served from the cache; another learning rate is not."""
     net = TCPNet(**SMALL, memory=tmp_path).fit(people.images, people.target)
-    monkeypatch.setattr("skreid.tcp.train_triplets", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("skreid.rivals._tcp.train_triplets", lambda *a, **k: pytest.fail("trained again"))
     cached = clone(net).set_params(batch_size=3).fit(people.images, people.target)
     np.testing.assert_allclose(cached.transform(people.images), net.transform(people.images), atol=1e-5)
     with pytest.raises(pytest.fail.Exception):

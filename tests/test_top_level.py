@@ -24,7 +24,7 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize(
     "module",
     ["skreid", "skreid.metrics", "skreid.model_selection", "skreid.datasets", "skreid.descriptors",
-     "skreid.metric_learning", "skreid.ranking", "skreid.scoring", "skreid.protocols", "skreid.displays"],
+     "skreid.metric_learning", "skreid._ranking", "skreid._scoring", "skreid.protocols", "skreid.displays"],
 )  # fmt: skip
 def test_rooms_without_networks_load_without_torch(module):
     """Neither torch nor matplotlib is imported where nothing is trained or drawn."""

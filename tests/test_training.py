@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import narrow
 
-from skreid.augmentation import AUGMENTATIONS, augment
-from skreid.classifier import build_classifier
-from skreid.images import ImageSource
-from skreid.training import EarlyStopping, TrainingSettings, build_optimizer, hold_out, train
+from skreid._images.source import ImageSource
+from skreid._training.augmentation import AUGMENTATIONS, augment
+from skreid._training.heads import build_classifier
+from skreid._training.loop import EarlyStopping, TrainingSettings, build_optimizer, hold_out, train
 
 
 def settings(**changed):

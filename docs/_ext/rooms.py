@@ -17,7 +17,8 @@ def public_names():
     public = {name: getattr(skreid, name) for name in skreid.__all__ if not name.startswith("_")}
     rooms = {TOP: [name for name, found in public.items() if not inspect.ismodule(found)]}
     modules = {found.__name__ for found in public.values() if inspect.ismodule(found)}
-    modules |= {found.name for found in pkgutil.iter_modules(skreid.__path__, f"{TOP}.") if found.ispkg}
+    packages = [found.name for found in pkgutil.iter_modules(skreid.__path__) if found.ispkg]
+    modules |= {f"{TOP}.{name}" for name in packages if not name.startswith("_")}
     for room in sorted(modules):
         rooms[room] = sorted(importlib.import_module(room).__all__)
     return rooms

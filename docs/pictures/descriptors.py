@@ -14,9 +14,9 @@ from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG, LOMO
 from skreid.descriptors._color import grey, hsv
 from skreid.descriptors._gaussian import log_embedding, patch_gaussians
+from skreid.descriptors._lomo import siltp
 from skreid.descriptors._pixels import pixel_features, resolve
 from skreid.descriptors._retinex import multiscale_retinex
-from skreid.descriptors.lomo import siltp
 
 OUT = Path(__file__).parent.parent / "images"
 ORANGE, BLUE = "#d95f02", "#1f77b4"

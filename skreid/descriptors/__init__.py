@@ -3,9 +3,9 @@
 `LOMO` counts, `GOG` and `MLGD` fit Gaussians; none needs training data, or torch.
 """
 
-from skreid.descriptors.gog import GOG
-from skreid.descriptors.lomo import LOMO
-from skreid.descriptors.mlgd import MLGD
-from skreid.descriptors.normalizer import CenteredNormalizer
+from skreid.descriptors._gog import GOG
+from skreid.descriptors._lomo import LOMO
+from skreid.descriptors._mlgd import MLGD
+from skreid.descriptors._normalizer import CenteredNormalizer
 
 __all__ = ["GOG", "LOMO", "MLGD", "CenteredNormalizer"]

@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from PIL import Image
 
-from skreid._pictures import load
+from skreid._images.decode import load
 
 
 def read_image(x, index=0):

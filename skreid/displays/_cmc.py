@@ -6,11 +6,11 @@ A curve of one draw of the gallery hides how much luck is in it; the band shows 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from skreid._ranking import describe, gallery_distances
 from skreid.displays._common import single_axes, style
 from skreid.evaluation import name_of
 from skreid.metrics import cmc_curve, summary
 from skreid.model_selection import split_probe_gallery
-from skreid.ranking import describe, gallery_distances
 
 _BANDS = {
     "std": "Band: ± 1 standard deviation over n repeats",

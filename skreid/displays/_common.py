@@ -6,7 +6,8 @@ Colours are from Okabe and Ito's set, which colour-blind readers tell apart; not
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skreid._pictures import ImageError, load
+from skreid._images.decode import load
+from skreid.exceptions import ImageError
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs for right and wrong

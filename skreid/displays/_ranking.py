@@ -8,9 +8,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from skreid._ranking import describe, gallery_distances
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, count, picture, single_axes, style
 from skreid.evaluation import nearest_images
-from skreid.ranking import describe, gallery_distances
 
 SIGNS = {True: "✓", False: "✗"}
 GAP = 0.06  # between pictures, in heights of a picture

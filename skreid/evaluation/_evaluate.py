@@ -13,11 +13,11 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from skreid._base.ids import as_ids
+from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
 from skreid.metrics import ranking_metrics
-from skreid.metrics._ids import as_ids
-from skreid.ranking import check_usable, describe, gallery_distances
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from skreid.distances import check_range, tiles
+from skreid._search.distances import check_range, tiles
 
 TRAINING_ROWS = 64  # a cell, to place the cells of an inverted file
 CANDIDATES = 64  # followed by default in a graph

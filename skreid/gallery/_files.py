@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skreid._disk import locked, replacing
-from skreid.distances import tiles
+from skreid._base.files import locked, replacing
+from skreid._search.distances import tiles
 
 CARD = "gallery.json"
 FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids", "cams")}

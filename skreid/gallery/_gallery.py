@@ -5,14 +5,14 @@ So a read in one thread never sees half of a change in another, and nothing wait
 
 import numpy as np
 
-from skreid._labels import encode
-from skreid._pictures import from_torch
-from skreid._threads import FreshLock
-from skreid.distances import check_range
+from skreid._base.blas import FreshLock
+from skreid._base.labels import encode
+from skreid._images.decode import from_torch
+from skreid._search.distances import check_range
+from skreid._search.nearest import EuclideanMeasure, nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import build_index, empty_index, import_faiss, read_index, search_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
 from skreid.gallery._rows import Rows
-from skreid.neighbors import EuclideanMeasure, nearest_rows, sorted_neighbors
 
 
 class Gallery:

@@ -4,10 +4,10 @@ They sit on any descriptor: ``make_pipeline(descriptor, PCA(...), XQDA())``. Num
 only.
 """
 
+from skreid.metric_learning._cvdca import CVDCA
+from skreid.metric_learning._kernel_cvdca import KCVDCA
+from skreid.metric_learning._kernel_xqda import KernelXQDA
 from skreid.metric_learning._scatter import cross_view_scatter
-from skreid.metric_learning.cvdca import CVDCA
-from skreid.metric_learning.kernel_cvdca import KCVDCA
-from skreid.metric_learning.kernel_xqda import KernelXQDA
-from skreid.metric_learning.xqda import XQDA
+from skreid.metric_learning._xqda import XQDA
 
 __all__ = ["CVDCA", "KCVDCA", "XQDA", "KernelXQDA", "cross_view_scatter"]

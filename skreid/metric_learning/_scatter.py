@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skreid._labels import encode_cams, encode_identities
+from skreid._base.labels import encode_cams, encode_identities
 
 
 def group_sums(X, groups, n_groups):

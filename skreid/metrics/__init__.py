@@ -3,7 +3,7 @@
 All are called as ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
 """
 
-from skreid.distances import DistanceBlocks, distance_blocks
+from skreid._search.distances import DistanceBlocks, distance_blocks
 from skreid.metrics._cmc import cmc_curve, rank_k
 from skreid.metrics._precision import mean_average_precision, mean_inverse_negative_penalty
 from skreid.metrics._ranking import RankingMetrics, ranking_metrics

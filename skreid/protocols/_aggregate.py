@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skreid.metrics._ids import as_ids, factorize
+from skreid._base.ids import as_ids, factorize
 
 
 class Comparison(NamedTuple):

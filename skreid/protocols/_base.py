@@ -5,11 +5,10 @@ A protocol needs only identities and cameras, so it works on any object that has
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 
-from skreid.metrics._ids import as_ids, codes_of, factorize
+from skreid._base.ids import as_ids, codes_of, factorize
 from skreid.protocols._aggregate import Comparison, aggregate_distances
 
 
@@ -73,36 +72,3 @@ def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=F
         return Comparison(y_probe, y_gallery, distances)
     cams = column(dataset, "cams", owner, len(target))
     return Comparison(y_probe, y_gallery, distances, cams[trial.probe], cams[trial.gallery])
-
-
-def check_int(value, name, owner, low, none=False):
-    """Refuse anything but an int of at least `low` (or None)."""
-    if none and value is None:
-        return
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < low:
-        raise ValueError(
-            f"The {name!r} parameter of {owner} must be an int in the range [{low}, inf){' or None' * none}. "
-            f"Got {value!r} instead."
-        )
-
-
-def check_size(value, name, owner, none=False):
-    """Refuse anything but a number of identities or a share of them (or None)."""
-    if none and value is None:
-        return
-    is_share = isinstance(value, Real) and not isinstance(value, Integral) and 0 <= value <= 1
-    is_count = isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
-    if not is_share and not is_count:
-        raise ValueError(
-            f"The {name!r} parameter of {owner} must be a float in the range [0.0, 1.0] or an int "
-            f"in the range [0, inf){' or None' * none}. Got {value!r} instead."
-        )
-
-
-def check_among(value, name, owner, options):
-    """Refuse any other word."""
-    if value not in options:
-        raise ValueError(
-            f"The {name!r} parameter of {owner} must be among {{{', '.join(map(repr, options))}}}. "
-            f"Got {value!r} instead."
-        )

@@ -6,7 +6,7 @@ here.
 
 from dataclasses import dataclass
 
-from skreid.protocols._base import check_among, check_int
+from skreid._base.checks import check_choice, check_int
 from skreid.protocols._repeated import TwoViewProtocol
 
 _CUHK01 = {
@@ -76,7 +76,7 @@ class CUHK01Protocol(_Named):
     random_state: object = 0
 
     def __post_init__(self):
-        check_among(self.variant, "variant", "CUHK01Protocol", tuple(_CUHK01))
+        check_choice(self.variant, "variant", "CUHK01Protocol", tuple(_CUHK01))
         super().__post_init__()
 
     def _settings(self):

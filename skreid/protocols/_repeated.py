@@ -10,19 +10,20 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skreid.metrics._ids import factorize
+from skreid._base.checks import check_choice, check_count_or_share, check_int
+from skreid._base.ids import factorize
 from skreid.model_selection import draw_per_identity, split_probe_gallery
-from skreid.protocols._base import Trial, check_among, check_int, check_size, coded, column, compare
+from skreid.protocols._base import Trial, coded, column, compare
 
 
 class _Repeated(ABC):
     """Draw identities, then images, `n_repeats` times."""
 
     def _check(self):
-        check_size(self.n_train, "n_train", type(self).__name__)
-        check_size(self.n_test, "n_test", type(self).__name__, none=True)
+        check_count_or_share(self.n_train, "n_train", type(self).__name__)
+        check_count_or_share(self.n_test, "n_test", type(self).__name__, none=True)
         check_int(self.n_repeats, "n_repeats", type(self).__name__, 1)
-        check_among(self.aggregation, "aggregation", type(self).__name__, (None, "sum", "mean", "min"))
+        check_choice(self.aggregation, "aggregation", type(self).__name__, (None, "sum", "mean", "min"))
 
     def split(self, dataset):
         """Yield one trial a repeat.

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from skreid._pictures import ImageError
 from skreid.displays import CMCDisplay, FilterMarginDisplay, TrainingCurveDisplay
 from skreid.displays._common import fitted_part, picture, require_matplotlib
 from skreid.evaluation import EvaluationResult
+from skreid.exceptions import ImageError
 from skreid.report._page import escape, folded, page, paragraph, plot, table, thumbnail, visible
 
 PACKAGES = ("skreid", "scikit-learn", "numpy", "scipy", "torch", "torchvision", "pillow", "matplotlib")

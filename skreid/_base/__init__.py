@@ -1,0 +1,1 @@
+"""Tools that every other room may use: labels, checks, files. Nothing here knows of networks or rankings."""

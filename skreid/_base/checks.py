@@ -1,0 +1,72 @@
+"""Checks of parameters: one for ints, one for sizes, one for choices, and one "Did you mean ...?".
+
+Messages follow scikit-learn: parameter, owner, what is allowed, what was given. A bool is not an int.
+"""
+
+import difflib
+from numbers import Integral, Real
+
+import numpy as np
+
+
+def is_int(value, low=1):
+    """Whether a value is an int (not a bool) of at least `low`."""
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_)) and value >= low
+
+
+def check_int(value, name, owner, low=1, none=False):
+    """Return an int of at least `low` (or None, where `none` allows it); refuse anything else."""
+    if none and value is None:
+        return None
+    if not is_int(value, low):
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be an int in the range [{low}, inf){' or None' * none}. "
+            f"Got {value!r} instead."
+        )
+    return int(value)
+
+
+def check_count_or_share(value, name, owner, none=False):
+    """Refuse anything but a number of identities, an int, or a share of them, a float in [0, 1]."""
+    if none and value is None:
+        return
+    is_share = isinstance(value, Real) and not isinstance(value, Integral) and 0 <= value <= 1
+    if not is_share and not is_int(value, 0):
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be a float in the range [0.0, 1.0] or an int "
+            f"in the range [0, inf){' or None' * none}. Got {value!r} instead."
+        )
+
+
+def check_frame_size(value, name, owner, low=(1, 1), none=False):
+    """Return a height and a width in pixels as two ints (or None, where `none` allows it); refuse anything else."""
+    if none and value is None:
+        return None
+    try:
+        sides = tuple(value)
+    except TypeError:
+        sides = ()
+    if len(sides) != 2 or not all(is_int(side, least) for side, least in zip(sides, low, strict=True)):
+        ranges = f"two ints in the range [{low[0]}, inf)"
+        if low[0] != low[1]:
+            ranges = f"two ints in the ranges [{low[0]}, inf) and [{low[1]}, inf)"
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be {'None or ' * none}{ranges}, height and width. "
+            f"Got {value!r} instead."
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def check_choice(value, name, owner, options):
+    """Refuse a value that is none of the options, with the nearest one that is."""
+    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be among {{{', '.join(map(repr, options))}}}. "
+            f"Got {value!r} instead.{did_you_mean(value, [option for option in options if isinstance(option, str)])}"
+        )
+
+
+def did_you_mean(name, known):
+    """Return ' Did you mean ...?' for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""What the estimators that hold a network share."""

@@ -1,0 +1,115 @@
+"""What estimators made of a network share: the device of the moment, a live network, a cache, ranking.
+
+Their own state is numpy alone; networks live beside them and are built again wherever they are needed.
+"""
+
+import os
+import warnings
+from numbers import Integral
+from weakref import WeakKeyDictionary
+
+import joblib
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from tqdm.auto import tqdm
+
+from skreid._network.device import check_fork
+from skreid._ranking import rank_gallery
+from skreid._training.parallel import is_first
+
+_live_networks = WeakKeyDictionary()
+BAR_FROM = 1000  # images from which a transform shows a bar
+
+
+class NetworkEstimator(TransformerMixin, BaseEstimator):
+    """A transformer of images with the parameters `device`, `memory`, `random_state` and `verbose`."""
+
+    def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
+        """Rank a gallery for each probe image, nearest first.
+
+        Parameters
+        ----------
+        X : images, n_probes of them, or ndarray of shape (n_probes, n_features_out_)
+            Probes: images as for `fit`, or descriptors that `transform` gave.
+        gallery : images, n_gallery of them, ndarray of shape (n_gallery, n_features_out_), or Gallery
+            Likewise; or a `skreid.Gallery` of descriptors.
+        n_neighbors : int, default=5
+            Length of each ranking, at most n_gallery.
+        return_distance : bool, default=True
+            Whether to return distances too.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_probes, n_neighbors)
+            Euclidean, ascending; only if `return_distance`.
+        indices : ndarray of shape (n_probes, n_neighbors), int64
+            Places in the gallery; equal distances in the gallery's order.
+        """
+        return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
+
+    def _pair(self, name, or_else=""):
+        """Return a checked parameter that is a height and a width; `or_else` is what the message offers beside it."""
+        value = getattr(self, name)
+        pair = tuple(value)
+        if len(pair) != 2 or not all(isinstance(side, Integral) and side > 0 for side in pair):
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be {or_else}two ints in the range [1, inf), "
+                f"height and width. Got {value!r} instead."
+            )
+        return pair
+
+    def _resolve_device(self, fall_back=False):
+        """Return the torch device to run on now."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(f"device={name!r} is not a torch device: {error}") from error
+        check_fork(device)
+        if _is_there(device):
+            return device
+        kind = "CUDA" if device.type == "cuda" else device.type
+        message = f"device={name!r}, but torch finds no such {kind} device"
+        if not fall_back:
+            raise ValueError(f"{message}; use device='auto' or 'cpu'.")
+        warnings.warn(f"{message}: using the CPU; set_params(device='auto') takes what there is.", stacklevel=4)
+        return torch.device("cpu")
+
+    def _live(self, settings, learned, build):
+        """Return what `build` gives, kept while the settings are equal and the learned objects the same."""
+        live = _live_networks.get(self)
+        if live is None or live[0] != settings or any(a is not b for a, b in zip(live[1], learned, strict=True)):
+            live = _live_networks[self] = (settings, learned, build())
+        return live[2]
+
+    def _memory(self):
+        """Return where to cache; nowhere without a seed, for no two fits are then the same."""
+        if self.random_state is None:
+            if self.memory is not None:
+                warnings.warn("memory is not used: it needs random_state to be an int.", stacklevel=5)
+            return joblib.Memory(None)
+        if isinstance(self.memory, joblib.Memory):
+            return self.memory
+        return joblib.Memory(None if self.memory is None else os.fspath(self.memory), verbose=0)
+
+    def _bar(self, total, desc, hidden=False):
+        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _is_there(device):
+    """Whether a torch device exists on this machine."""
+    if device.type == "cpu":
+        return True
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return there is not None and device.type == there.type and (device.index or 0) < torch.accelerator.device_count()

@@ -1,0 +1,1 @@
+"""Pictures in: one image however it arrives, and any X as batches."""

@@ -1,0 +1,1 @@
+"""Descriptors of lists longer than memory or one machine."""

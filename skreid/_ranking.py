@@ -1,0 +1,234 @@
+"""Ranking a gallery: descriptors from any fitted transformer or Pipeline, distances, neighbours.
+
+A last step with a method `pairwise_distances` (a learned metric) decides the distance; otherwise it is
+Euclidean. Everything streams over blocks of probes, so that memory is one block by one gallery.
+"""
+
+from inspect import signature
+from numbers import Integral
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from skreid._images.decode import from_torch
+from skreid._search.distances import check_finite, distance_blocks
+from skreid._search.nearest import EuclideanMeasure, LearnedMeasure, nearest_rows
+from skreid.gallery import Gallery
+
+
+def describe(estimator, X):
+    """Describe images by everything in an estimator but a metric at its end.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        If its last step has `pairwise_distances`, the steps before describe.
+    X : images, or array of shape (n, n_features)
+        Where the estimator takes images, a float table is taken for descriptors it made before, and returned.
+
+    Returns
+    -------
+    descriptors : ndarray of shape (n, n_features)
+    """
+    transformer, _ = _split(estimator)
+    if len(getattr(X, "shape", ())) == 2:
+        X = from_torch(X)
+        if hasattr(X, "to_numpy"):  # what transform gave under set_output
+            table = X.to_numpy()
+            X = table if table.dtype.kind == "f" else X
+    if transformer is None or _are_descriptors(transformer, X):
+        return np.asarray(X)
+    if not hasattr(transformer, "transform"):
+        raise TypeError(
+            f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
+            "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
+        )
+    return np.asarray(from_torch(transformer.transform(X)))
+
+
+def check_usable(descriptors, places=None):
+    """Raise a ValueError if images have no descriptor, naming the first by its place among all."""
+    bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
+            f"{bad[0] if places is None else places[bad[0]]}: leave out images that cannot be used before scoring."
+        )
+
+
+def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
+    """Return the distances between descriptors, computed when asked for.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+    probes : ndarray of shape (n_probes, n_features)
+    gallery : ndarray of shape (n_gallery, n_features)
+        Descriptors, as given by `describe`.
+    cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
+        Cameras, for a metric whose `pairwise_distances` takes them; any other does without.
+
+    Returns
+    -------
+    distances : callable
+        ``distances(start, stop)`` -> ndarray of shape (stop - start, n_gallery), lower is nearer; what the
+        functions of `skreid.metrics` take in place of a matrix.
+    """
+    _check_widths(probes, gallery)
+    metric = _split(estimator)[1]
+    if metric is None:
+        return distance_blocks(probes, gallery)
+    if not takes_cams(metric):
+        cams_probe = cams_gallery = None
+    measure = LearnedMeasure(metric, gallery, cams_gallery)
+
+    def distances(start, stop):
+        cams = None if cams_probe is None else cams_probe[start:stop]
+        block = measure.block(probes[start:stop], cams).bounds(slice(None))
+        return block if measure.n_rows == len(gallery) else block[:, measure.group]
+
+    return distances
+
+
+def rank_gallery(
+    estimator, probes, gallery, n_neighbors=5, return_distance=True, *, cams_probe=None, cams_gallery=None
+):
+    """Rank a gallery for each probe, nearest first.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        What describes images, such as `MultiDepthReID`. A last step with `pairwise_distances`, such as
+        `skreid.metric_learning.XQDA`, decides the metric.
+    probes : images or descriptors
+        Images in any form the estimator takes, or a float array (n_probes, n_features) of descriptors.
+    gallery : images, descriptors or Gallery
+        Likewise; or a `skreid.gallery.Gallery` of descriptors of the same estimator.
+    n_neighbors : int, default=5
+        Length of each ranking.
+    return_distance : bool, default=True
+        Whether to return distances too.
+    cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
+        Cameras, for a metric whose `pairwise_distances` takes them, such as `skreid.metric_learning.CVDCA`.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_probes, n_neighbors)
+        Ascending; only if `return_distance`.
+    indices : ndarray of shape (n_probes, n_neighbors), int64
+        Places in the gallery; equal distances in the gallery's order.
+
+    Raises
+    ------
+    ValueError
+        If `n_neighbors` exceeds the gallery, the numbers of features differ, descriptors hold NaN or infinity, or
+        cameras are given that the metric does not take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skreid import rank_gallery
+    >>> gallery = np.array([[0.0], [2.0], [5.0]])
+    >>> distances, indices = rank_gallery(StandardScaler().fit(gallery), [[1.9]], gallery, n_neighbors=2)
+    >>> indices
+    array([[1, 0]])
+    """
+    check_is_fitted(estimator)
+    metric = _split(estimator)[1]
+    if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
+        named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
+        raise ValueError(
+            f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out. To hide a probe's "
+            "own camera from its ranking, put the gallery in a skreid.Gallery."
+        )
+    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
+        raise ValueError(f"n_neighbors must be an int in the range [1, n_gallery]. Got {n_neighbors!r} instead.")
+    probes = describe(estimator, probes)
+    if isinstance(gallery, Gallery) and metric is None:
+        return gallery.kneighbors(probes, n_neighbors, return_distance)
+    gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
+    if not 1 <= n_neighbors <= len(gallery):
+        raise ValueError(
+            f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
+        )
+    distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
+    return (distances, indices) if return_distance else indices
+
+
+def takes_cams(metric):
+    """Whether a metric's `pairwise_distances` has a use for cameras."""
+    return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
+
+
+def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=None):
+    """Find the nearest gallery descriptors of each probe, tile by tile.
+
+    Parameters
+    ----------
+    metric : object with `pairwise_distances`, or None for the Euclidean distance
+    probes, gallery : ndarray of shape (n, n_features)
+    n_neighbors : int
+    cams_probe, cams_gallery : array-like of shape (n,), optional
+        Only for a metric that takes them.
+
+    Returns
+    -------
+    distances, indices : ndarray of shape (n_probes, n_neighbors)
+        Nearest first, equal distances in the gallery's order.
+    """
+    _check_widths(probes, gallery)
+    if metric is None:
+        measure = EuclideanMeasure(gallery)  # looks at each row when it reads it
+    else:
+        check_finite("gallery", gallery)
+        measure = LearnedMeasure(metric, gallery, cams_gallery)
+    return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
+
+
+def _check_widths(probes, gallery):
+    if probes.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"The probes have {probes.shape[1]} features and the gallery has {gallery.shape[1]}: descriptors "
+            "must come from the same fitted estimator."
+        )
+
+
+def _are_descriptors(transformer, X):
+    """Whether X is what the transformer gave: a table of floats, where it takes images."""
+    if getattr(X, "ndim", None) != 2 or getattr(X, "dtype", None) is None or X.dtype.kind != "f":
+        return False
+    return not get_tags(_first_step(transformer)).input_tags.two_d_array
+
+
+def _first_step(estimator):
+    """Return what sees the images first in a Pipeline, a FeatureUnion or a search, however nested."""
+    if hasattr(estimator, "best_estimator_"):
+        return _first_step(estimator.best_estimator_)
+    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
+    for _, part in parts:
+        if part not in (None, "passthrough", "drop"):
+            return _first_step(part)
+    return estimator
+
+
+def _split(estimator):
+    """Return what describes (None if nothing) and the learned metric (None if Euclidean) of an estimator.
+
+    The metric is the last step of a Pipeline, also of one within another or within a fitted search.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return _split(estimator.best_estimator_)
+    if not isinstance(estimator, Pipeline):
+        return (None, estimator) if hasattr(estimator, "pairwise_distances") else (estimator, None)
+    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
+    if not steps:
+        return estimator, None
+    name, last = steps[-1]
+    describing, metric = _split(last)
+    if metric is None:
+        return estimator, None
+    steps = steps[:-1] + ([] if describing is None else [(name, describing)])
+    return (Pipeline(steps) if steps else None), metric

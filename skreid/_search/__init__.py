@@ -1,0 +1,1 @@
+"""Distances between descriptors, and exact nearest neighbours."""

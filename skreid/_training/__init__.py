@@ -1,0 +1,1 @@
+"""Training: images and identities in, weights and a history out."""

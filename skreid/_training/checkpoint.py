@@ -1,0 +1,137 @@
+"""Interrupted training goes on: the whole state after each epoch, written atomically, with a digest of its origin.
+
+The last two epochs are kept and each file ends with its own digest, so that a damaged one costs one epoch.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from skreid._base.archives import check_archive
+from skreid._base.files import locked, replacing
+from skreid._training.parallel import is_first
+
+KEPT = 2
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Checkpoint:
+    """A folder holding the state of one training.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made if it does not exist.
+    origin : dict of str to str
+        Everything that decides the training, by name: a state of another origin is refused.
+    """
+
+    def __init__(self, folder, origin):
+        self.folder, self.origin = Path(folder), origin
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(f"checkpoint={str(folder)!r} is a file; give a folder.") from error
+        except OSError as error:
+            raise type(error)(f"checkpoint={str(folder)!r} cannot be made: {error.strerror}.") from error
+
+    def __enter__(self):
+        """Keep other processes from training in this folder, until this one leaves or ends in any way."""
+        self._lock = contextlib.ExitStack()
+        try:
+            if is_first():
+                self._lock.enter_context(locked(self.folder, wait=False))
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
+            ) from error
+        return self
+
+    def __exit__(self, *_):
+        self._lock.close()
+
+    def load(self, device):
+        """Return the newest readable state, its tensors on `device`; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the state belongs to other data or settings; the message names them.
+
+        Warns
+        -----
+        UserWarning
+            When a damaged file is passed over for the one before it.
+        """
+        for path in reversed(self._files()):
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise type(error)(
+                    f"Checkpoint {path} cannot be read: {error.strerror}. It is left as it is."
+                ) from error
+            try:
+                origin, state = _read(content, device)
+                other = sorted(name for name in self.origin | origin if self.origin.get(name) != origin.get(name))
+            except Exception as error:  # a damaged file may raise anything
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                warnings.warn(f"Checkpoint {path} is damaged and passed over: {reason}", stacklevel=2)
+                continue
+            if other:
+                raise ValueError(
+                    f"The checkpoint in {self.folder} belongs to another training, with other {', '.join(other)}. "
+                    "Give each training a folder of its own, or delete this one to start anew. In a search or "
+                    "cross-validation, whose trainings are many, use memory instead."
+                )
+            return state
+        return None
+
+    def save(self, epoch, state):
+        """Write the state after an epoch; the one before it stays until this one is whole.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, such as on a full disk; the last good checkpoint stays.
+        """
+        path = self.folder / f"epoch-{epoch:06d}.pt"
+        part = path.with_suffix(".part")
+        try:
+            part.unlink(missing_ok=True)
+            with replacing(path, part) as file:
+                torch.save({"origin": self.origin, "state": state}, file)
+                file.seek(0)
+                file.write(hashlib.file_digest(file, "sha256").digest())
+        except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+            kept = "the last good one is kept" if self._files() else "there is none before it"
+            raise OSError(
+                f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); {kept}. Free some "
+                "space or mend what else is wrong there, then fit again to go on."
+            ) from error
+        files = self._files()
+        place = files.index(path)
+        for other in [*files[: max(0, place + 1 - KEPT)], *files[place + 1 :]]:  # later ones were damaged
+            other.unlink()
+
+    def check_writable(self):
+        """Raise PermissionError before hours are spent if nothing can be kept here."""
+        if is_first() and not os.access(self.folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"checkpoint={str(self.folder)!r} cannot be written to: check its permissions.")
+
+    def _files(self):
+        return sorted(self.folder.glob(f"epoch-{'[0-9]' * 6}.pt"))
+
+
+def _read(content, device):
+    """Return the origin and the state in a file whose digest is its own; nothing in it is run."""
+    content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its digest is not that of its content")
+    check_archive(io.BytesIO(content))
+    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return saved["origin"], saved["state"]

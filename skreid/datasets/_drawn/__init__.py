@@ -1,0 +1,1 @@
+"""Drawn people: a procedural street that stands in for real pictures."""

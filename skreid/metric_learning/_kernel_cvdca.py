@@ -1,0 +1,151 @@
+"""KCVDCA: CVDCA with each image replaced by its column of the kernel matrix.
+
+One projection a camera in the space of a kernel, written in the training images.
+"""
+
+from sklearn.base import _fit_context
+
+from skreid.metric_learning._base import fix_signs
+from skreid.metric_learning._cvdca import VIEW_CONSTRAINTS, ViewSpecificMetric
+from skreid.metric_learning._kernels import KERNEL_CONSTRAINTS, KernelMixin
+
+
+class KCVDCA(KernelMixin, ViewSpecificMetric):
+    r"""Kernel cross-view discriminant component analysis.
+
+    The objective of `CVDCA` on the kernel columns :math:`k(x) = (\kappa(x_1, x), \dots, \kappa(x_n, x))` of
+    the training images instead of the descriptors; the penalty, the constraint and its ridge then act on
+    the images' weights. Use `CVDCA` for the linear form on the descriptors themselves.
+
+    The publication's kernel and hyper-parameters are not known. The defaults here are this package's own.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Dimension of the common space. None keeps the components whose cost, a negative eigenvalue,
+        is at least half the best one's: all weigh alike in the distance, so many weak ones spoil it. Unknown
+        in the publication.
+    kernel : {"rbf", "linear", "poly", "cosine", "laplacian", "chi2"} or callable, default="rbf"
+        The kernel. A callable takes two matrices (n_a, n_features), (n_b, n_features) and returns (n_a,
+        n_b). Unknown in the publication.
+    gamma : float, default=None
+        Coefficient of "rbf", "poly", "laplacian" and "chi2". None is 1 / (mean squared distance of the
+        training images) for "rbf", 1 for "chi2", otherwise 1 / n_features.
+    degree : float, default=3
+        Degree of "poly".
+    coef0 : float, default=1
+        Constant of "poly".
+    view_reg : float, default=0.01
+        :math:`\lambda`, which pulls the projections together; ``np.inf`` gives all cameras the same one.
+        Unknown in the publication.
+    reg : float, default=0.01
+        :math:`\alpha`, the ridge of the constraint relative to the mean square of a kernel column. Unknown
+        in the publication.
+    negative_weight : float, default=1.0
+        Weight of pairs of different persons against pairs of the same person. Unknown in the publication.
+    within_weight : float, default=1.0
+        Weight of pairs within one camera against pairs across cameras. Unknown in the publication.
+
+    Attributes
+    ----------
+    dual_components_ : ndarray of shape (n_views, n_components_, n_samples)
+        The projections as weights of the training images, in the order of ``cameras_``, float64.
+    cameras_ : ndarray of shape (n_views,) or None
+        The cameras seen in fit, sorted. None when fit had none: then there is one view.
+    eigenvalues_ : ndarray of shape (n_components_,)
+        The objective's value for each component, ascending.
+    gamma_ : float
+        The coefficient in use.
+    X_fit_ : ndarray of shape (n_samples, n_features_in_)
+        The training descriptors.
+    n_components_ : int
+        Dimension of the common space.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where ``X`` had string column names.
+
+    See Also
+    --------
+    CVDCA : The linear form, its equations and its reading of cameras.
+
+    Notes
+    -----
+    Time is O((n_views n_samples)^3) and memory O((n_views n_samples)^2).
+
+    References
+    ----------
+    Y.-C. Chen, W.-S. Zheng, J.-H. Lai, P. C. Yuen, "An asymmetric distance model for cross-view feature
+    mapping in person reidentification", IEEE Transactions on Circuits and Systems for Video Technology,
+    2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.metric_learning import KCVDCA
+    >>> rng = np.random.default_rng(0)
+    >>> y, cams = np.repeat(np.arange(40), 2), np.tile(["a", "b"], 40)
+    >>> X = rng.normal(size=(40, 3))[y] + 0.05 * rng.normal(size=(80, 3))
+    >>> metric = KCVDCA(n_components=3).fit(X[:60], y[:60], cams[:60])
+    >>> metric.transform(X[60:], cams[60:]).shape
+    (20, 3)
+    """
+
+    _parameter_constraints: dict = KERNEL_CONSTRAINTS | VIEW_CONSTRAINTS
+
+    def __init__(
+        self,
+        *,
+        n_components=None,
+        kernel="rbf",
+        gamma=None,
+        degree=3,
+        coef0=1,
+        view_reg=0.01,
+        reg=0.01,
+        negative_weight=1.0,
+        within_weight=1.0,
+    ):
+        self.n_components = n_components
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.view_reg = view_reg
+        self.reg = reg
+        self.negative_weight = negative_weight
+        self.within_weight = within_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, cams=None):
+        """Learn one projection a camera.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            One descriptor a row.
+        y : array-like of shape (n_samples,)
+            Identities, of at least two persons, at least one of them with a cross-view pair.
+        cams : array-like of shape (n_samples,), default=None
+            Cameras. Without them there is one projection, learned from all pairs of different images.
+
+        Returns
+        -------
+        self : KCVDCA
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            When no cross-view pair of one person exists, or a singular constraint needs a larger ``reg``.
+        """
+        X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
+        maps = self._solve(self._fit_kernel(X), ids, views, len(X))
+        self.dual_components_ = maps * fix_signs(maps.mean(axis=0))
+        return self
+
+    def _coordinates(self, X):
+        return self._kernel(X)
+
+    def _maps(self):
+        return self.dual_components_

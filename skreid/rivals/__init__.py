@@ -1,0 +1,11 @@
+"""Experimental: systems of the paper's Table 1 whose parameters were never published.
+
+Their defaults are this package's own, and no published figure is claimed for them.
+"""
+
+from skreid.rivals._cluster_first import ClusterFirst
+from skreid.rivals._fcdf import FCDF
+from skreid.rivals._tcp import TCPNet
+from skreid.rivals._triplet import improved_triplet_loss
+
+__all__ = ["FCDF", "ClusterFirst", "TCPNet", "improved_triplet_loss"]

@@ -1,0 +1,131 @@
+"""ClusterFirst: a distance that ranks the clusters of the gallery that suit a probe before all others."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.svm import LinearSVC
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skreid._search.distances import distance_blocks
+
+
+class ClusterFirst(BaseEstimator):
+    """Distance that ranks the cluster of the gallery where a probe belongs before all others.
+
+    The gallery is clustered by k-means. A linear support vector machine, trained to tell its clusters apart,
+    picks those of a probe; their images come first by Euclidean distance, then all others.
+
+    Distances belong to one gallery: `pairwise_distances` must see all of it, which :func:`skreid.evaluate`,
+    `skreid.cmc_score` and :meth:`FCDF.kneighbors` take care of, and :func:`skreid.rank_gallery` does only up to
+    1024 images.
+
+    Parameters
+    ----------
+    n_clusters : int, default=4
+        Clusters of the gallery, fewer if it has fewer different images.
+    n_searched : int, default=2
+        Clusters whose images are ranked first, together.
+    n_components : int, default=64
+        Principal components of the gallery that clusters are looked for in.
+    C : float, default=1.0
+        Of the support vector machine.
+    random_state : int, RandomState or None, default=0
+        Seeds k-means and the support vector machine.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.rivals import ClusterFirst
+    >>> gallery = np.array([[0.0], [1.0], [9.0], [10.0]])
+    >>> metric = ClusterFirst(n_clusters=2, n_searched=1).fit(gallery)
+    >>> metric.pairwise_distances(np.array([[0.2]]), gallery).round(1)
+    array([[ 0.2,  0.8, 18.6, 19.6]])
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_searched": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, *, n_clusters=4, n_searched=2, n_components=64, C=1.0, random_state=0):
+        self.n_clusters = n_clusters
+        self.n_searched = n_searched
+        self.n_components = n_components
+        self.C = C
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Note the number of features; clusters are those of each gallery.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Descriptors.
+        y : ignored
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        self : ClusterFirst
+        """
+        validate_data(self, X, dtype=[np.float64, np.float32])
+        return self
+
+    def pairwise_distances(self, X_probe, X_gallery):
+        """Compute the distance of every probe to every gallery image.
+
+        Parameters
+        ----------
+        X_probe : array-like of shape (n_probe, n_features)
+            Descriptors of the probes.
+        X_gallery : array-like of shape (n_gallery, n_features)
+            The whole gallery.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_probe, n_gallery)
+            Euclidean within the clusters searched; elsewhere larger by the largest one of the probe.
+        """
+        check_is_fitted(self)
+        probe, gallery = (
+            validate_data(self, X, dtype=[np.float64, np.float32], reset=False) for X in (X_probe, X_gallery)
+        )
+        distances = distance_blocks(probe, gallery)(0, len(probe))
+        clusters, preference = self._clusters(probe, gallery)
+        searched = np.argsort(-preference, axis=1, kind="stable")[:, : self.n_searched]
+        outside = ~(clusters == searched[:, :, None]).any(axis=1)  # (n_probe, n_gallery)
+        return distances + outside * distances.max(axis=1, keepdims=True)
+
+    def _clusters(self, probe, gallery):
+        """Return the gallery's clusters, and each probe's preference among them, (n_probe, n_clusters)."""
+        rng = check_random_state(self.random_state)
+        n_clusters = min(self.n_clusters, len(np.unique(gallery, axis=0)))
+        if n_clusters == 1:
+            return np.zeros(len(gallery), dtype=int), np.zeros((len(probe), 1))
+        pca = PCA(min(self.n_components, *gallery.shape), random_state=rng).fit(gallery)
+        gallery, probe = pca.transform(gallery), pca.transform(probe)
+        clusters = KMeans(n_clusters, n_init=4, random_state=rng).fit_predict(gallery)
+        svm = LinearSVC(C=self.C, random_state=rng, max_iter=10_000).fit(gallery, clusters)
+        preference = svm.decision_function(probe)
+        if preference.ndim == 1:  # of two clusters: positive for the second
+            preference = np.stack([-preference, preference], axis=1)
+        return clusters, preference
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = None
+        return tags

@@ -1,0 +1,311 @@
+"""TCPNet: a network of body and part channels trained with the improved triplet loss, as an estimator.
+
+A rival of the method with the same face as `MultiDepthReID`; the arithmetic is in `skreid.rivals._triplet`.
+"""
+
+import os
+from dataclasses import replace
+from numbers import Integral, Real
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
+
+from skreid._base.labels import check_pairs, encode_identities
+from skreid._estimator.base import BAR_FROM, NetworkEstimator
+from skreid._images.source import ImageSource, to_unit
+from skreid._scoring import cmc_score
+from skreid._training.cache import remember
+from skreid.rivals._triplet import TripletSettings, build_network, crop, train_triplets
+
+_COUNTS = ("n_channels", "stem_size", "stem_stride", "n_parts", "n_body", "n_part", "n_triplets", "batch_size")
+
+
+class TCPNet(NetworkEstimator):
+    """Multi-channel part network with the improved triplet loss.
+
+    One convolution sees the whole image; a channel for the body and one for each horizontal part of its maps
+    follow, each ending in a fully connected layer. Their outputs, concatenated, describe an image. Training
+    draws triplets of two images of a person and one of another.
+
+    The loss is the published one, exactly. *The widths of the layers, the first convolution and the training
+    schedule of the publication are unknown*: they are parameters, whose defaults are this package's, and no
+    published figure is claimed.
+
+    Parameters
+    ----------
+    input_size : tuple of two int, default=(250, 100)
+        Height and width in pixels every image is resized to.
+    crop_size : tuple of two int, default=(230, 80)
+        Height and width of the random windows that training sees; the middle one is described.
+    n_channels : int, default=32
+        Filters of each convolution. Unknown in the publication.
+    stem_size, stem_stride : int, default=7 and 3
+        Kernel and stride of the first convolution. Unknown in the publication.
+    n_parts : int, default=4
+        Parts that the height is cut into.
+    n_body, n_part : int, default=400 and 100
+        Numbers from the body's channel and from each part's.
+    normalize : {"l2"} or None, default=None
+        Whether descriptors have unit length. Unknown in the publication.
+    margin, same_limit, same_weight : float, default=-1.0, 0.01 and 0.002
+        Of the loss, see :func:`skreid.rivals.improved_triplet_loss`.
+    n_persons : int, default=5
+        Persons a batch.
+    n_triplets : int, default=20
+        Triplets of each person in a batch.
+    max_epochs : int, default=100
+        Epochs of training; in each, every person with two images is in one batch. 0 keeps random weights.
+    learning_rate : float, default=1e-3
+        First learning rate of Adam, which falls along a cosine. Unknown in the publication.
+    batch_size : int, default=64
+        Images a forward pass outside of training.
+    device : str, default="auto"
+        Where the network runs, as in :class:`skreid.MultiDepthReID`.
+    n_jobs : int or None, default=None
+        Threads decoding images, as in joblib.
+    memory : str, path-like, joblib.Memory or None, default=None
+        Where to cache trainings; unused with ``random_state=None``.
+    random_state : int, RandomState or None, default=None
+        Seeds everything.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_identities,)
+        The training identities.
+    weights_ : dict of str to ndarray
+        The trained network.
+    history_ : list of dict
+        One record an epoch: epoch, learning_rate, train_loss, violated (share of triplets short of the
+        margin), seconds.
+    image_shape_ : tuple of int
+        Height and width every image is resized to.
+    n_features_out_ : int
+        ``n_body + n_parts * n_part``, 800 by default.
+
+    See Also
+    --------
+    skreid.MultiDepthReID : The method of this package.
+
+    References
+    ----------
+    D. Cheng, Y. Gong, S. Zhou, J. Wang, N. Zheng, "Person Re-Identification by Multi-Channel Parts-Based CNN
+    with Improved Triplet Loss Function", CVPR 2016.
+
+    Examples
+    --------
+    >>> from skreid.datasets import make_pedestrians
+    >>> from skreid.rivals import TCPNet
+    >>> people = make_pedestrians(n_identities=4, image_size=(32, 16), random_state=0)
+    >>> net = TCPNet(input_size=(32, 16), crop_size=(30, 14), n_channels=4, max_epochs=1, random_state=0)
+    >>> net.fit(people.images, people.target).transform(people.images).shape
+    (16, 800)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+        "input_size": ["array-like"],
+        "crop_size": ["array-like"],
+        **{name: [Interval(Integral, 1, None, closed="left")] for name in _COUNTS},
+        "normalize": [StrOptions({"l2"}), None],
+        "margin": [Interval(Real, None, 0, closed="right")],
+        "same_limit": [Interval(Real, 0, None, closed="left")],
+        "same_weight": [Interval(Real, 0, None, closed="left")],
+        "n_persons": [Interval(Integral, 2, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "device": [str],
+        "n_jobs": [Integral, None],
+        "memory": [str, os.PathLike, joblib.Memory, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        input_size=(250, 100),
+        crop_size=(230, 80),
+        n_channels=32,
+        stem_size=7,
+        stem_stride=3,
+        n_parts=4,
+        n_body=400,
+        n_part=100,
+        normalize=None,
+        margin=-1.0,
+        same_limit=0.01,
+        same_weight=0.002,
+        n_persons=5,
+        n_triplets=20,
+        max_epochs=100,
+        learning_rate=1e-3,
+        batch_size=64,
+        device="auto",
+        n_jobs=None,
+        memory=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.input_size = input_size
+        self.crop_size = crop_size
+        self.n_channels = n_channels
+        self.stem_size = stem_size
+        self.stem_stride = stem_stride
+        self.n_parts = n_parts
+        self.n_body = n_body
+        self.n_part = n_part
+        self.normalize = normalize
+        self.margin = margin
+        self.same_limit = same_limit
+        self.same_weight = same_weight
+        self.n_persons = n_persons
+        self.n_triplets = n_triplets
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.device = device
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Train the network on triplets.
+
+        Parameters
+        ----------
+        X : images, n of them
+            As for :class:`skreid.MultiDepthReID`.
+        y : array-like of shape (n,)
+            Identity of each image, numbers or strings.
+
+        Returns
+        -------
+        self : TCPNet
+
+        Raises
+        ------
+        ValueError
+            If an image cannot be used, there is one identity only, no identity has two images, or the
+            windows do not fit the images or the parts.
+        """
+        settings = self._settings(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        images = ImageSource(X, self._pair("input_size"), self.n_jobs)
+        classes, identities = encode_identities(y, len(images))
+        check_pairs(identities)
+        memory, device = self._memory(), self._resolve_device()
+        key = None if memory.location is None else (settings, images.digest(), identities, device.type)
+        with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
+
+            def on_epoch(record):
+                bar.set_postfix(loss=f"{record['train_loss']:.3f}", violated=f"{record['violated']:.2f}")
+                bar.update()
+
+            self.weights_, self.history_ = remember(
+                memory,
+                "triplet training",
+                key,
+                lambda: train_triplets(images, identities, settings, device=device, on_epoch=on_epoch),
+            )
+        self.classes_, self.image_shape_ = classes, images.size
+        self.n_features_out_ = self.n_body + self.n_parts * self.n_part
+        return self
+
+    def transform(self, X):
+        """Describe images by the numbers of the body and of the parts.
+
+        Parameters
+        ----------
+        X : images, n of them
+            As for `fit`.
+
+        Returns
+        -------
+        descriptors : ndarray of shape (n, n_features_out_), float32
+
+        Raises
+        ------
+        ImageError
+            Naming the first image that cannot be used.
+        """
+        check_is_fitted(self)
+        images = ImageSource(X, self.image_shape_, self.n_jobs)
+        descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
+        network, device, done = *self._network(), 0
+        with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar, torch.inference_mode():
+            for batch in images.batches(self.batch_size):
+                windows = crop(to_unit(batch.to(device)), self._pair("crop_size"))
+                descriptors[done : done + len(batch)] = network(windows).numpy(force=True)
+                done += len(batch)
+                bar.update(len(batch))
+        return descriptors
+
+    def score(self, X, y):
+        """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first, in [0, 1].
+
+        Parameters
+        ----------
+        X : images, n of them
+            Of persons it was not fitted on.
+        y : array-like of shape (n,)
+            Identities.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        return cmc_score(self, X, y)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each number: its channel, and its place there.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; images have no feature names.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out_,), object
+            "body_0", ..., "part1_0", ..., parts from the top.
+        """
+        check_is_fitted(self)
+        body = [f"body_{place}" for place in range(self.n_body)]
+        parts = [f"part{part + 1}_{place}" for part in range(self.n_parts) for place in range(self.n_part)]
+        return np.array(body + parts, dtype=object)
+
+    def _settings(self, seed):
+        """Return what decides the weights, checked against each other."""
+        names = TripletSettings.__dataclass_fields__
+        settings = TripletSettings(**{name: getattr(self, name) for name in names})
+        settings = replace(settings, crop_size=self._pair("crop_size"), random_state=seed)
+        image = self._pair("input_size")
+        if any(window > side for window, side in zip(settings.crop_size, image, strict=True)):
+            raise ValueError(f"crop_size={settings.crop_size} does not fit into input_size={image}.")
+        rows = (settings.crop_size[0] + 2 * (settings.stem_size // 2) - settings.stem_size) // settings.stem_stride + 1
+        if rows < settings.n_parts:
+            raise ValueError(
+                f"The first convolution leaves {rows} rows, too few for n_parts={settings.n_parts}: use a larger "
+                "crop_size, or a smaller stem_stride."
+            )
+        return settings
+
+    def _network(self):
+        """Return the live network and its device, built on first use for the device of the moment."""
+        device = self._resolve_device(fall_back=True)
+
+        def build():
+            network = build_network(self._settings(0))
+            network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
+            return network.eval().to(device)
+
+        return self._live(device, (self.weights_,), build), device
