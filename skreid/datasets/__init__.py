@@ -1,12 +1,12 @@
-"""Data: a procedural street of made-up people, and loaders of the layouts in which real sets are kept.
+"""Data: drawn people, and loaders for the layouts in which real data sets are distributed.
 
-Loaders return paths, not pixels: sets larger than memory work.
+Loaders return paths, not pixels, so that a set may be larger than memory.
 """
 
 from skreid.datasets._csv_table import load_csv
 from skreid.datasets._cuhk01 import load_cuhk01
 from skreid.datasets._cuhk03 import load_cuhk03
-from skreid.datasets._drawn.pedestrians import make_pedestrians
+from skreid.datasets._drawn import make_pedestrians
 from skreid.datasets._grid import load_grid
 from skreid.datasets._ilids import load_ilids
 from skreid.datasets._image_folder import load_image_folder

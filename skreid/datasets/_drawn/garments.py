@@ -1,6 +1,6 @@
 """The shapes a drawn person is made of: arms, legs, torso with its garments, head with hair and hat, bags.
 
-Lengths are statures, so that every image size shows the same person.
+Lengths are fractions of the stature, so that every image size shows the same person.
 """
 
 
@@ -77,7 +77,7 @@ def _outline(see, levels, drop):
 
 
 def draw_torso(brush, see, person, texture, drop, swing):
-    """Paint hips, skirt, upper garment and what shows of the front (open jacket, logo, hood, scarf)."""
+    """Paint hips, skirt and upper garment, with what is on it: open jacket, logo, hood, scarf."""
     wide, hips, deep = person.shoulders, person.hips, person.build
     seat = [(0.6, 0.078 * hips, 0.062 * deep, 0.0), (0.53, 0.094 * hips, 0.078 * deep, -0.008)]
     if person.lower in ("skirt", "long skirt"):
@@ -115,7 +115,7 @@ def draw_torso(brush, see, person, texture, drop, swing):
 
 
 def _front(brush, see, person, body, drop):
-    """Paint what lies on the chest; it leaves the picture as the body turns away."""
+    """Paint what lies on the chest; it disappears as the body turns away."""
     if person.opened and see.c > -0.2:
         strip = []
         for z, across, deep, _ in body:
@@ -210,19 +210,19 @@ def _hat(brush, person, centre, see, half, tall):
         brush.disc((u, v - 0.1 * tall), 1.75 * half, 0.2 * tall, person.hat_colour, 215)
 
 
-def draw_bag(brush, see, person, moment, side, arm, drop):
-    """Paint the bag, or its straps, when its turn in the order of depth has come (far, back or near)."""
+def draw_bag(brush, see, person, depth, side, arm, drop):
+    """Paint the parts of the bag that lie at one depth: "far", "back" or "near"."""
     colour, unit = person.bag_colour, see.unit
     if person.bag == "backpack":
-        _backpack(brush, see, person, moment, drop)
+        _backpack(brush, see, person, depth, drop)
     elif person.bag == "shoulder bag":
-        if moment == "near":
+        if depth == "near":
             ends = (
                 see(-person.bag_side * 0.06, 0.05, 0.83 - drop),
                 see(person.bag_side * 0.1, 0.06, 0.54 - drop),
             )
             brush.draw.line(ends, _darker(colour, 0.75), max(1, round(0.014 * unit)))
-        if (moment == "near") == (side == person.bag_side) and moment != "back":
+        if (depth == "near") == (side == person.bag_side) and depth != "back":
             u, v = see(person.bag_side * 0.125, -0.01, 0.5 - drop)
             half, tall = see.half_width(0.04, 0.085), 0.055 * unit
             corners = [
@@ -232,7 +232,7 @@ def draw_bag(brush, see, person, moment, side, arm, drop):
                 (u - 1.08 * half, v + tall),
             ]
             brush.polygon(corners, colour)
-    elif person.bag in ("handbag", "carrier bag") and side == person.bag_side and moment != "back":
+    elif person.bag in ("handbag", "carrier bag") and side == person.bag_side and depth != "back":
         hand = see(*arm[2])
         big = 1.35 if person.bag == "carrier bag" else 1.0
         half, top, foot = (
@@ -247,9 +247,9 @@ def draw_bag(brush, see, person, moment, side, arm, drop):
         brush.polygon([(u - 0.8 * half, top), (u + 0.8 * half, top), (u + half, foot), (u - half, foot)], colour)
 
 
-def _backpack(brush, see, person, moment, drop):
+def _backpack(brush, see, person, depth, drop):
     unit, colour = see.unit, person.bag_colour
-    if (moment == "far" and see.c >= 0) or moment == "back":
+    if (depth == "far" and see.c >= 0) or depth == "back":
         u, v = see(0, -0.115, 0.7 - drop)
         half, tall = see.half_width(0.082, 0.055), 0.11 * unit
         points = [
@@ -263,7 +263,7 @@ def _backpack(brush, see, person, moment, drop):
         brush.polygon(points, colour)
         pocket = (u - 0.65 * half, v + 0.2 * tall, u + 0.65 * half, v + 0.8 * tall)
         brush.draw.rectangle(pocket, fill=_darker(colour, 0.72))
-    if moment == "near" and see.c > 0.15:
+    if depth == "near" and see.c > 0.15:
         for side in (-1, 1):
             strap = see(side * 0.062, 0.05, 0.832 - drop), see(side * 0.066, 0.06, 0.67 - drop)
             brush.draw.line(strap, colour, max(1, round(0.018 * unit)))

@@ -1,40 +1,39 @@
-"""make_pedestrians: the embedded data set, a procedural street of clothed people seen by several cameras.
+"""make_pedestrians: a data set of drawn people in a street, seen by several cameras.
 
-It needs no download and shows no real person, yet pixels fail on it and a network can learn it.
+It needs no download and shows no real person. Comparing pixels fails on it, and a network can learn it.
 """
-
-import numbers
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skreid._base.checks import check_choice, check_frame_size, check_int, is_int
+from skreid.datasets._drawn.cameras import build_cameras
 from skreid.datasets._drawn.shots import LEVELS, develop, shoot
-from skreid.datasets._drawn.streets import build_cameras
 from skreid.datasets._drawn.wardrobe import dress_all
 
 _VIEWS = ("front", "right", "back", "left")
 
 _DESCR = """\
-Made-up pedestrians
-===================
+Drawn people
+============
 
-{n} colour images ({height} x {width}, uint8) of {n_identities} people, {n_cameras} cameras, {n_shots} shots a
-camera; difficulty "{difficulty}". Every image is drawn by a program; nobody in it exists.
+{n} colour images ({height} x {width}, uint8) of {n_identities} people: {n_cameras} cameras, {n_shots} shots per
+person and camera; difficulty "{difficulty}". Every image is drawn by a program; nobody in it exists.
 
-A person keeps body, hair, garments, shoes, bag and hat in every image. A camera keeps its place, angle and
-colour response; people pass an even-numbered camera mostly frontally (front or back), an odd-numbered one
-mostly from the side. A shot has its own walking phase, position, light, passers-by, occlusion, blur and
-noise.
+A person has the same body, hair, garments, shoes, bag and hat in every image. A camera has the same place,
+angle and colour response in every image. Even-numbered cameras see most people from the front or back,
+odd-numbered ones from the side. Walking phase, position, light, passers-by, occlusion, blur and noise differ
+from shot to shot.
 
     images    uint8 array of shape (n, {height}, {width}, 3), ordered by identity, camera, shot
     target    identity of each image, 0 to {last_identity}
     cams      camera of each image, 0 to {last_camera}
-    shots     number of each image among those of its identity and camera
-    views     "front", "back", "left" or "right": the side of the person that is seen
-    places    the place each camera looks at, one a camera
+    shots     number of each shot within its identity and camera
+    views     side of the person that is seen: "front", "back", "left" or "right"
+    places    the place each camera looks at, one entry per camera
 
-It is a stand-in for real sets in tests, tutorials and demonstrations. A figure reached on it says nothing
-about people in the street: report figures on real sets, with their protocol.
+Use it in place of real sets in tests, tutorials and demonstrations. Scores on it say nothing about
+photographs of people: report scores on real sets, with their protocol.
 """
 
 
@@ -47,7 +46,7 @@ def make_pedestrians(
     difficulty="medium",
     random_state=None,
 ):
-    """Draw a street of clothed people as several cameras see it.
+    """Draw people in a street as several cameras see them.
 
     Parameters
     ----------
@@ -56,39 +55,41 @@ def make_pedestrians(
     n_cameras : int, default=2
         Number of cameras. Each has its own background, angle, colour cast and gamma.
     n_shots : int, default=2
-        Images of each person in each camera.
+        Number of images of each person in each camera.
     image_size : tuple of (int, int), default=(160, 60)
-        Height and width of the images in pixels, at least (16, 8).
+        Height and width of the images in pixels: at least 16 and 8.
     difficulty : {"easy", "medium", "hard"}, default="medium"
-        How strongly the shots of one person differ: the cameras' colours, turns, occlusion, blur, noise.
+        How much the images of one person differ: in the cameras' colours, direction of walking, occlusion,
+        blur and noise.
     random_state : int, RandomState instance, Generator or None, default=None
-        An int gives the same people, cameras and shots at every call. The first identities and cameras do
-        not change when more are asked for. ``None`` draws afresh; the global random state is left alone.
+        With an int, every call returns the same images, and the first identities and cameras do not change
+        when more are asked for. With ``None``, every call returns others. The global random state is neither
+        read nor changed.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the keys below, ``n = n_identities * n_cameras * n_shots``.
+        With the keys below; n = n_identities * n_cameras * n_shots.
 
         images : ndarray of shape (n, height, width, 3), uint8
             RGB images, ordered by identity, camera, shot.
         target : ndarray of shape (n,), int64
-            Identities, from 0.
+            Identity of each image, from 0.
         cams : ndarray of shape (n,), int64
-            Cameras, from 0.
+            Camera of each image, from 0.
         shots : ndarray of shape (n,), int64
-            Number of the shot within its identity and camera, from 0.
+            Number of each shot within its identity and camera, from 0.
         views : ndarray of shape (n,), str
-            The side that is seen: "front", "back", "left" or "right".
+            Side of the person that is seen: "front", "back", "left" or "right".
         places : list of str
-            What each camera looks at.
+            The place each camera looks at, one entry per camera.
         DESCR : str
             Description of the set.
 
     Raises
     ------
     ValueError
-        If a number is below its least value, or the difficulty is unknown.
+        If a parameter is out of its range; it is named.
 
     Examples
     --------
@@ -99,18 +100,15 @@ def make_pedestrians(
     >>> people.target[:5], people.cams[:5]
     (array([0, 0, 0, 0, 1]), array([0, 0, 1, 1, 0]))
     """
-    _check_count("n_identities", n_identities)
-    _check_count("n_cameras", n_cameras)
-    _check_count("n_shots", n_shots)
-    height, width = _check_size(image_size)
-    if difficulty not in LEVELS:
-        raise ValueError(
-            "The 'difficulty' parameter of make_pedestrians must be a str among "
-            f"{set(LEVELS)}. Got {difficulty!r} instead."
-        )
+    owner = "make_pedestrians"
+    n_identities = check_int(n_identities, "n_identities", owner)
+    n_cameras = check_int(n_cameras, "n_cameras", owner)
+    n_shots = check_int(n_shots, "n_shots", owner)
+    height, width = check_frame_size(image_size, "image_size", owner, low=(16, 8))
+    check_choice(difficulty, "difficulty", owner, tuple(LEVELS))
     seed = _seed(random_state)
     level = LEVELS[difficulty]
-    factor = max(2, -(-192 // height))  # drawn larger, then averaged down
+    factor = max(2, -(-192 // height))  # drawn at least 192 pixels high, then averaged down
     canvas_size = (width * factor, height * factor)
     people = dress_all(seed, n_identities)
     cameras = build_cameras(seed, n_cameras, canvas_size, level)
@@ -139,31 +137,11 @@ def make_pedestrians(
     )
 
 
-def _check_count(name, value):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"The '{name}' parameter of make_pedestrians must be an int in the range [1, inf). Got {value!r} instead."
-        )
-
-
-def _check_size(image_size):
-    try:
-        height, width = image_size
-        fits = all(isinstance(v, numbers.Integral) for v in (height, width)) and height >= 16 and width >= 8
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            "The 'image_size' parameter of make_pedestrians must be a (height, width) pair of ints, "
-            f"at least (16, 8). Got {image_size!r} instead."
-        )
-    return int(height), int(width)
-
-
 def _seed(random_state):
+    """Return an int of any size: scikit-learn's `check_random_state` takes no Generator, and 32 bits only."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool) and random_state >= 0:
+    if is_int(random_state, 0):
         return int(random_state)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))

@@ -1,6 +1,6 @@
-"""One shot: a person before a camera's background, what gets in the way, what lens and sensor make of it.
+"""One shot: a person in front of a camera's background, what gets in the way, and what lens and sensor do to it.
 
-How much of each there is makes the difficulty.
+The difficulty sets how much of each there is.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from skreid.datasets._drawn.figure import Pose, draw_person
 from skreid.datasets._drawn.wardrobe import dress
 
-# What a shot suffers. Chances are per image; lengths are statures; noise is in grey levels.
+# What disturbs a shot. Probabilities are per image, lengths are statures, noise is in grey levels.
 LEVELS = {
     "easy": {
         "cast": 0.15, "turn": 0.3, "odd": 0.0, "jitter": 0.012, "zoom": 0.015, "passers": 0.1,
@@ -27,9 +27,9 @@ LEVELS = {
 
 
 def shoot(person, camera, heading, level, size, rng):
-    """Return the canvas of one shot before the camera's electronics, and the person's yaw."""
+    """Return one shot as the lens sees it (see `develop` for the rest), and the person's yaw."""
     width, height = size
-    # A person crosses a camera in one direction; now and then in one that is odd for the place.
+    # A person passes a camera in one direction, now and then in one that is unusual for the place.
     yaw = camera.headings[int(heading[0] * len(camera.headings))] + level["turn"] * (2 * heading[1] - 1)
     if heading[2] < level["odd"]:
         yaw += np.pi / 2
@@ -61,7 +61,7 @@ def shoot(person, camera, heading, level, size, rng):
 
 
 def _passer(canvas, camera, scale, ground, rng, edge=None):
-    """Draw somebody else, behind the person, or in front of the picture's ``edge`` (-1 left, 1 right)."""
+    """Draw a passer-by: behind the person, or in front of them at an ``edge`` of the image (-1 left, 1 right)."""
     width = canvas.width
     u = rng.uniform(-0.1, 1.1) * width if edge is None else width / 2 + edge * (width / 2 + 0.06 * scale)
     yaw = camera.headings[int(rng.integers(len(camera.headings)))] + rng.normal(0, 0.3)
@@ -86,7 +86,7 @@ def _cast_shadow(canvas, foot, scale):
 
 
 def _occlude(canvas, camera, scale, rng):
-    """Put something before the person that hides a part, never the whole."""
+    """Put something in front of the person that hides a part of them, never the whole."""
     width, height = canvas.size
     kind = rng.random()
     if kind < 0.45:
@@ -110,7 +110,7 @@ def _occlude(canvas, camera, scale, rng):
 
 
 def develop(image, camera, level, rng):
-    """Apply what lens and sensor do: blur, colour response, exposure, shadow across the picture, noise."""
+    """Apply what lens and sensor do: blur, colour response, exposure, a shadow across the image, noise."""
     height = image.height
     blur = (camera.blur + 0.004 * level["blur"] * rng.random()) * height
     if blur > 0.1:
@@ -120,7 +120,7 @@ def develop(image, camera, level, rng):
     exposure = np.exp(level["exposure"] * rng.normal())
     pixels = np.power(pixels, camera.gamma.astype(np.float32)) * (255 * exposure * camera.gain).astype(np.float32)
     pixels += camera.offset.astype(np.float32)
-    if rng.random() < level["shadow"]:  # of a tree or a house, across the picture
+    if rng.random() < level["shadow"]:  # of a tree or a house, across the image
         edge = np.arange(height, dtype=np.float32)[:, None] / height - rng.uniform(0.15, 0.85)
         edge = edge + rng.uniform(-0.6, 0.6) * (np.arange(image.width, dtype=np.float32) / height)
         depth = rng.uniform(0.15, 0.4) * rng.choice((-1, 1))

@@ -1,6 +1,6 @@
-"""What one made-up person looks like: body, hair, garments, bags; fixed over cameras and shots.
+"""What a drawn person looks like: body, hair, garments and bags, the same for all cameras and shots.
 
-Palettes lean to the dark and neutral colours of a real street, so that many people look alike at a glance.
+Colours are mostly dark and neutral, as in a real street, so that many people look alike at a glance.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ COLOURS = {
     "teal": (36, 118, 124),
 }
 NAMES = tuple(COLOURS)
-# One weight a colour, in the order of COLOURS.
+# One weight per colour, in the order of COLOURS.
 UPPER_WEIGHTS = (14, 6, 6, 3, 11, 7, 4, 5, 4, 5, 3, 3, 2, 3, 3, 3, 3, 3, 2, 2, 2)
 LOWER_WEIGHTS = (17, 9, 7, 1, 3, 10, 15, 2, 1, 1, 2, 1, 1, 1, 4, 7, 5, 4, 0, 0, 1)
 ACCENT_WEIGHTS = (6, 3, 4, 3, 10, 4, 2, 5, 4, 6, 2, 3, 2, 3, 2, 2, 2, 2, 4, 3, 3)
@@ -91,7 +91,7 @@ class Person:
     hat: str
     hat_colour: tuple
     scarf: bool
-    signature: tuple  # the coarse look, to keep two people from being the same
+    signature: tuple  # the coarse look, by which no two people may be the same
 
 
 def _pick(rng, items, weights):
@@ -100,12 +100,12 @@ def _pick(rng, items, weights):
 
 
 def _dye(rng, name, spread=9):
-    """Return one shade of a named colour: two navy coats need not be of the same cloth."""
+    """Return a random shade of a named colour: two navy coats differ a little."""
     return tuple(int(np.clip(c + rng.integers(-spread, spread + 1), 8, 246)) for c in COLOURS[name])
 
 
 def _contrasting(rng, weights, name):
-    """Return a colour name that can be told from ``name`` when the two lie side by side."""
+    """Return a colour name that can be distinguished from ``name`` when the two lie side by side."""
     base = np.array(COLOURS[name])
     while True:
         other = _pick(rng, NAMES, weights)
@@ -114,7 +114,7 @@ def _contrasting(rng, weights, name):
 
 
 def dress(rng):
-    """Draw one person's looks from ``rng`` (a `numpy.random.Generator`)."""
+    """Return a person of random looks, from ``rng`` (a `numpy.random.Generator`)."""
     womanly = rng.random() < 0.5
     build = float(np.clip(rng.normal(1.0, 0.13), 0.78, 1.4))
     upper = _pick(rng, UPPERS, (24, 20, 22, 9, 14, 11 if womanly else 2))
@@ -183,14 +183,14 @@ def dress(rng):
     )
 
 
-# How much of a change in one entry of the signature is seen from afar.
+# How visible a difference in each entry of the signature is from a distance.
 _VISIBILITY = np.array((3, 2, 1, 1, 2, 3, 1, 1, 1, 1))
 _LEAST_DIFFERENCE = 4
 _MAX_TRIES = 30
 
 
 def dress_all(seed, n_identities):
-    """Draw people, each told from all before; the first ones never depend on how many follow."""
+    """Return people who all differ visibly; the first ones do not depend on how many follow."""
     people, signatures = [], np.empty((n_identities, len(_VISIBILITY)), dtype=np.int16)
     for identity in range(n_identities):
         rng = np.random.default_rng([seed, 0, identity])

@@ -1,64 +1,10 @@
-"""The cameras of the made-up street: each has its place, angle, distance and colour response.
-
-A camera's background is painted once, wide; every shot looks at its own stretch of it.
-"""
-
-from dataclasses import dataclass
+"""The places that cameras look at, painted as wide images: a street, a brick wall, a park, a station hall, ..."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-PLACES = ("street", "brick wall", "park", "station hall", "crossing", "shop front", "car park", "corridor")
 _WIDTH_IN_HEIGHTS = 3.0
 _HAZE, _CONTRAST = 138, 0.62
-
-
-@dataclass(frozen=True)
-class Camera:
-    """What all shots of one camera share."""
-
-    place: str
-    background: Image.Image
-    pitch: float
-    headings: tuple  # yaws, in radians, in which people mostly pass
-    zoom: float
-    light: float
-    blur: float  # of the lens, in statures
-    response: np.ndarray  # (3, 3) colour mixing
-    gamma: np.ndarray  # (3,)
-    gain: np.ndarray  # (3,)
-    offset: np.ndarray  # (3,)
-
-
-def build_cameras(seed, n_cameras, canvas_size, level):
-    """Return the cameras for canvases of (width, height) pixels and a row of the difficulties."""
-    cameras = []
-    # Neighbouring cameras look at different places and from different sides.
-    first = int(np.random.default_rng([seed, 1]).integers(len(PLACES)))
-    for index in range(n_cameras):
-        rng = np.random.default_rng([seed, 1, index])
-        place = PLACES[(first + 3 * index) % len(PLACES)]
-        headings = (np.pi / 2, -np.pi / 2) if index % 2 else (0.0, np.pi)
-        cast = level["cast"]
-        grey = rng.uniform(0, 0.3 * cast)  # loss of saturation
-        mixing = (1 - grey) * np.eye(3) + grey * np.array([[0.3, 0.59, 0.11]] * 3)
-        warmth = rng.uniform(0.5, 1.0) * (1 if (index + first) % 2 else -1) * 0.16 * cast
-        cameras.append(
-            Camera(
-                place=place,
-                background=paint_place(place, canvas_size, rng),
-                pitch=float(rng.uniform(0.02, 0.22)),
-                headings=headings,
-                zoom=float(rng.uniform(0.97, 1.07)),
-                light=float(rng.uniform(-1, 1)),
-                blur=float(rng.uniform(0.0, 0.006) * level["blur"]),
-                response=mixing,
-                gamma=np.exp(rng.uniform(-0.33, 0.33) * cast + rng.uniform(-0.05, 0.05, 3) * cast),
-                gain=np.exp(np.array([warmth, 0.15 * rng.uniform(-1, 1) * cast, -warmth])) * rng.uniform(0.88, 1.06),
-                offset=rng.uniform(0, 16, 3) * cast,
-            )
-        )
-    return cameras
 
 
 def _tone(rng, low, high, tint=10):
@@ -71,7 +17,7 @@ def _shift(colour, by):
 
 
 def paint_place(place, canvas_size, rng):
-    """Paint one place as a wide picture; people's feet stand near its lower edge."""
+    """Paint one place as a wide image; people stand near its lower edge."""
     height = canvas_size[1]
     width = int(_WIDTH_IN_HEIGHTS * height) + canvas_size[0]
     horizon = int(height * rng.uniform(0.5, 0.68))
@@ -84,13 +30,13 @@ def paint_place(place, canvas_size, rng):
 
 
 def _grain(image, rng):
-    """Give every surface its unevenness: fine grain, and larger stains."""
+    """Make surfaces uneven: fine grain and larger stains."""
     pixels = np.asarray(image, dtype=np.float32)
     height, width = pixels.shape[:2]
     fine = rng.normal(0, 5, (height, width)).astype(np.float32)
     coarse = rng.normal(0, 8, (max(2, height // 16), max(2, width // 16))).astype(np.float32)
     coarse = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    # Air and distance take contrast from what lies behind a person.
+    # Distance lowers the contrast of what lies behind a person.
     pixels = _HAZE + _CONTRAST * (pixels - _HAZE) + (fine + coarse)[..., None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     return image.filter(ImageFilter.GaussianBlur(height / 220))
@@ -267,3 +213,4 @@ _PAINTERS = {
     "car park": _car_park,
     "corridor": _corridor,
 }
+PLACES = tuple(_PAINTERS)
