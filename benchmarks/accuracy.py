@@ -24,7 +24,7 @@ from sklearn.preprocessing import Normalizer
 
 from skreid import PAPER_SETTING, MultiDepthReID, cmc_score, evaluate
 from skreid._images.source import ImageSource
-from skreid._network.backbone import block_ends, map_shapes
+from skreid._network.building import block_ends, map_shapes
 from skreid.datasets import load_image_folder, make_pedestrians
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.metric_learning import XQDA

@@ -17,7 +17,7 @@ from torchvision import models
 from benchmarks._common import in_turns, judged, print_table, run_script, write
 from skreid import MultiDepthReID, cmc_score
 from skreid._images.source import ImageSource
-from skreid._network.backbone import tap_names
+from skreid._network.building import layer_names
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityShuffleSplit
 
@@ -65,7 +65,7 @@ def benchmark_speed(quick):
     """Compare throughputs; each row has the ratio and its target."""
     n_images = 32 if quick else 96
     images = np.random.default_rng(1).integers(0, 256, (n_images, *FRAME, 3), dtype=np.uint8)
-    names = tap_names("vgg16")
+    names = layer_names("vgg16")
     deep = untrained(names[: names.index("conv5_3") + 1])
     shallow = {name: untrained((name,)) for name in ("conv2_2", "conv3_3")}
     with tempfile.TemporaryDirectory() as folder:

@@ -27,8 +27,9 @@ from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
-from skreid._network.backbone import MapReader, architecture, block_ends, check_layers, map_shapes, tap_names
+from skreid._network.building import architecture, block_ends, check_layers, layer_names, map_shapes
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
+from skreid._network.reader import MapReader
 from skreid._network.weights import initial_weights
 from skreid._scoring import cmc_score
 from skreid._training.augmentation import AUGMENTATIONS
@@ -310,7 +311,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 f"backbone is a {type(self.backbone).__name__}, a network itself, which every fit would train "
                 "further; give a function that builds and returns it."
             )
-        names = tap_names(self.backbone)
+        names = layer_names(self.backbone)
         layers = (self.layers,) if isinstance(self.layers, str) else self.layers
         if layers is not None:
             layers = tuple(layers)
@@ -537,7 +538,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         layers = self.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
-        check_layers(layers, tap_names(self.backbone), self.backbone)
+        check_layers(layers, layer_names(self.backbone), self.backbone)
         reader, found = self._reader(), {layer: [] for layer in layers}
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():

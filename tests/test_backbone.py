@@ -11,19 +11,13 @@ from networks import narrow
 from safetensors.numpy import save_file
 from torch import nn
 
-from skreid._network.backbone import (
-    MapReader,
-    block_ends,
-    build_backbone,
-    check_layers,
-    cut_backbone,
-    map_shapes,
-    tap_names,
-)
+from skreid._network.building import block_ends, build_backbone, check_layers, layer_names, map_shapes
+from skreid._network.reader import MapReader
+from skreid._network.surgery import cut_backbone, fold_backbone
 from skreid._network.weights import fit_weights, initial_weights
 
 SIZES = (2, 2, 3, 3, 3)
-VGG16_TAPS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))
+VGG16_LAYERS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))
 
 
 def shaken(backbone):
@@ -40,9 +34,9 @@ def shaken(backbone):
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
 def test_taps_are_named_after_blocks_and_read_after_the_relu(backbone):
     """The thirteen taps of VGG16, and maps that torchvision's features give at the same places."""
-    assert tap_names(backbone) == VGG16_TAPS
+    assert layer_names(backbone) == VGG16_LAYERS
     network = shaken(backbone)
-    assert all(isinstance(network.layers[place], nn.ReLU) for place in network.taps.values())
+    assert all(isinstance(network.layers[place], nn.ReLU) for place in network.places.values())
     whole = torchvision.models.get_model(backbone).features
     whole.load_state_dict({name: torch.from_numpy(w) for name, w in network.weights().items()})
     batch = torch.rand(2, 3, 32, 16)
@@ -96,10 +90,10 @@ def test_only_what_is_known_to_be_the_same_is_folded_and_cut(backbone):
         if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
             layer.running_var.uniform_(0.5, 4)
             layer.running_mean.uniform_(-1, 1)
-    last = list(network.taps)[-1]
+    last = list(network.places)[-1]
     with torch.no_grad():
         whole = network.eval()(batch, [last])[last]
-        cut, left = cut_backbone(network.fused([last]), {last: np.array([4, 1])})
+        cut, left = cut_backbone(fold_backbone(network, [last]), {last: np.array([4, 1])})
         found = cut(batch, [last])[last]
     torch.testing.assert_close(found if left[last] is None else found[:, left[last]], whole[:, [4, 1]])
 
@@ -125,11 +119,11 @@ def test_a_forward_pass_stops_at_the_deepest_layer_asked_for():
 def test_folding_and_cutting_keep_the_chosen_maps(backbone):
     """The cut network computes few filters of its last convolution, with the values of the whole."""
     network, batch = shaken(backbone), torch.rand(2, 3, 32, 16)
-    first, last = list(network.taps)[2], list(network.taps)[-1]
+    first, last = list(network.places)[2], list(network.places)[-1]
     chosen = {first: np.array([3, 0]), last: np.array([7, 1, 5])}
     with torch.no_grad():
         whole = network(batch, [first, last])
-        cut, left = cut_backbone(network.fused(), chosen)
+        cut, left = cut_backbone(fold_backbone(network), chosen)
         found = cut(batch, [first, last])
     assert left[last] is None
     for layer, filters in chosen.items():
@@ -186,15 +180,15 @@ def test_normalisation_is_the_weights_own():
 def test_unusable_backbones_are_named(backbone, message):
     """The error says what a backbone must be."""
     with pytest.raises(ValueError, match=message):
-        tap_names(backbone)
+        layer_names(backbone)
 
 
 def test_unknown_layers_are_named_with_the_nearest():
     """Also a layer named twice."""
     with pytest.raises(ValueError, match=r"names 'conv4_4'.*Did you mean 'conv4_"):
-        check_layers(("conv4_4",), VGG16_TAPS, "vgg16")
+        check_layers(("conv4_4",), VGG16_LAYERS, "vgg16")
     with pytest.raises(ValueError, match="names a layer twice"):
-        check_layers(("conv4_3", "conv4_3"), VGG16_TAPS, "vgg16")
+        check_layers(("conv4_3", "conv4_3"), VGG16_LAYERS, "vgg16")
 
 
 def test_a_frame_too_small_is_named():

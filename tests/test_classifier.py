@@ -36,7 +36,7 @@ def test_low_maps_have_fewer_bands():
 def test_every_depth_is_taught():
     """Each of the three sizes of maps has classifiers, and their loss reaches every weight of the backbone."""
     model = build_classifier((32, 16), 5, settings())
-    assert model.taps == ("low", "middle", "high")
+    assert model.layers == ("low", "middle", "high")
     logits = model(torch.rand(6, 3, 32, 16))
     assert logits.shape == (6, 12, 5)
     identity_loss(logits, torch.arange(6) % 5).mean().backward()

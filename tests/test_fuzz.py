@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from skreid import MultiDepthReID, datasets
 from skreid._images.source import ImageSource
-from skreid._network.backbone import build_backbone
+from skreid._network.building import build_backbone
 from skreid._network.weights import fit_weights, initial_weights
 from skreid.exceptions import ImageError
 from skreid.gallery import Gallery

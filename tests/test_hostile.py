@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skreid
 from skreid._base.archives import ArchiveError, check_archive
-from skreid._network.backbone import build_backbone
+from skreid._network.building import build_backbone
 from skreid._network.weights import fit_weights, initial_weights
 from skreid._training.checkpoint import Checkpoint
 from skreid.datasets import load_cuhk03

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skreid._network.backbone import block_ends, build_backbone, map_shapes
+from skreid._network.building import block_ends, build_backbone, map_shapes
 from skreid._network.precision import autocast
 from skreid._network.weights import fit_weights
 from skreid._training.parallel import whole_batch
@@ -25,14 +25,14 @@ class Classifier(nn.Module):
     ----------
     network : Backbone
     heads : dict of str to BandHead
-        Tap -> what classifies by its maps.
+        Layer -> the classifiers that read its maps.
     settings : TrainingSettings
     """
 
     def __init__(self, network, heads, settings):
         super().__init__()
         self.network, self.heads = network, nn.ModuleList(heads.values())
-        self.taps, self.precision = tuple(heads), settings.precision
+        self.layers, self.precision = tuple(heads), settings.precision
         self.register_buffer("mean", torch.tensor(settings.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(settings.std).view(3, 1, 1))
 
@@ -42,8 +42,8 @@ class Classifier(nn.Module):
         With `n_images`, `batch` is this process's share of so many, and the logits are of all.
         """
         with autocast(batch.device, self.precision):
-            maps = self.network((batch - self.mean) / self.std, self.taps)
-        bands = [head.bands(maps[tap].float()) for tap, head in zip(self.taps, self.heads, strict=True)]
+            maps = self.network((batch - self.mean) / self.std, self.layers)
+        bands = [head.bands(maps[layer].float()) for layer, head in zip(self.layers, self.heads, strict=True)]
         bands = whole_batch(torch.cat(bands, dim=1), n_images).split([band.shape[1] for band in bands], dim=1)
         return torch.cat([head(band) for head, band in zip(self.heads, bands, strict=True)], dim=1)
 
@@ -85,7 +85,7 @@ def build_classifier(size, n_classes, settings):
         fit_weights(network, settings.initial)
     shapes = map_shapes(settings.backbone, size)
     generator = torch.Generator().manual_seed(settings.random_state)
-    heads = {tap: BandHead(*shapes[tap][:2], n_classes, generator) for tap in block_ends(shapes)[-DEPTHS:]}
+    heads = {layer: BandHead(*shapes[layer][:2], n_classes, generator) for layer in block_ends(shapes)[-DEPTHS:]}
     return Classifier(network, heads, settings)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from skreid._images.source import join, to_device, to_unit
-from skreid._network.backbone import may_draw, seeded
+from skreid._network.seeding import may_draw, seeded
 from skreid._training.augmentation import augment
 from skreid._training.heads import build_classifier, identity_loss, predicted
 from skreid._training.parallel import check_alike, from_first, own_share, share_out

@@ -1,0 +1,193 @@
+"""Backbones by name or by callable: any torchvision classifier that is a sequence of layers, or a user's own.
+
+And what can be said of them before any image is read: the names of their layers and the shapes of their maps.
+"""
+
+from collections import OrderedDict
+from functools import lru_cache
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+from torchvision import models
+
+from skreid._base.checks import did_you_mean
+from skreid._network.backbone import Backbone
+from skreid._network.seeding import seeded
+
+
+def build_backbone(backbone, random_state):
+    """Build an untrained backbone.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        A torchvision model name, or a callable without arguments returning a `torch.nn.Sequential`.
+    random_state : int or None
+        Seed of the initial weights; torch's global state is restored. None allocates no memory for a torchvision
+        name (it uses the meta device): enough for shapes, or to load weights into.
+
+    Returns
+    -------
+    backbone : Backbone
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such model, or the network is not a sequence of layers.
+    """
+    named = isinstance(backbone, str)
+    if named and backbone.startswith("vgg") and backbone in models.list_models(models):
+        with torch.device("meta"):  # the 4096-wide classifier is never allocated
+            layers = models.get_model(backbone, weights=None).features[:-1]  # nothing reads the last pooling
+        if random_state is not None:
+            layers.to_empty(device="cpu")
+            _initialise(layers, torch.Generator().manual_seed(random_state))
+        return Backbone(layers, _vgg_places(layers))
+    layers = _layers_without_memory(backbone) if named and random_state is None else None
+    if layers is None:
+        with seeded(random_state or 0):
+            layers = _torchvision_layers(backbone) if named else _called_layers(backbone)
+    for module in layers.modules():
+        if getattr(module, "inplace", False):  # it would overwrite the map of the layer before it
+            module.inplace = False
+    names = layers._modules  # named_children leaves out the second use of a layer
+    return Backbone(layers, {name: place for place, name in enumerate(names)})
+
+
+def architecture(backbone, seed, frame_shape):
+    """Return what identifies a backbone: its name; for a callable, the network that it builds."""
+    if isinstance(backbone, str):
+        return (backbone,)
+    network = build_backbone(backbone, seed)
+    weights, images = network.weights(), torch.rand(2, 3, *frame_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # two networks that look alike may compute different maps
+        maps = network.eval()(images, network.places)
+    return repr(network.layers), weights, {name: values.numpy(force=True) for name, values in maps.items()}
+
+
+def layer_names(backbone):
+    """Return the names of a backbone's layers, shallow to deep; a torchvision model takes no memory for it."""
+    return (_layer_names_of_model if isinstance(backbone, str) else _layer_names)(backbone)
+
+
+def _layer_names(backbone):
+    return tuple(build_backbone(backbone, None).places)
+
+
+def map_shapes(backbone, frame_shape):
+    """Return the number of filters, height and width of each layer's maps for frames of a given size.
+
+    Raises
+    ------
+    ValueError
+        If frames of this size do not pass through the network.
+    """
+    return dict((_shapes_of_model if isinstance(backbone, str) else _shapes)(backbone, tuple(frame_shape)))
+
+
+def _shapes(backbone, frame_shape):
+    network = build_backbone(backbone, None).eval()
+    device = next(network.parameters(), torch.empty(0)).device
+    with torch.no_grad():
+        try:
+            maps = network(torch.zeros(1, 3, *frame_shape, device=device), network.places)
+        except RuntimeError as error:
+            raise ValueError(
+                f"Frames of {frame_shape[0]} x {frame_shape[1]} pixels (input_size) do not pass through "
+                f"backbone {backbone!r}: {error}"
+            ) from error
+    return {name: tuple(getattr(values, "shape", ())[1:]) for name, values in maps.items()}
+
+
+# a torchvision name always means the same network; what a callable returns may change
+_layer_names_of_model, _shapes_of_model = lru_cache(maxsize=64)(_layer_names), lru_cache(maxsize=64)(_shapes)
+
+
+def block_ends(shapes):
+    """Return the deepest layer for each size of maps, shallow to deep."""
+    blocks = {shape[1:]: name for name, shape in shapes.items() if len(shape) == 3}
+    return tuple(name for name in shapes if name in blocks.values())
+
+
+def check_layers(layers, names, backbone):
+    """Raise ValueError for the first layer that the backbone does not have, suggesting the most similar name."""
+    if not layers:
+        raise ValueError(f"layers={layers!r} names no layer; choose from {', '.join(names)}.")
+    for name in layers:
+        if name not in names:
+            raise ValueError(
+                f"layers={tuple(layers)!r} names {name!r}, which backbone {backbone!r} does not have."
+                f"{did_you_mean(name, names)} Its layers are {', '.join(names)}."
+            )
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"layers={tuple(layers)!r} names a layer twice.")
+
+
+def _vgg_places(layers):
+    """Name the ReLU after each convolution ``conv<block>_<position in block>``."""
+    places, block, position = {}, 1, 0
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.ReLU):
+            position += 1
+            places[f"conv{block}_{position}"] = index
+        elif isinstance(layer, nn.MaxPool2d):
+            block, position = block + 1, 0
+    return places
+
+
+def _layers_without_memory(name):
+    """Return the layers of a torchvision classifier on the meta device, or None if it cannot be built there."""
+    try:
+        with torch.device("meta"):
+            return _torchvision_layers(name)
+    except NotImplementedError:  # some models compute with their weights while they are built
+        return None
+
+
+def _torchvision_layers(name):
+    """Return the layers before the pooling of a torchvision classifier, if they are a sequence."""
+    known = models.list_models(models)
+    if name not in known:
+        raise ValueError(
+            f"backbone={name!r} is not a torchvision classification model.{did_you_mean(name, known)} "
+            "Give such a name ('vgg16_bn', 'vgg16', 'resnet50', ...) or a callable returning a Sequential."
+        )
+    model = models.get_model(name, weights=None)
+    if isinstance(model, models.SwinTransformer):
+        raise ValueError(f"backbone={name!r} gives maps with filters in their last axis; wrap it in a callable.")
+    if isinstance(getattr(model, "features", None), nn.Sequential):
+        return model.features
+    children = dict(model.named_children())
+    if "avgpool" not in children:
+        raise ValueError(f"backbone={name!r} is not a plain sequence of layers; wrap it in a callable.")
+    before = list(children)[: list(children).index("avgpool")]
+    before = [child for child in before if not child.lower().startswith("aux")]  # auxiliary classifiers
+    return nn.Sequential(OrderedDict((child, children[child]) for child in before))
+
+
+def _called_layers(backbone):
+    """Return the layers of a user's own network; raise ValueError if it is not a usable Sequential."""
+    layers = backbone()
+    if not isinstance(layers, nn.Sequential) or len(layers) == 0:
+        raise ValueError(
+            f"backbone={backbone!r} returned {type(layers).__name__}; expected a torch.nn.Sequential of at "
+            "least one layer, whose children's names are the layers to choose from."
+        )
+    if any(is_lazy(parameter) for parameter in layers.parameters()):
+        raise ValueError(
+            f"backbone={backbone!r} returned lazy layers, whose sizes are not known yet: run a picture through the "
+            "network before it is returned."
+        )
+    return layers
+
+
+def _initialise(layers, generator):
+    """Draw the initial weights of a VGG as torchvision does, from the given generator."""
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+            layer.reset_running_stats()

@@ -1,0 +1,30 @@
+"""Networks that draw at random: torch's own generators seeded while they do, and put back afterwards."""
+
+from contextlib import contextmanager
+from threading import RLock
+
+import torch
+from torch import nn
+
+from skreid._base.blas import FreshLock
+from skreid._network.backbone import Backbone
+
+_one_at_a_time = FreshLock(RLock)
+
+
+@contextmanager
+def seeded(random_state, device=None):
+    """Seed torch's global generators, from which users' networks draw, and restore them; one thread at a time."""
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with _one_at_a_time, torch.random.fork_rng(gpus):
+        torch.default_generator.manual_seed(random_state)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(random_state)
+        yield
+
+
+def may_draw(network):
+    """Whether a network may draw at random while it trains: these layers never do, any other might."""
+    plain = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, nn.Sequential, Backbone)
+    return any(type(module) not in plain for module in network.modules())
