@@ -1,25 +1,39 @@
-"""The errors that skreid raises under names of its own.
+"""The exceptions that skreid raises, and which of them to catch.
 
-All other mistakes in arguments are plain ``ValueError`` or ``TypeError``, as in scikit-learn::
+skreid defines one exception of its own, :class:`ImageError`; all others are Python's and scikit-learn's::
 
     Exception
-    └── ValueError
-        ├── ImageError          an image cannot be used; its place in X is in ``index``
-        └── (a bad parameter, label, file or array; the message names it and says what to do)
+    ├── ValueError                a parameter, label, array or file has a bad value
+    │   ├── ImageError            one image cannot be used; ``error.index`` is its position in ``X``
+    │   └── NotFittedError        (sklearn.exceptions) the estimator has to be fitted first
+    ├── TypeError                 an argument is the wrong kind of object, such as a model without ``transform``
+    ├── ArithmeticError
+    │   └── FloatingPointError    training or a network produced NaN or infinity
+    ├── ImportError               an optional package is missing; the message says what to install
+    ├── RuntimeError              another training uses the same checkpoint folder
+    └── OSError                   a file or folder cannot be read or written
+        ├── FileNotFoundError     a data set, table or gallery is not where it was looked for
+        ├── NotADirectoryError    the checkpoint folder is a file
+        └── PermissionError       the checkpoint folder cannot be written to
+
+Every message says what is wrong, what is allowed, what was given, and where it helps, what to do. To leave out images
+that cannot be used, catch `ImageError` and drop the image at its `index`.
 """
 
 __all__ = ["ImageError"]
 
 
 class ImageError(ValueError):
-    """An image cannot be used; the message names it and says what was expected.
+    """An image cannot be used.
+
+    The message names the image, says what is wrong with it and what was expected.
 
     Parameters
     ----------
     index : int
         Position of the image in `X`.
     message : str
-        What is wrong with it.
+        The reason.
 
     Attributes
     ----------

@@ -1,6 +1,7 @@
-"""Fitted estimators in files that cannot run code: skops archives, with the classes they may hold named here.
+"""Save fitted estimators to files that run no code when they are loaded, and load them again.
 
-A pickle runs what it says when it is loaded; these do not, so they may come from somebody else.
+Loading a pickle runs whatever code is in it. These files are skops archives, which hold data alone and name the
+classes to build; `load` builds none but trusted ones, so a file may come from somebody else.
 """
 
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from skreid._base.archives import ArchiveError, check_archive
 from skreid._base.files import replacing
-from skreid._base.moved import MOVED
+from skreid._base.moved import old_names
 
 __all__ = ["dump", "load", "trusted_types"]
 
@@ -27,21 +28,27 @@ _TRUSTED = (
     "skreid.rivals._fcdf.FCDF",
     "skreid.rivals._tcp.TCPNet",
 )
-# the same classes under the names they had before their modules moved
-_TRUSTED_BEFORE = tuple(f"{old}.{name.rpartition('.')[2]}" for name in _TRUSTED for old in MOVED)
+_TRUSTED_BEFORE = tuple(old for name in _TRUSTED for old in old_names(name))  # in files of earlier versions
 
 
 def trusted_types():
-    """Return the classes that `load` accepts beside those that skops itself trusts.
+    """Return the names of the classes that `load` trusts in addition to those that skops trusts by itself.
 
     Returns
     -------
     names : list of str
-        Skreid's estimators; what `trusted` of `skops.io.load` takes.
+        The estimators of skreid. skops names a class after the module that defines it, so the names lead into
+        private modules. Pass the list as `trusted` to use `skops.io.load` without :func:`load`.
+
+    See Also
+    --------
+    load : Trusts these classes, and others that you name.
 
     Examples
     --------
     >>> from skreid.persistence import trusted_types
+    >>> trusted_types()[:2]
+    ['skreid.descriptors._gog.GOG', 'skreid.descriptors._lomo.LOMO']
     >>> "skreid.multidepth.MultiDepthReID" in trusted_types()
     True
     """
@@ -49,26 +56,26 @@ def trusted_types():
 
 
 def dump(estimator, path):
-    """Save a fitted estimator, or a Pipeline with it, as a skops archive.
+    """Save a fitted estimator, or a Pipeline of estimators, as a skops archive.
 
     Parameters
     ----------
     estimator : estimator
-        Of skreid or scikit-learn.
+        An estimator of skreid or scikit-learn, or a Pipeline of them.
     path : str or path-like
-        The file to write, by custom ending in ".skops"; one that exists is replaced in one step.
+        The file to write; its name usually ends in ".skops". An existing file is replaced in one step.
 
     Returns
     -------
     path : pathlib.Path
-        Where it was written.
+        The file written.
 
     Raises
     ------
     ImportError
         If skops is not installed.
     OSError
-        If the file cannot be written, such as on a full disk; one that was there stays as it was.
+        If the file cannot be written, for example because the disk is full. An existing file stays unchanged.
 
     Examples
     --------
@@ -90,33 +97,38 @@ def dump(estimator, path):
     except OSError as error:
         raise OSError(
             error.errno,
-            f"'{path}' could not be written, {len(content):,} bytes ({error}); a file that was there stays as it was. "
+            f"'{path}' could not be written ({len(content):,} bytes): {error}. An existing file stays unchanged. "
             "Free some space, or give another path.",
         ) from error
     return path
 
 
 def load(path, *, trusted=()):
-    """Load an estimator that `dump` saved, if it holds nothing but what is trusted; nothing in it is run before.
+    """Load an estimator saved by `dump`, after checking that the file holds trusted types only.
+
+    Nothing in the file is run before that check. Files written by earlier versions load too, even where a class has
+    moved to another module since.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file to read.
     trusted : sequence of str, default=()
-        Further classes and functions to accept, such as "people.networks.small" for a `backbone` of your own: they will
-        be imported and called.
+        Classes and functions to trust in addition to :func:`trusted_types`, for example "people.networks.small" for
+        a `backbone` of your own. They are imported and called: name only what you know.
 
     Returns
     -------
     estimator : estimator
+        The estimator, fitted if it was fitted when it was saved.
 
     Raises
     ------
     ImportError
         If skops is not installed.
     ValueError
-        If the file is no such archive, would grow on unpacking, or holds what is not trusted; the message names it.
+        If the file is not a readable skops archive, would grow to more than 100 times its size when unpacked, or
+        holds types that are not trusted. The message names the file and the reason.
 
     Examples
     --------
@@ -150,5 +162,5 @@ def _skops():
     try:
         import skops.io
     except ImportError as error:
-        raise ImportError("skreid.persistence needs skops: pip install skops, or skreid[skops].") from error
+        raise ImportError("skreid.persistence requires skops. Install it with 'pip install skreid[skops]'.") from error
     return skops.io

@@ -20,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 import skreid.multidepth
 from skreid import MultiDepthReID, persistence, rank_gallery
+from skreid.descriptors import LOMO
+from skreid.rivals import FCDF
 
 LOADER = """
 import pickle, sys, warnings
@@ -116,6 +118,18 @@ def test_a_pipeline_survives(people, kept, fitted):
     """Within a Pipeline as well."""
     rows = fitted.transform(people.images)
     np.testing.assert_array_equal(described(kept, "pipeline.pkl"), StandardScaler().fit(rows).transform(rows))
+
+
+def test_a_pipeline_that_ends_in_fcdfs_metric_ranks_the_same_after_loading(people, tmp_path):
+    deep = MultiDepthReID(backbone="squeezenet1_1", layers="2", input_size=(48, 32), max_epochs=0, random_state=0)
+    fcdf = FCDF(handcrafted=LOMO(n_scales=1, window_size=6, step=3, n_bins=3), deep=deep, random_state=0)
+    pipeline = make_pipeline(fcdf, fcdf.metric()).fit(people.images, people.target)
+    loaded = persistence.load(persistence.dump(pipeline, tmp_path / "pipeline.skops"))
+    expected = rank_gallery(pipeline, people.images[:5], people.images, n_neighbors=32)
+    for mine, theirs in zip(
+        rank_gallery(loaded, people.images[:5], people.images, n_neighbors=32), expected, strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_no_tensor_is_saved(fitted, kept, small, people):

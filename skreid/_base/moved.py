@@ -1,6 +1,6 @@
-"""Old names of modules that moved: pickles and skops files written before the move still load.
+"""Old names of modules that have moved, so that pickles and skops files written before the move still load.
 
-Each old name imports as a module that hands on the classes of the new one.
+An old name imports as a stand-in that looks every class up in the new module.
 """
 
 import sys
@@ -24,19 +24,23 @@ MOVED = {
 }
 
 
+def old_names(name):
+    """Return the full names that a class, such as "skreid.descriptors._gog.GOG", has in files written before."""
+    module, _, short = name.rpartition(".")
+    return [f"{old}.{short}" for old, new in MOVED.items() if f"{module}.".startswith(f"{new}.")]
+
+
 class _OldNames(MetaPathFinder, Loader):
-    """Finds the old names, after every other finder."""
+    """Makes the old names importable. Nothing is imported before one of them is asked for."""
 
     def find_spec(self, name, path=None, target=None):
-        """Return a spec for an old name, None for any other."""
         return spec_from_loader(name, self) if name in MOVED else None
 
     def exec_module(self, module):
-        """Let the module hand on what the new one holds."""
-        module.__getattr__ = lambda name: getattr(import_module(MOVED[module.__name__]), name)
+        new = MOVED[module.__name__]
+        module.__getattr__ = lambda name: getattr(import_module(new), name)
 
 
 def install():
-    """Make the old names importable."""
-    if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
-        sys.meta_path.append(_OldNames())
+    """Add the old names to Python's import system, after all other finders."""
+    sys.meta_path.append(_OldNames())
