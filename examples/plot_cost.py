@@ -1,23 +1,24 @@
 """
-What a description and a search cost
-====================================
+What a descriptor and a search cost
+===================================
 
-Sizes and times on the machine that built this page, as ratios within one run. The scripts in ``benchmarks`` measure
-more, at larger sizes.
+How large a descriptor is, and how long a search takes, measured on the machine that built this page. Times are ratios
+within one run. The scripts in ``benchmarks`` measure more, at larger sizes.
 """
 
 # %%
-# Numbers a map
-# -------------
-# A descriptor holds the compact form of each smoothed map: of a square box the numbers of the small map, of the default
-# box, which spans the width, one number a row. Counted for the 13 layers of VGG16 and a 160 x 60 frame.
+# Dimensions per map
+# ------------------
+# A descriptor holds the compact form of each smoothed map. With a square box, a map contributes as many dimensions as
+# it has cells. The default box spans the width of the frame, so a map contributes one dimension per row. The chart
+# shows both for the 13 layers of VGG16 and a frame of 160 x 60 pixels.
 
 import time
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skreid._search.nearest import EuclideanMeasure, nearest_rows
+from skreid import Gallery
 from skreid.metrics import distance_blocks
 
 blocks = [(1, 2), (2, 2), (3, 3), (4, 3), (5, 3)]
@@ -28,33 +29,33 @@ fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 ax.bar(list(square), list(square.values()), label="blur_size=20, as in the paper")
 ax.bar(list(rows), list(rows.values()), width=0.5, label="blur_size=(20, None)")
 ax.axhline(160 * 60, color="C3", linestyle="--", label="frame-size map")
-ax.set(yscale="log", ylim=(5, 2e5), ylabel="numbers a map")
+ax.set(yscale="log", ylim=(5, 2e5), ylabel="dimensions per map")
 ax.tick_params(axis="x", rotation=60)
 ax.legend()
-print(f"conv5_3: {square['conv5_3']} numbers, or {rows['conv5_3']}, instead of {160 * 60}")
+print(f"conv5_3: {square['conv5_3']} dimensions per map, or {rows['conv5_3']}, instead of {160 * 60}")
 
 # %%
 # Ranking
 # -------
-# The first ten of the gallery for each of 100 probes: all distances and a full sort, against skreid's search. The
-# results are the same, ties included.
+# The ten nearest gallery images of each of 100 probes: once by computing all distances and sorting them, once by
+# `skreid.Gallery`. Both return the same ranking, and order equal distances alike.
 
 rng = np.random.default_rng(0)
 probes = rng.normal(size=(100, 256)).astype(np.float32)
-galleries, seconds = [500, 2000, 8000, 32000], {"all distances, full sort": [], "skreid": []}
-for n_gallery in galleries:
-    gallery = rng.normal(size=(n_gallery, 256)).astype(np.float32)
+sizes, seconds = [500, 2000, 8000, 32000], {"all distances, full sort": [], "skreid": []}
+for n_gallery in sizes:
+    descriptors = rng.normal(size=(n_gallery, 256)).astype(np.float32)
     started = time.perf_counter()
-    expected = np.argsort(distance_blocks(probes, gallery)(0, len(probes)), axis=1, kind="stable")[:, :10]
+    expected = np.argsort(distance_blocks(probes, descriptors)(0, len(probes)), axis=1, kind="stable")[:, :10]
     sorted_at = time.perf_counter()
-    _, found = nearest_rows(EuclideanMeasure(gallery), probes, 10)
+    indices = Gallery(descriptors).kneighbors(probes, 10, return_distance=False)
     seconds["skreid"].append(time.perf_counter() - sorted_at)
     seconds["all distances, full sort"].append(sorted_at - started)
-    print(f"{n_gallery:6} in the gallery: same ranking {bool((found == expected).all())}")
+    print(f"{n_gallery:6} gallery images, same ranking: {bool((indices == expected).all())}")
 
 fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 reference = seconds["skreid"][0]
 for (name, times), marker in zip(seconds.items(), "o^", strict=True):
-    ax.plot(galleries, np.array(times) / reference, marker=marker, label=name)
+    ax.plot(sizes, np.array(times) / reference, marker=marker, label=name)
 ax.set(xscale="log", yscale="log", xlabel="images in the gallery", ylabel="time / skreid with 500 images")
 _ = ax.legend()

@@ -2,23 +2,24 @@
 Smoothing, and its compact form
 ===============================
 
-A feature map answers *where* something is seen. Two pictures of one person never agree to the pixel, so the method
-shows each map at the size of the frame and blurs it by a box filter (Eq. 1 of the paper) before it compares them.
+A feature map answers *where* something is seen. Two pictures of one person never agree to the pixel. So the method
+enlarges each map to the size of the frame and blurs it by a box filter (Eq. 1 of the paper) before it compares maps.
 """
 
 # %%
-# A map, enlarged, blurred
-# ------------------------
+# A map, enlarged and blurred
+# ---------------------------
 # The deepest map of a 64 x 32 picture has 4 x 2 cells. Enlarged to the frame it is smooth already; the box filter
-# makes it tolerant of a shift of about half its side. A box of two sides, ``(8, None)``, is 8 pixels high and spans the
-# frame's whole width: what stays is how strongly the filter answers at each height, wherever in the row. That is the
-# default, at 20 pixels of a frame of 160 x 60; people walk upright, but turn and stand off the middle.
+# makes it tolerant of a shift of about half its side. The box ``(8, None)`` is 8 pixels high and as wide as the frame:
+# it keeps how strongly the filter answers at each height, wherever in the row. This suits people, who walk upright but
+# turn, and rarely stand in the middle. The default is the same box at full size: 20 pixels in a frame of 160 x 60.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.linalg import polar
+from scipy.ndimage import uniform_filter1d
 
 from skreid import PAPER_SETTING, MultiDepthReID
-from skreid._filters.smoothing import compact_operator, smoothing_operator
 from skreid.datasets import make_pedestrians
 
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
@@ -46,42 +47,67 @@ for row, layer in zip(axes, reid.layers_, strict=True):
         ax.set(xticks=[], yticks=[])
 
 # %%
-# The same distances in fewer numbers
-# -----------------------------------
-# Enlarging and blurring are linear, and act on rows and columns apart: a smoothed map is
-# :math:`B = A_h F A_w^T`. Only distances between such maps are ever needed, and those survive when each
-# :math:`A` is replaced by its polar factor :math:`P = (A^T A)^{1/2}`, which has the size of the *small* map:
-# :math:`\|A_h D A_w^T\| = \|P_h D P_w\|` for every difference :math:`D` of two maps.
-#
-# On the left :math:`A` for the 16 rows of conv3 maps, in the middle :math:`P`. On the right one row of :math:`P`:
-# nearly all of its weight lies within one blur width of its own cell, so a number of the descriptor still has a place.
+# Smoothing is a matrix product
+# -----------------------------
+# Enlarging and blurring are linear, and treat rows and columns separately. A smoothed map is therefore
+# :math:`B = A_h F A_w^T`, and scipy gives both matrices in two lines: bilinear interpolation between the centres of the
+# cells, then a running mean with a mirrored border.
 
-A, P = smoothing_operator(16, 64, 8), compact_operator(16, 64, 8)
+
+def smoothing_matrix(n_cells, n_pixels, side):
+    """Return A, which turns a line of cells into a line of blurred pixels."""
+    pixels = (np.arange(n_pixels) + 0.5) * n_cells / n_pixels - 0.5  # their centres, in cells
+    enlarge = np.stack([np.interp(pixels, np.arange(n_cells), cell) for cell in np.eye(n_cells)], axis=1)
+    return uniform_filter1d(enlarge, side, axis=0, mode="mirror")
+
+
+A_h, A_w = smoothing_matrix(16, 64, 8), smoothing_matrix(8, 32, 8)
+F = reid.feature_maps(X, "conv3_2")["conv3_2"][0, reid.filters_["conv3_2"][0]]
+B = reid.set_params(blur_size=8).feature_maps(X, "conv3_2", smooth=True)["conv3_2"][0, reid.filters_["conv3_2"][0]]
+print(f"map {F.shape}, smoothed map {B.shape}")
+print(f"largest difference from A_h F A_w^T: {np.abs(A_h @ F @ A_w.T - B).max():.0e}, of {B.max():.2f}")
+
+# %%
+# The same distances in fewer dimensions
+# --------------------------------------
+# Only distances between smoothed maps are ever needed. They survive when each :math:`A` is replaced by its polar factor
+# :math:`P = (A^T A)^{1/2}`, which has the size of the *small* map: :math:`\|A_h D A_w^T\| = \|P_h D P_w\|` for every
+# difference :math:`D` of two maps.
+#
+# Left: :math:`A` for the 16 rows of conv3 maps. Middle: :math:`P`. Right: one row of :math:`P`. Nearly all of its
+# weight lies within one blur width of its own cell, so each dimension of the descriptor still has a place in the frame.
+
+P_h, P_w = polar(A_h)[1], polar(A_w)[1]
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
-left.imshow(A, aspect="auto")
-left.set(title=f"A: {A.shape[0]} x {A.shape[1]}", xlabel="row of the map", ylabel="row of the frame")
-middle.imshow(P)
-middle.set(title=f"P: {P.shape[0]} x {P.shape[1]}", xlabel="row of the map", ylabel="row of the compact map")
-right.bar(np.arange(16), P[8])
+left.imshow(A_h, aspect="auto")
+left.set(title="A: 64 x 16", xlabel="row of the map", ylabel="row of the frame")
+middle.imshow(P_h)
+middle.set(title="P: 16 x 16", xlabel="row of the map", ylabel="row of the compact map")
+right.bar(np.arange(16), P_h[8])
 _ = right.set(title="Row 8 of P", xlabel="row of the map", ylabel="weight")
 
 # %%
-# Along a side that the box spans, all pixels of a smoothed map are alike, and one row of numbers does for :math:`P`:
-# the mean over the side, times the root of its pixels. A map of 16 x 8 cells then costs 16 numbers.
+# `transform` returns :math:`P_h F P_w` for each chosen filter. With ``normalize=None``, as in the paper's setting, it
+# does nothing else:
+
+part = reid.fit(people.images[known], people.target[known]).transform(X)[0, : 16 * 8].reshape(16, 8)
+print(f"largest difference of transform from P_h F P_w: {np.abs(P_h @ F @ P_w - part).max():.0e}")
+
+# %%
+# Where the box spans a side of the frame, all pixels along that side are equal. A single row then does for :math:`P`:
+# the mean over the side, times the square root of its pixels. A map of 16 x 8 cells contributes 16 dimensions.
 #
-# Checked on maps of the network, before they are scaled: distances of two pictures by frame-size maps, and by
-# descriptors, for the square box and the one of two sides.
+# The last check compares the distance between two pictures, once from frame-size maps and once from descriptors, for
+# both boxes.
 
 for box in (8, (8, None)):
     reid.set_params(blur_size=box).fit(people.images[known], people.target[known])
-    one, other = reid.transform(X)
-    frame = reid.feature_maps(X, smooth=True)
-    squared = sum(
-        np.sum((maps[0, best] - maps[1, best]).astype(float) ** 2)
-        for layer, maps in frame.items()
-        for best in reid.filters_[layer]
-    )
-    n_frame = sum(64 * 32 * len(chosen) for chosen in reid.filters_.values())
+    first, second = reid.transform(X).astype(float)
+    smoothed = reid.feature_maps(X, smooth=True)
+    chosen = [smoothed[layer][:, reid.filters_[layer]].reshape(2, -1) for layer in reid.layers_]
+    large_first, large_second = np.concatenate(chosen, axis=1).astype(float)
     print(f"blur_size={box}")
-    print(f"  frame-size maps: distance {np.sqrt(squared):.5f} from {n_frame} numbers a picture")
-    print(f"  descriptors:     distance {np.linalg.norm(one.astype(float) - other):.5f} from {len(one)} numbers")
+    print(
+        f"  frame-size maps: distance {np.linalg.norm(large_first - large_second):.5f}, {len(large_first)} dimensions"
+    )
+    print(f"  descriptors:     distance {np.linalg.norm(first - second):.5f}, {len(first)} dimensions")
