@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
+from sklearn.base import clone
 
 from skreid import PAPER_SETTING, MultiDepthReID
 from skreid.datasets import make_pedestrians
@@ -34,13 +35,20 @@ reid = MultiDepthReID(
     **PAPER_SETTING | {"blur_size": 8},
 ).fit(people.images[known], people.target[known])
 
+
+def with_box(box):
+    """Return the same system with another box filter; the trained network comes from the cache."""
+    return clone(reid).set_params(blur_size=box).fit(people.images[known], people.target[known])
+
+
 X = people.images[~known][:2]
+unblurred, whole_rows = with_box(1), with_box((8, None))
 fig, axes = plt.subplots(3, 5, figsize=(8, 8), layout="constrained")
 for row, layer in zip(axes, reid.layers_, strict=True):
     best = reid.filters_[layer][0]
     shown = {"picture": X[0], f"{layer}, filter {best}": reid.feature_maps(X, layer)[layer][0, best]}
-    for box, title in ((1, "at frame size"), (8, "blurred by 8"), ((8, None), "by (8, None)")):
-        shown[title] = reid.set_params(blur_size=box).feature_maps(X, layer, smooth=True)[layer][0, best]
+    for title, system in {"at frame size": unblurred, "blurred by 8": reid, "by (8, None)": whole_rows}.items():
+        shown[title] = system.feature_maps(X, layer, smooth=True)[layer][0, best]
     for ax, (title, picture) in zip(row, shown.items(), strict=True):
         ax.imshow(picture)
         ax.set_title(title, fontsize=9)
@@ -62,8 +70,9 @@ def smoothing_matrix(n_cells, n_pixels, side):
 
 
 A_h, A_w = smoothing_matrix(16, 64, 8), smoothing_matrix(8, 32, 8)
-F = reid.feature_maps(X, "conv3_2")["conv3_2"][0, reid.filters_["conv3_2"][0]]
-B = reid.set_params(blur_size=8).feature_maps(X, "conv3_2", smooth=True)["conv3_2"][0, reid.filters_["conv3_2"][0]]
+best = reid.filters_["conv3_2"][0]
+F = reid.feature_maps(X, "conv3_2")["conv3_2"][0, best]
+B = reid.feature_maps(X, "conv3_2", smooth=True)["conv3_2"][0, best]
 print(f"map {F.shape}, smoothed map {B.shape}")
 print(f"largest difference from A_h F A_w^T: {np.abs(A_h @ F @ A_w.T - B).max():.0e}, of {B.max():.2f}")
 
@@ -90,7 +99,7 @@ _ = right.set(title="Row 8 of P", xlabel="row of the map", ylabel="weight")
 # `transform` returns :math:`P_h F P_w` for each chosen filter. With ``normalize=None``, as in the paper's setting, it
 # does nothing else:
 
-part = reid.fit(people.images[known], people.target[known]).transform(X)[0, : 16 * 8].reshape(16, 8)
+part = reid.transform(X)[0, : 16 * 8].reshape(16, 8)
 print(f"largest difference of transform from P_h F P_w: {np.abs(P_h @ F @ P_w - part).max():.0e}")
 
 # %%
@@ -100,14 +109,12 @@ print(f"largest difference of transform from P_h F P_w: {np.abs(P_h @ F @ P_w - 
 # The last check compares the distance between two pictures, once from frame-size maps and once from descriptors, for
 # both boxes.
 
-for box in (8, (8, None)):
-    reid.set_params(blur_size=box).fit(people.images[known], people.target[known])
-    first, second = reid.transform(X).astype(float)
-    smoothed = reid.feature_maps(X, smooth=True)
-    chosen = [smoothed[layer][:, reid.filters_[layer]].reshape(2, -1) for layer in reid.layers_]
+for system in (reid, whole_rows):
+    first, second = system.transform(X).astype(float)
+    smoothed = system.feature_maps(X, smooth=True)
+    chosen = [smoothed[layer][:, system.filters_[layer]].reshape(2, -1) for layer in system.layers_]
     large_first, large_second = np.concatenate(chosen, axis=1).astype(float)
-    print(f"blur_size={box}")
-    print(
-        f"  frame-size maps: distance {np.linalg.norm(large_first - large_second):.5f}, {len(large_first)} dimensions"
-    )
-    print(f"  descriptors:     distance {np.linalg.norm(first - second):.5f}, {len(first)} dimensions")
+    distance, large_distance = np.linalg.norm(first - second), np.linalg.norm(large_first - large_second)
+    print(f"blur_size={system.blur_size}")
+    print(f"  frame-size maps: distance {large_distance:.5f}, {len(large_first)} dimensions")
+    print(f"  descriptors:     distance {distance:.5f}, {len(first)} dimensions")
