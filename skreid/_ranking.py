@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._images.decode import from_torch
+from skreid._images.sequence import from_torch
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.nearest import EuclideanMeasure, LearnedMeasure, nearest_rows
 from skreid.gallery import Gallery

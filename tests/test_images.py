@@ -193,7 +193,7 @@ with_nan = np.where(np.arange(5)[:, None, None, None] == 3, np.nan, colour / 255
         (np.zeros((2, 4, 4, 4), np.uint8), r"shape \(2, 4, 4, 4\)"),
         (np.zeros((2, 3, 8, 5), np.uint8), "move the channels last"),
         (colour[0], r"looks like one colour image: pass X\[None\]"),
-        (np.zeros((2, 0, 4, 3), np.uint8), "no side of zero pixels"),
+        (np.zeros((2, 0, 4, 3), np.uint8), "without empty axes"),
         (colour.astype(np.int64), r"dtype int64.*use \.astype\(np\.uint8\)"),
         (colour.astype(np.int64) * 300, "dtype int64.*Scale it"),
         (with_nan, "image 3 contains NaN"),
@@ -201,7 +201,7 @@ with_nan = np.where(np.arange(5)[:, None, None, None] == 3, np.nan, colour / 255
         (colour.astype(float), r"image 0 has values in \[.*Divide by 255"),
         (colour / 255 - 0.5, r"image 0 has values in \[-"),
         ([colour[0], colour[1] * 1.0], r"image 1 has values in \[.*Divide by 255"),
-        ([colour[0], np.zeros((0, 4, 3), np.uint8)], r"image 1 has shape \(0, 4, 3\): it holds no pixel"),
+        ([colour[0], np.zeros((0, 4, 3), np.uint8)], r"image 1 has shape \(0, 4, 3\): it has no pixels"),
         ([colour[0], np.zeros(4, np.uint8)], r"image 1 has shape \(4,\)"),
         ([colour[0], np.zeros((4, 4, 2), np.uint8)], r"image 1 has shape \(4, 4, 2\)"),
         ([colour[0], colour[1].astype(np.int32)], "image 1 has dtype int32"),
@@ -277,7 +277,7 @@ def test_odd_containers_are_read_or_named():
     np.testing.assert_allclose(pixels(np.array(list(colour / 255), dtype=object)), colour / 255, rtol=1e-6)
     with pytest.raises(ImageError, match=r"image 0 has dtype int64.*use \.astype\(np\.uint8\)"):
         pixels(np.array(list(colour), dtype=object))
-    with pytest.raises(ValueError, match="single number 5"):
+    with pytest.raises(ValueError, match="single number, 5"):
         ImageSource(np.array(5))
     with pytest.raises(ImageError, match=r"image 0 \('xxx"):
         ImageSource(["x" * 5000])

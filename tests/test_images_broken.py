@@ -63,7 +63,7 @@ BROKEN = {  # what lies in the file, and what the error says of it
     "loop.png": (lambda path: path.symlink_to(path.name), "loop.png"),
 }
 if hasattr(os, "mkfifo"):
-    BROKEN["pipe.png"] = (os.mkfifo, "is no file but a pipe or device")
+    BROKEN["pipe.png"] = (os.mkfifo, "is a pipe or device, not a file")
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Pictures in: one image however it arrives, and any X as batches."""
+"""From X to pixels: `sequence` (X in any form), `decode` (one image), `batches` (tensors), `source` (X as batches)."""

@@ -1,10 +1,9 @@
-"""One image, however it arrives (array, PIL image, file), as a checked array; every mistake in it is named.
+"""One image, however it arrives (array, PIL image, file), as a checked array; errors name the image.
 
 No torch here: networks and hand-crafted descriptors see the same pixels.
 """
 
 import os
-from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,70 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from skreid._images.sequence import EXPECTED, dtype_hint, from_torch
 from skreid.exceptions import ImageError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-EXPECTED = (
-    "X must be an array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1], "
-    "or a sequence of such images, PIL images or file paths"
-)
-
-
-def as_sequence(X):
-    """Return X as a numeric array of 3 or 4 dimensions or a list of images; refuse anything else."""
-    if isinstance(X, (str, os.PathLike, Image.Image)):
-        raise ValueError(f"Got a single image ({X!r}) as X. {EXPECTED}: put it in a list.")
-    if hasattr(X, "to_numpy"):  # a pandas or polars column of paths
-        X = X.to_numpy()
-    X = from_torch(X)
-    if isinstance(X, Mapping):
-        raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}: pass one of its values.")
-    if not isinstance(X, np.ndarray):
-        try:
-            X = list(X)
-        except TypeError:
-            raise ValueError(f"Got X of type {type(X).__name__}. {EXPECTED}.") from None
-    elif X.dtype.kind in "OUT":
-        if X.ndim == 2 and X.shape[1] > 1 and X.size and isinstance(X[0, 0], (str, os.PathLike)):
-            raise ValueError(f"Got a table of {X.shape[1]} columns as X. {EXPECTED}: pass its column of paths.")
-        X = list(X.ravel() if X.ndim <= 2 else X)  # a column of paths; or images in an array of objects
-    elif X.ndim == 0:
-        raise ValueError(f"Got the single number {X} as X. {EXPECTED}.")
-    if len(X) == 0:
-        raise ValueError(f"Found array with 0 sample(s): X is empty. {EXPECTED}.")
-    if isinstance(X, np.ndarray):
-        return _checked_stack(X)
-    return X
-
-
-def from_torch(X):
-    """Return a torch tensor as an array, anything else as it is; torch itself is not imported here."""
-    if not (hasattr(X, "detach") and hasattr(X, "numpy")):
-        return X
-    return (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy(force=True)  # numpy has no bfloat16
-
-
-def _checked_stack(X):
-    """Return an array of images as uint8 or float32, (n, H, W) or (n, H, W, 3)."""
-    shape = f"Got an array of shape {X.shape}. {EXPECTED}"
-    if X.ndim not in (3, 4):
-        raise ValueError(f"{shape}.")
-    if X.ndim == 4 and X.shape[-1] not in (1, 3):
-        hint = "; move the channels last, np.moveaxis(X, 1, -1)" if X.shape[1] in (1, 3) else ""
-        raise ValueError(f"{shape}{hint}.")
-    if X.ndim == 3 and X.shape[-1] in (3, 4) and X.shape[1] > 4:
-        raise ValueError(f"{shape}. This looks like one colour image: pass X[None].")
-    if 0 in X.shape:
-        raise ValueError(f"{shape}, with no side of zero pixels.")
-    if X.dtype != np.uint8 and X.dtype.kind != "f":
-        raise ValueError(f"Got an array of dtype {X.dtype}. {EXPECTED}. {_dtype_hint(X)}")
-    return X[..., 0] if X.ndim == 4 and X.shape[-1] == 1 else X
-
-
-def _dtype_hint(image):
-    if np.issubdtype(image.dtype, np.integer) and image.min() >= 0 and image.max() <= 255:
-        return "Its values fit: use .astype(np.uint8)."
-    return "Scale it to one of the two."
 
 
 def load(image, index):
@@ -84,13 +23,13 @@ def load(image, index):
         return _open(image, index)
     name = f"image {index}"
     if isinstance(image, Image.Image):
-        with _naming(index, name):  # it may be a file not yet decoded
+        with _named_errors(index, name):  # its file may not be decoded yet
             return _from_pil(image, index, name)
     try:
         array = np.asarray(from_torch(image))
-        if array.dtype == object:  # pixels that came in an array of objects
+        if array.dtype == object:  # an image taken from an array of objects
             array = np.array(array.tolist())
-    except Exception as error:  # an object's own __array__ raises anything
+    except Exception as error:  # __array__ of an arbitrary object may raise any
         reason = str(error) or type(error).__name__
         raise ImageError(index, f"{name} is not an array ({reason}). {EXPECTED}.") from error
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -101,23 +40,24 @@ def load(image, index):
             f"{name} has shape {array.shape}; expected (height, width) or (height, width, 3). {EXPECTED}.",
         )
     if array.size == 0:
-        raise ImageError(index, f"{name} has shape {array.shape}: it holds no pixel.")
+        raise ImageError(index, f"{name} has shape {array.shape}: it has no pixels.")
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        hint = _dtype_hint(array) if array.dtype.kind in "iu" else ""
+        hint = dtype_hint(array) if array.dtype.kind in "iu" else ""
         raise ImageError(index, f"{name} has dtype {array.dtype}; expected uint8 or float in [0, 1]. {hint}")
     check_values(array, index, name)
     return array
 
 
 def bad_pixels(stack):
-    """Return the places in a stack of the images with a value outside [0, 1]; uint8 has none."""
+    """Return the indices of images in a float stack that have NaN or a value outside [0, 1]."""
     if stack.dtype == np.uint8:
         return ()
     flat = stack.reshape(len(stack), -1)
-    return np.flatnonzero(~((flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)))  # NaN is not within either
+    return np.flatnonzero(~((flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)))  # not <, >: also true of NaN
 
 
 def check_values(array, index, name):
+    """Raise if a float image has NaN, infinity or a value outside [0, 1]."""
     if array.dtype == np.uint8:
         return
     if not np.isfinite(array).all():
@@ -130,34 +70,34 @@ def check_values(array, index, name):
 
 
 def _open(path, index):
-    with _naming(index, f"image {index}"):
+    with _named_errors(index, f"image {index}"):
         path = Path(path)
     name = f"image {index} ('{path}')"
-    with _naming(index, name):
+    with _named_errors(index, name):
         if path.is_dir():
-            raise ImageError(index, f"{name} is a folder; give the paths of its files.")
+            raise ImageError(index, f"{name} is a folder; pass the paths of its files.")
         if not path.is_file():
-            what = "is no file but a pipe or device" if path.exists() else "does not exist"
-            raise ImageError(index, f"{name} {what}; paths are taken relative to {Path.cwd()}.")
+            what = "is a pipe or device, not a file" if path.exists() else "does not exist"
+            raise ImageError(index, f"{name} {what}; relative paths start from {Path.cwd()}.")
         with Image.open(path, formats=_formats()) as image:
             return _from_pil(image, index, name)
 
 
 @cache
 def _formats():
-    """Return what is decoded: Pillow hands some other formats to programs outside, or guards them less."""
+    """Return the formats to decode: Pillow passes some of the others to external programs, or guards them less."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
-def _naming(index, name):
-    """Turn whatever Pillow raises on a damaged file into an error that names the image."""
+def _named_errors(index, name):
+    """Turn any error of Pillow on a damaged file into one that names the image."""
     try:
         yield
     except ImageError:
         raise
-    except Exception as error:  # its decoders raise anything
+    except Exception as error:  # decoders raise errors of all types
         reason = str(error) or type(error).__name__
         raise ImageError(index, f"{name} could not be read as an image: {reason}") from error
 
@@ -166,7 +106,7 @@ def _from_pil(image, index, name):
     """Return a PIL image as uint8 RGB: upright, first frame, 16 bits scaled to 8, alpha over black."""
     width, height = image.size
     if width * height == 0:
-        raise ImageError(index, f"{name} is {width} x {height} pixels: it holds no pixel.")
+        raise ImageError(index, f"{name} is {width} x {height} pixels: it has no pixels.")
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         raise ImageError(
             index,
@@ -174,14 +114,14 @@ def _from_pil(image, index, name):
             "(PIL.Image.MAX_IMAGE_PIXELS) that guards against decompression bombs.",
         )
     if image.mode == "F":
-        raise ImageError(index, f"{name} holds 32-bit floats; save it with 8 or 16 bits a channel.")
+        raise ImageError(index, f"{name} holds 32-bit floats; save it with 8 or 16 bits per channel.")
     if image.mode == "I" and image.format == "TIFF":
-        raise ImageError(index, f"{name} holds 32-bit integers; save it with 8 or 16 bits a channel.")
-    coding = image.tile[0].args if getattr(image, "tile", None) else None  # gone once it is decoded
+        raise ImageError(index, f"{name} holds 32-bit integers; save it with 8 or 16 bits per channel.")
+    coding = image.tile[0].args if getattr(image, "tile", None) else None  # lost when the file is decoded
     image = ImageOps.exif_transpose(image)
     if "transparency" in image.info:
         image.info["transparency"] = _scaled_key(image.info["transparency"], coding)
-    if image.mode.startswith("I"):  # 16-bit greys, which Pillow's own conversion would clip to white
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip to white
         greys = np.asarray(image).astype(np.int64)
         greys[greys == image.info.get("transparency")] = 0
         image = Image.fromarray((np.clip(greys, 0, 65535) // 257).astype(np.uint8))
@@ -192,9 +132,9 @@ def _from_pil(image, index, name):
 
 
 def _scaled_key(key, coding):
-    """Return a PNG's transparent colour on the scale of its decoded pixels; Pillow leaves it on that of the file.
+    """Return the transparent colour of a PNG on the scale of the decoded pixels; Pillow keeps it on the file's.
 
-    Of colours with 16 bits a channel Pillow keeps the upper 8, so these decide.
+    Of colours with 16 bits per channel Pillow keeps the upper 8 bits, so these are compared.
     """
     if isinstance(key, tuple) and (coding == "RGB;16B" or max(key) > 255):
         return tuple(part >> 8 for part in key)

@@ -1,6 +1,6 @@
-"""Every way images may arrive, as one thing: batches of equal-sized RGB tensors, or an error naming the image.
+"""X as batches of RGB tensors of one size; errors name the image.
 
-Files are decoded a batch at a time and ahead of their use, so a folder may be larger than memory.
+Files are decoded batch by batch, one batch ahead, so that a folder may be larger than memory.
 """
 
 import copy
@@ -10,47 +10,49 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from joblib import effective_n_jobs
+from sklearn.utils import gen_batches
 
-from skreid._images.decode import as_sequence, bad_pixels, check_values, load
+from skreid._images.batches import join, resize, stack_images, to_channels
+from skreid._images.decode import bad_pixels, check_values, load
+from skreid._images.sequence import as_sequence
 from skreid.exceptions import ImageError
 
-CACHE_BYTES = 2 * 2**30  # decoded training images up to this size stay in memory
+CACHE_BYTES = 2 * 2**30  # decoded training images are kept in memory up to this size
 
 
 class ImageSource:
-    """The images of one `X`, read at one size.
+    """The images of `X`, read in one size.
 
     Parameters
     ----------
     X : array of shape (n, height, width[, 3]), or sequence of images, PIL images or paths
         uint8, or float in [0, 1].
     input_size : tuple of int or None
-        Height and width every image is resized to (bilinear, antialiased); None takes the first image's.
+        Height and width to resize images to (bilinear, antialiased); None takes those of the first image.
     n_jobs : int or None
         Decoding threads, as in joblib.
     on_error : {"raise", "nan"}
-        Whether an image that cannot be used raises, or is read as black and noted in `unusable`.
+        Whether an image that cannot be used raises an error, or is read as black and listed in `unusable`.
 
     Attributes
     ----------
     size : tuple of int
-        Height and width of the images as read.
+        Height and width of the images that are read.
     unusable : dict of int to str
-        Place -> reason of each unusable image met so far.
+        Index in `X` -> reason, for each unusable image read so far.
 
     Raises
     ------
     ValueError
-        If `X` is empty or of no accepted form.
+        If `X` is empty or in none of the accepted forms.
     """
 
     def __init__(self, X, input_size=None, n_jobs=None, on_error="raise"):
         self._images = as_sequence(X)
-        self._places = range(len(self._images))  # what each is called in errors: its place in X
+        self._places = range(len(self._images))  # index of each image in X, for errors
         self._threads = effective_n_jobs(n_jobs)
-        self._forgiving = on_error == "nan"
+        self._on_error = on_error
         self.unusable = {}
         self.size = tuple(input_size) if input_size is not None else self._first_size()
 
@@ -58,19 +60,19 @@ class ImageSource:
         return len(self._images)
 
     def _first_size(self):
-        """Return the size of the first image (that can be used, if others may be passed over)."""
+        """Return the size of the first image, or of the first usable one with `on_error="nan"`."""
         for place in range(len(self)):
             try:
                 return self._load(place).shape[:2]
             except ImageError:
-                if not self._forgiving or place == len(self) - 1:
+                if self._on_error == "raise" or place == len(self) - 1:
                     raise
 
     def _load(self, place):
         return load(self._images[place], self._places[place])
 
     def read(self, indices):
-        """Read some images.
+        """Return the images at `indices`.
 
         Parameters
         ----------
@@ -79,12 +81,12 @@ class ImageSource:
         Returns
         -------
         batch : tensor of shape (n, 3, height, width), channels last in memory
-            uint8, or float32 in [0, 1] where the images are floats.
+            uint8, or float32 in [0, 1] if one of the images is a float array.
 
         Raises
         ------
         ImageError
-            Naming the first image that cannot be used.
+            If an image cannot be used and `on_error` is "raise"; the first one is named.
         """
         places = range(len(self))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
         if isinstance(self._images, np.ndarray):
@@ -95,33 +97,33 @@ class ImageSource:
                     check_values(stack[bad], place, f"image {place}")
                 except ImageError as error:
                     self._note(error)
-                    stack = np.array(stack)  # the caller's own pixels stay
+                    stack = np.array(stack)  # the caller's pixels do not change
                     stack[bad] = 0
-            return _resize(_to_channels(stack), self.size)  # (n, 3, H, W)
+            return resize(to_channels(stack), self.size)  # (n, 3, H, W)
         if self._threads > 1 and len(places) > 1:
             with ThreadPoolExecutor(self._threads) as pool:
-                frames = list(pool.map(self._read_one, places))
+                images = list(pool.map(self._read_one, places))
         else:
-            frames = [self._read_one(place) for place in places]
-        return _stacked(frames)
+            images = [self._read_one(place) for place in places]
+        return stack_images(images)
 
     def _read_one(self, place):
         try:
-            return _resize(_to_channels(self._load(place)[None]), self.size)
+            return resize(to_channels(self._load(place)[None]), self.size)
         except ImageError as error:
             self._note(error)
             return torch.zeros(1, 3, *self.size, dtype=torch.uint8)
 
     def _note(self, error):
-        if not self._forgiving:
+        if self._on_error == "raise":
             raise error
         self.unusable[error.index] = str(error)
 
     def take(self, places):
-        """Return a source of some of the images only, which has no patience with any that goes bad meanwhile."""
+        """Return a source of the images at `places`, which raises if one of them has become unusable since."""
         chosen = copy.copy(self)
         chosen._places = [self._places[i] for i in places]
-        chosen._forgiving = False
+        chosen._on_error = "raise"
         chosen._images = (
             self._images[places] if isinstance(self._images, np.ndarray) else [self._images[i] for i in places]
         )
@@ -129,12 +131,17 @@ class ImageSource:
         return chosen
 
     def usable(self, consequence):
-        """Read all images once; warn of those that cannot be used and return the places of the others.
+        """Read all images, warn about those that cannot be used, and return the indices of the others.
+
+        Parameters
+        ----------
+        consequence : str
+            What happens to the unusable images, for the warning: "left out of training".
 
         Raises
         ------
         ValueError
-            If there are no others.
+            If no image can be used.
         """
         for _ in self.batches(256):
             pass
@@ -144,24 +151,23 @@ class ImageSource:
         return np.setdiff1d(np.arange(len(self)), list(self.unusable))
 
     def warn_unusable(self, consequence):
-        """Warn once of all unusable images met: how many, which, and what becomes of them."""
+        """Warn once about all unusable images read so far: how many, which, and what happens to them."""
         if self.unusable:
-            named = "; ".join(self.unusable[place] for place in sorted(self.unusable))
+            reasons = "; ".join(self.unusable[place] for place in sorted(self.unusable))
             warnings.warn(
-                f"{len(self.unusable)} of {len(self)} images cannot be used and are {consequence}: {named}",
+                f"{len(self.unusable)} of {len(self)} images cannot be used and are {consequence}: {reasons}",
                 stacklevel=4,
             )
 
     def batches(self, batch_size, order=None):
-        """Yield the images, or those of `order`, `batch_size` at a time."""
-        count = len(self) if order is None else len(order)
-        parts = [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+        """Yield the images, or those at the indices of `order`, in batches of `batch_size`."""
+        parts = list(gen_batches(len(self) if order is None else len(order), batch_size))
         if order is not None:
             parts = [order[part] for part in parts]
         yield from self.read_ahead(parts)
 
     def read_ahead(self, parts):
-        """Yield the images of each part (indices or slice), reading the next one meanwhile."""
+        """Yield the images of each part (indices or a slice), while a thread reads the next part."""
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self.read, parts[0])
             for part in parts[1:]:
@@ -170,69 +176,18 @@ class ImageSource:
             yield ahead.result()
 
     def cached(self, limit=CACHE_BYTES):
-        """Return this source decoded into memory if it takes at most `limit` bytes, else itself."""
+        """Return this source decoded into memory if that takes at most `limit` bytes, else the source itself."""
         first = self.read([0])
         if first.numel() * first.element_size() * len(self) > limit:
             return self
-        frames = join(self.batches(256))
-        return ImageSource(frames.permute(0, 2, 3, 1).numpy(), self.size)
+        images = join(self.batches(256))
+        return ImageSource(images.permute(0, 2, 3, 1).numpy(), self.size)
 
     def digest(self):
-        """Return a SHA-256 of all pixels as read: equal exactly when the network would see the same."""
+        """Return a SHA-256 of all pixels as read: equal if and only if the network sees the same images."""
         sha = hashlib.sha256(repr((len(self), self.size)).encode())
         for batch in self.batches(256):
             pixels = batch.permute(0, 2, 3, 1).contiguous().numpy()
             sha.update(f"{pixels.dtype}".encode())
             sha.update(pixels)
         return sha.hexdigest()
-
-
-def _to_channels(stack):
-    """Turn a checked stack (n, H, W[, 3]) into a tensor (n, 3, H, W), channels last in memory."""
-    if stack.dtype != np.uint8:
-        stack = stack.astype(np.float32, copy=False)
-    if stack.ndim == 3:
-        stack = np.repeat(stack[..., None], 3, axis=-1)
-    if not stack.flags.writeable:  # torch warns of read-only memory; a copy of one batch is cheap
-        stack = stack.copy()
-    # An axis of length 1 may have any stride; torch takes an odd one for another order, in which it resizes wrongly
-    stack = np.ascontiguousarray(stack).ravel().reshape(stack.shape)
-    return torch.from_numpy(stack).permute(0, 3, 1, 2)
-
-
-def join(batches):
-    """Return batches as one; uint8 and floats together become floats on one scale."""
-    return torch.cat(_of_one_type(list(batches)))
-
-
-def _of_one_type(batches):
-    """Return batches as they are, or as floats on one scale if some are uint8 and some floats."""
-    return [to_unit(batch) for batch in batches] if len({batch.dtype for batch in batches}) > 1 else batches
-
-
-def _stacked(frames):
-    """Return frames, (1, 3, height, width) each, as one batch, channels last in memory.
-
-    By numpy: torch would start threads of its own in the thread that reads ahead, to contend with the network's.
-    """
-    stack = np.concatenate([frame.permute(0, 2, 3, 1).numpy() for frame in _of_one_type(frames)])
-    return torch.from_numpy(stack).permute(0, 3, 1, 2)
-
-
-def to_unit(batch):
-    """Return a batch as `ImageSource.read` gives it as float32 in [0, 1]."""
-    return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
-
-
-def to_device(batch, device):
-    """Return a batch on a device; a GPU takes it from pinned memory, while the host goes on."""
-    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
-
-
-def _resize(batch, size):
-    if tuple(batch.shape[-2:]) == tuple(size):
-        return batch
-    resized = F.interpolate(batch, size=tuple(size), mode="bilinear", antialias=True)
-    if resized.dtype != torch.uint8:
-        resized = resized.clamp_(0, 1)
-    return resized.contiguous(memory_format=torch.channels_last)

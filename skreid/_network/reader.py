@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from skreid._images.source import to_device, to_unit
+from skreid._images.batches import to_device, to_unit
 from skreid._network.building import build_backbone
 from skreid._network.precision import autocast
 from skreid._network.surgery import cut_backbone, fold_backbone

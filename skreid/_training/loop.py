@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skreid._images.source import join, to_device, to_unit
+from skreid._images.batches import join, to_device, to_unit
 from skreid._network.seeding import may_draw, seeded
 from skreid._training.augmentation import augment
 from skreid._training.heads import build_classifier, identity_loss, predicted

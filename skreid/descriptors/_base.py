@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from skreid._images.decode import as_sequence
+from skreid._images.sequence import as_sequence
 from skreid.descriptors._read import read_image
 
 _CHUNK = 32  # images a task: long enough to hide joblib's overhead, short enough to balance the workers

@@ -7,7 +7,7 @@ import numpy as np
 
 from skreid._base.blas import FreshLock
 from skreid._base.labels import encode
-from skreid._images.decode import from_torch
+from skreid._images.sequence import from_torch
 from skreid._search.distances import check_range
 from skreid._search.nearest import EuclideanMeasure, nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import build_index, empty_index, import_faiss, read_index, search_index

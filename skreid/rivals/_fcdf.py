@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.labels import encode
-from skreid._images.decode import as_sequence
+from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
 from skreid._scoring import cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer

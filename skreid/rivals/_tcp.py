@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from skreid._base.labels import check_pairs, encode_identities
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
-from skreid._images.source import ImageSource, to_unit
+from skreid._images.batches import to_unit
+from skreid._images.source import ImageSource
 from skreid._scoring import cmc_score
 from skreid._training.cache import remember
 from skreid.rivals._triplet import TripletSettings, build_network, crop, train_triplets
