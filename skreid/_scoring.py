@@ -7,9 +7,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
-from skreid._base.ids import as_ids
+from skreid._base.labels import as_labels
 from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.metrics import ranking_metrics
 from skreid.model_selection import split_probe_gallery
@@ -100,10 +100,8 @@ class CMCScorer:
                 "The 'ranks' parameter of CMCScorer must be an int in the range [1, inf), or several. "
                 f"Got {self.ranks!r} instead."
             )
-        y = as_ids(y, "y")
-        if y.dtype == object and None in y.tolist():
-            raise ValueError(f"Input y contains None at index {y.tolist().index(None)}: every image needs an identity.")
-        cams = None if cams is None else column_or_1d(cams)
+        y = as_labels(y, "y")
+        cams = None if cams is None else as_labels(cams, "cams")
         if hasattr(X, "__len__") or hasattr(X, "shape"):
             check_consistent_length(X, y, cams)
         if len(y) and (y == y[0]).all():

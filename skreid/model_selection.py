@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, GroupShuffleSplit
 from sklearn.utils import check_random_state
 
-from skreid._base.ids import factorize
+from skreid._base.labels import factorize
 
 __all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
 

@@ -398,7 +398,7 @@ def test_numbers_too_large_for_faiss_are_refused(tmp_path, value):
         (lambda: Gallery(rows(3)).add(rows(2, 5)), "6 features, the new ones 5"),
         (lambda: Gallery(rows(3)).add(rows(2), cams=[0, 0]), "The gallery has no cams"),
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1)), "has ids, but add was given no ids"),
-        (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1), ids=["1"]), "use one kind"),
+        (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1), ids=["1"]), "so that both use one kind"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 4), "n_neighbors = 4, n_gallery = 3"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 features and the gallery has 6"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 1, cams=[0]), "The gallery has no cams"),

@@ -1,23 +1,195 @@
-"""Identities and cameras as integer codes: every mistake in `y` and `cams` is named here."""
+"""Identities and cameras: the one place where labels as given become checked arrays, and small integers.
 
+Everything after this step compares integers: strings cost no more than numbers, and 1 is not taken for "1".
+"""
+
+import datetime
+import math
 import warnings
+from numbers import Number
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array
+
+_KINDS = {
+    "numbers": (Number, np.number, np.bool_),
+    "strings": str,
+    "bytes": bytes,
+    "dates": (datetime.date, np.datetime64),
+}
+_KIND_OF_DTYPE = dict.fromkeys("biufc", "numbers") | {"U": "strings", "S": "bytes", "M": "dates"}
+
+
+def as_labels(values, name):
+    """Return labels as a checked one-dimensional array, the type of each one as it was given.
+
+    Every entry point that takes identities or cameras calls this: what one of them takes, all do.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples,) or (n_samples, 1)
+        Hashable values of one kind: numbers, strings, bytes, dates, or others such as tuples. Lists keep Python's
+        types; zero-dimensional arrays and tensors in them become their values.
+    name : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    TypeError
+        If `values` is a single value and not a sequence, or holds something that cannot be hashed.
+    ValueError
+        If it is not one-dimensional, a label is missing (None, NaN, infinity), or kinds are mixed.
+    """
+    if values is None or isinstance(values, (str, bytes)) or np.isscalar(values):
+        raise TypeError(f"{name} must be a sequence with one label per image. Got {values!r} instead.")
+    if isinstance(values, (list, tuple, range)):  # an array would make strings of the numbers beside them
+        labels = np.fromiter(map(_unboxed, values), dtype=object, count=len(values))
+    else:
+        options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": False, "ensure_min_samples": 0}
+        labels = check_array(values, dtype=None, input_name=name, **options)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(f"{name} should be a 1d array, got an array of shape {labels.shape} instead.")
+    _check_entries(labels, name)
+    _kind(labels, name)
+    return labels
+
+
+def _unboxed(value):
+    """Return the value of a zero-dimensional array or tensor; anything else as it is."""
+    boxed = getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic)
+    return value.item() if boxed else value
+
+
+def _check_entries(labels, name):
+    """Refuse the first entry that is missing, not finite, or not hashable."""
+    if labels.dtype.kind in "biuUS":
+        return
+    suspects = np.flatnonzero(~np.isfinite(labels))[:1] if labels.dtype.kind in "fcM" else range(len(labels))
+    for i in suspects:
+        value = labels[i]
+        if type(value).__hash__ is None or getattr(value, "ndim", 0):
+            raise TypeError(f"{name}[{i}] is {value!r}, which is not hashable: labels must be.")
+        what = _missing(value)
+        if what:
+            raise ValueError(f"Input {name} contains {what} at index {i}: every image needs a label.")
+
+
+def _missing(value):
+    """Return what a missing or infinite value is called, None for a label."""
+    if value is None:
+        return "None"
+    if isinstance(value, (float, np.floating)) and math.isinf(value):
+        return "infinity"
+    try:
+        missing = bool(value != value)
+    except TypeError:  # pandas.NA is neither equal nor unequal to itself
+        return repr(value)
+    if missing:
+        return "NaN" if isinstance(value, (Number, np.number)) else str(value)
+    return None
+
+
+def _kind(labels, name):
+    """Return what all labels of an array are, "numbers" or "strings" for example; refuse an array that mixes them."""
+    if labels.dtype.kind in _KIND_OF_DTYPE:
+        return _KIND_OF_DTYPE[labels.dtype.kind]
+    kinds = {_kind_of_type(given) for given in set(map(type, labels.tolist()))}
+    if len(kinds) > 1:
+        raise ValueError(_mixed(name))
+    return kinds.pop() if kinds else None
+
+
+def _kind_of_type(given):
+    return next((kind for kind, types in _KINDS.items() if issubclass(given, types)), "others")
+
+
+def _mixed(name):
+    return f"{name} must hold labels of one type, all numbers or all strings; it mixes them."
+
+
+def check_same_kind(**named):
+    """Refuse two arrays of labels, by name, of which one holds numbers and the other strings: none would be equal."""
+    (one, ours), (other, theirs) = named.items()
+    kinds = _kind(ours, one), _kind(theirs, other)
+    if len(ours) and len(theirs) and kinds[0] != kinds[1]:
+        examples = ours[:1].tolist()[0], theirs[:1].tolist()[0]
+        raise ValueError(
+            f"{one} holds {kinds[0]}, such as {examples[0]!r}, and {other} holds {kinds[1]}, such as {examples[1]!r}: "
+            "they would never be equal. Convert one of them, so that both use one kind."
+        )
+
+
+def factorize(**named):
+    """Turn several arrays of labels into integers, equal labels into the same one, counted by first appearance.
+
+    Parameters
+    ----------
+    **named : array-like of shape (n_samples,)
+        One array or two, by their names in messages.
+
+    Returns
+    -------
+    codes : list of ndarray of intp
+        One array for each one given.
+    uniques : list
+        The label of each code.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `as_labels`, or if one of two arrays holds numbers and the other strings.
+
+    Examples
+    --------
+    >>> from skreid._base.labels import factorize
+    >>> (probe, gallery), uniques = factorize(probe=["b", "a"], gallery=["a", "longer", "b"])
+    >>> probe.tolist(), gallery.tolist(), uniques
+    ([0, 1], [1, 2, 0], ['b', 'a', 'longer'])
+    """
+    checked = {name: as_labels(values, name) for name, values in named.items()}
+    if len(checked) == 2:
+        check_same_kind(**checked)
+    arrays = list(checked.values())
+    ends = np.cumsum([len(labels) for labels in arrays])[:-1]
+    dtypes = {labels.dtype.kind for labels in arrays}
+    if len(dtypes) == 1 and dtypes <= set("iufbUSM"):  # other mixtures would be converted when joined
+        uniques, first, codes = np.unique(np.concatenate(arrays), return_index=True, return_inverse=True)
+        by_appearance = np.argsort(first)
+        position = np.empty_like(by_appearance)
+        position[by_appearance] = np.arange(len(by_appearance))
+        return np.split(position[codes], ends), uniques[by_appearance].tolist()
+    table = {}
+    codes = [table.setdefault(value, len(table)) for labels in arrays for value in labels.tolist()]
+    return np.split(np.array(codes, dtype=np.intp), ends), list(table)
+
+
+def codes_of(values, uniques):
+    """Return the codes of those `uniques` that are among `values` (one label, or several)."""
+    if isinstance(values, (str, bytes)) or np.isscalar(values):
+        values = [values]
+    wanted = set(as_labels(values, "junk_ids").tolist())
+    return [code for code, value in enumerate(uniques) if value in wanted]
 
 
 def encode(values, name, n_samples, of="images"):
-    """Encode labels of any one sortable type.
+    """Turn labels into their places among the sorted distinct labels.
 
     Parameters
     ----------
     values : array-like of shape (n_samples,)
+        Sortable labels of one kind.
     name : str
         What they are called in errors.
     n_samples : int
         How many there must be.
     of : str, default="images"
-        What `X` holds so many of.
+        What the samples of `X` are called in errors.
 
     Returns
     -------
@@ -28,61 +200,51 @@ def encode(values, name, n_samples, of="images"):
 
     Raises
     ------
-    ValueError
-        If `values` has another length, holds NaN or infinity, or mixes types.
+    TypeError, ValueError
+        As in `as_labels`, or if `values` has another length or cannot be sorted.
     """
-    if any(value is None for value in np.asarray(values, dtype=object).ravel()):
-        raise ValueError(f"Input {name} has missing labels (None): every image needs one.")
-    mixed = f"{name} must hold labels of one type, all numbers or all strings; it mixes them."
-    if isinstance(values, (list, tuple)) and len({isinstance(value, str) for value in values}) > 1:
-        raise ValueError(mixed)
-    values = column_or_1d(values)
-    if len(values) != n_samples:
+    labels = as_labels(values, name)
+    if len(labels) != n_samples:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: {name} has {len(values)} entries, "
+            f"Found input variables with inconsistent numbers of samples: {name} has {len(labels)} entries, "
             f"X has {n_samples} {of}; give one for each."
         )
-    bad = ()
-    if values.dtype.kind == "f":
-        bad = np.flatnonzero(~np.isfinite(values))
-    elif values.dtype == object:
-        bad = [i for i, one in enumerate(values) if isinstance(one, (float, np.floating)) and not np.isfinite(one)]
-    if len(bad):
-        raise ValueError(f"Input {name} contains NaN or infinity, first at entry {bad[0]}.")
+    if isinstance(values, (list, tuple, range)) and _kind(labels, name) != "others":
+        labels = np.asarray(labels.tolist())
     try:
-        labels, codes = np.unique(values, return_inverse=True)
+        labels, codes = np.unique(labels, return_inverse=True)
     except TypeError:
-        raise ValueError(mixed) from None
+        raise ValueError(_mixed(name)) from None
     return labels, codes.astype(np.int64)
 
 
 def encode_identities(y, n_samples, of="images"):
-    """Encode the identities of training images; there must be two or more, and no continuous target."""
+    """Encode the identities of training images; refuse a single identity and a continuous target."""
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
     classes, codes = encode(y, "y", n_samples, of)
     if classes.dtype.kind == "f" and np.any(classes != np.floor(classes)):
         raise ValueError(
-            f"Unknown label type: continuous. y must hold identities; got numbers such as "
+            f"Unknown label type: continuous. y must hold identities; got values such as "
             f"{classes[classes != np.floor(classes)][0]:g}."
         )
     if len(classes) < 2:
         raise ValueError(
             f"y holds 1 class only ({classes[0]!s}), a single identity; at least 2 identities are needed to learn "
-            "what tells persons apart."
+            "what tells people apart."
         )
     return classes, codes
 
 
 def encode_cams(cams, identities, of="images"):
-    """Encode the cameras beside encoded identities, and check that pairs across them exist.
+    """Encode the cameras of images whose identities are encoded, and check that there are pairs across cameras.
 
     Parameters
     ----------
     cams : array-like of shape (n_samples,) or None
     identities : ndarray of shape (n_samples,), int
     of : str, default="images"
-        What `X` holds so many of.
+        What the samples of `X` are called in errors.
 
     Returns
     -------
@@ -93,7 +255,7 @@ def encode_cams(cams, identities, of="images"):
     Raises
     ------
     ValueError
-        If there is one camera only, or no identity has a pair; see `check_pairs`.
+        If there is only one camera, or no identity has a pair; see `check_pairs`.
     """
     views = cameras = None
     if cams is not None:
@@ -118,7 +280,7 @@ def check_pairs(codes, cams=None, stacklevel=3):
     Warns
     -----
     UserWarning
-        With the number of identities that have none, when others do.
+        With the number of identities that have none, if others have one.
     """
     n_identities = codes.max() + 1
     if cams is None:
@@ -134,7 +296,7 @@ def check_pairs(codes, cams=None, stacklevel=3):
         )
     if alone:
         warnings.warn(
-            f"{alone} of {n_identities} identities have a single {wanted}: they serve as other persons, but give "
+            f"{alone} of {n_identities} identities have a single {wanted}: they serve as other people, but form "
             "no pair of the same person.",
             stacklevel=stacklevel,
         )

@@ -4,8 +4,8 @@ A curve of one draw of the gallery hides how much luck is in it; the band shows 
 """
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
 
+from skreid._base.labels import as_labels
 from skreid._ranking import describe, gallery_distances
 from skreid.displays._common import single_axes, style
 from skreid.evaluation import name_of
@@ -290,12 +290,12 @@ class CMCDisplay:
                 "cv_results has no estimators or no indices: call cross_validate with return_estimator=True and "
                 "return_indices=True."
             )
-        y = column_or_1d(y)
+        y = as_labels(y, "y")
         tests = cv_results["indices"]["test"]
         n_samples = len(cv_results["indices"]["train"][0]) + len(tests[0])
         if len(y) < n_samples or len(y) <= max(int(np.max(test)) for test in tests):
             raise ValueError(f"y has {len(y)} entries, but {n_samples} images were cross-validated.")
-        cams = None if cams is None else column_or_1d(cams)
+        cams = None if cams is None else as_labels(cams, "cams")
         curves = []
         for estimator, test in zip(cv_results["estimator"], tests, strict=True):
             images = X[test] if isinstance(X, np.ndarray) else [X[i] for i in test]
@@ -331,8 +331,8 @@ class CMCDisplay:
 
 def _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
     """Describe images once and return one curve a random gallery."""
-    y = column_or_1d(y)
-    cams = None if cams is None else column_or_1d(cams)
+    y = as_labels(y, "y")
+    cams = None if cams is None else as_labels(cams, "cams")
     descriptors = describe(estimator, X)
     rng = np.random.default_rng(random_state)
     curves = []

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skreid._base.ids import as_ids
+from skreid._base.labels import as_labels
 from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
@@ -101,7 +101,7 @@ def evaluate(
     _check(protocol, use_cams, on_seen, n_neighbors)
     ranks = (int(ranks),) if isinstance(ranks, Integral) else tuple(ranks)
     images = _Images(dataset)
-    target = as_ids(_get(dataset, "target"), "dataset.target")
+    target = as_labels(_get(dataset, "target"), "dataset.target")
     images.check(len(target), "target")
     cams = _cams(dataset, use_cams, len(target))
     trials = list(protocol.split(dataset))
@@ -243,7 +243,7 @@ def _cams(dataset, use_cams, n):
     cams = _get(dataset, "cams", required=use_cams is True)
     if cams is None or use_cams is False:
         return None
-    cams = as_ids(cams, "dataset.cams")
+    cams = as_labels(cams, "dataset.cams")
     if len(cams) != n:
         raise ValueError(f"dataset.cams has {len(cams)} entries, but dataset.target has {n}.")
     return cams

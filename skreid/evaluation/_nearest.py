@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skreid._base.ids import factorize
+from skreid._base.labels import factorize
 
 BLOCK_NUMBERS = 2**21  # distances looked at together
 

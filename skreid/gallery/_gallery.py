@@ -6,7 +6,7 @@ So a read in one thread never sees half of a change in another, and nothing wait
 import numpy as np
 
 from skreid._base.blas import FreshLock
-from skreid._base.labels import encode
+from skreid._base.labels import check_same_kind, encode
 from skreid._images.sequence import from_torch
 from skreid._search.distances import check_range
 from skreid._search.nearest import EuclideanMeasure, nearest_rows, sorted_neighbors
@@ -172,7 +172,7 @@ class Gallery:
                     raise ValueError(f"The gallery {has} {name}, but add was given {gives} {name}.".replace("  ", " "))
                 if held is not None:
                     new = _column(name, given, len(descriptors))
-                    _check_kind(name, new, held)
+                    check_same_kind(**{f"the gallery's {name}": held, f"the new {name}": new})
                     columns[name] = np.concatenate([held, new])
             self._state = _State(state.rows.plus(_cast(descriptors, state.rows.dtype)), **columns)
         return self
@@ -330,7 +330,7 @@ class _State:
             if held is None:
                 raise ValueError(f"The gallery has no {name}: give them when it is built.")
             values = _column(name, values, n_probes)
-            _check_kind(name, values, held)
+            check_same_kind(**{f"the gallery's {name}": held, f"the probes' {name}": values})
             if name not in self._codes:
                 self._codes[name] = np.unique(held, return_inverse=True)
             known, codes = self._codes[name]
@@ -361,9 +361,3 @@ def _column(name, values, n_rows):
         return None
     names, codes = encode(values, name, n_rows)
     return np.asarray(names.tolist() if names.dtype == object else names)[codes]
-
-
-def _check_kind(name, values, held):
-    """Refuse to compare numbers with strings: nothing would ever be equal."""
-    if (values.dtype.kind in "US") != (held.dtype.kind in "US"):
-        raise ValueError(f"The gallery's {name} are {held.dtype}, those given are {values.dtype}: use one kind.")

@@ -18,7 +18,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_fit(self, X, y, cams):
         """Validate fit's arguments: float X, integer identities, integer views, the cameras' names."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is not for it to convert
         # A kernel has as many dimensions as training images, whatever the number of features.
         kernel = hasattr(self, "kernel")
         bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))

@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skreid._base.ids import codes_of, factorize
+from skreid._base.labels import codes_of, factorize
 
 _ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
 _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay

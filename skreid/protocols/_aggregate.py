@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skreid._base.ids import as_ids, factorize
+from skreid._base.labels import as_labels, factorize
 
 
 class Comparison(NamedTuple):
@@ -77,7 +77,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
             "The 'how' parameter of aggregate_distances must be a str among {'mean', 'sum', 'min'}. "
             f"Got {how!r} instead."
         )
-    y_probe, y_gallery = as_ids(y_probe, "y_probe"), as_ids(y_gallery, "y_gallery")
+    y_probe, y_gallery = as_labels(y_probe, "y_probe"), as_labels(y_gallery, "y_gallery")
     distances = np.asarray(distances, dtype=np.float64)
     if distances.shape != (len(y_probe), len(y_gallery)):
         raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skreid._base.ids import as_ids, codes_of, factorize
+from skreid._base.labels import as_labels, codes_of, factorize
 from skreid.protocols._aggregate import Comparison, aggregate_distances
 
 
@@ -40,7 +40,7 @@ def column(dataset, name, needed_by, n=None):
     values = dataset.get(name) if isinstance(dataset, Mapping) else getattr(dataset, name, None)
     if values is None:
         raise ValueError(f"{needed_by} needs dataset.{name}, with one entry an image.")
-    values = as_ids(values, f"dataset.{name}")
+    values = as_labels(values, f"dataset.{name}")
     if n is not None and len(values) != n:
         raise ValueError(f"dataset.{name} has {len(values)} entries, but dataset.target has {n}.")
     return values

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skreid._base.checks import check_choice, check_count_or_share, check_int
-from skreid._base.ids import factorize
+from skreid._base.labels import factorize
 from skreid.model_selection import draw_per_identity, split_probe_gallery
 from skreid.protocols._base import Trial, coded, column, compare
 
