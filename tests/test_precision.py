@@ -1,4 +1,4 @@
-"""bfloat16 where it is asked for or native, float32 everywhere else; what it may change is bounded."""
+"""bfloat16 is used where it is asked for or native, float32 everywhere else; its rounding errors are bounded."""
 
 from collections import OrderedDict
 from contextlib import nullcontext
@@ -16,7 +16,7 @@ from skreid._training.heads import build_classifier
 from skreid._training.loop import TrainingSettings
 
 CPU = torch.device("cpu")
-seen = []  # what the watching layer below met: dtype and whether the network was training
+seen = []  # dtype of the maps that reached the layer below, and whether the network was training
 
 
 class Watch(nn.Module):
@@ -41,15 +41,15 @@ def watched():
     [("auto", None, torch.float32), ("float32", torch.float32, torch.float32),
      ("bfloat16", torch.bfloat16, torch.bfloat16)],
 )  # fmt: skip
-def test_the_network_computes_in_what_was_asked(people, settings, monkeypatch, native, asked, trains, describes):
-    """A layer inside the network sees it: "auto" trains in bfloat16 where that is native, and describes in float32."""
+def test_the_network_computes_as_asked(people, settings, monkeypatch, native, asked, trains, describes):
+    """Seen by a layer inside the network: "auto" trains in bfloat16 where that is native, and describes in float32."""
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: native)
     trains = trains or (torch.bfloat16 if native else torch.float32)
     seen.clear()
     reid = MultiDepthReID(**settings | {"backbone": watched, "precision": asked, "max_epochs": 1})
     reid.fit(people.images, people.target)
     assert {dtype for dtype, training in seen if training} == {trains}
-    assert seen[-1] == (describes, False)  # exploring came last
+    assert seen[-1] == (describes, False)  # exploring comes last
     assert all(weights.dtype != np.float16 and weights.dtype.itemsize >= 4 for weights in reid.weights_.values())
     seen.clear()
     assert reid.transform(people.images).dtype == np.float32
@@ -58,8 +58,8 @@ def test_the_network_computes_in_what_was_asked(people, settings, monkeypatch, n
 
 
 @pytest.mark.parametrize("backbone", [narrow, "vgg11_bn"])
-def test_bfloat16_distances_stay_near(people, settings, backbone):
-    """Within 2 % of the mean distance, asked for after the fit; asked back, the descriptors are the same bits."""
+def test_distances_in_bfloat16_are_within_two_percent(people, settings, backbone):
+    """Errors stay below 2 % of the mean distance; back in float32, the descriptors are the same bit for bit."""
     layers = settings["layers"] if backbone is narrow else None
     reid = MultiDepthReID(**settings | {"backbone": backbone, "layers": layers, "max_epochs": 0})
     exact = reid.fit(people.images, people.target).transform(people.images)
@@ -71,7 +71,7 @@ def test_bfloat16_distances_stay_near(people, settings, backbone):
 
 
 def test_losses_and_gradients_are_float32():
-    """The logits come from a float32 head, and every gradient has its weight's type."""
+    """Logits come from a float32 head, and every gradient has the type of its weight."""
     settings = TrainingSettings(narrow, None, (0.5,) * 3, (0.2,) * 3, 1, 8, 1e-2, 0, 1, (), 0, precision="bfloat16")
     model = build_classifier((32, 16), 3, settings)
     logits = model(torch.rand(4, 3, 32, 16))
@@ -80,8 +80,8 @@ def test_losses_and_gradients_are_float32():
     assert {weight.grad.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
 
 
-def test_a_training_in_one_precision_is_not_served_for_the_other(people, settings, tmp_path):
-    """What "auto" means counts, not its name: equal meanings share the cache; another checkpoint is refused."""
+def test_cache_and_checkpoint_distinguish_precisions(people, settings, tmp_path):
+    """By what "auto" means on this device, not by its name; a checkpoint of the other precision is refused."""
     native = "bfloat16" if precision.multiplies_bfloat16(CPU) else "float32"
     other = {"float32": "bfloat16", "bfloat16": "float32"}[native]
     settings |= {"memory": tmp_path / "memory"}
@@ -93,12 +93,12 @@ def test_a_training_in_one_precision_is_not_served_for_the_other(people, setting
     assert changed.history_ != auto.history_
     kept = {"checkpoint": tmp_path / "kept", "memory": None}
     MultiDepthReID(**settings | kept).fit(people.images, people.target)
-    with pytest.raises(ValueError, match="another training, with other precision"):
+    with pytest.raises(ValueError, match="does not match this fit: precision differs"):
         MultiDepthReID(**settings | kept, precision=other).fit(people.images, people.target)
 
 
-def test_the_capability_is_the_devices_own(monkeypatch):
-    """The query of torch decides, for CPU and CUDA; emulation does not count, and other devices stay in float32."""
+def test_auto_is_bfloat16_where_the_device_multiplies_it_natively(monkeypatch):
+    """As torch reports for CPU and CUDA; emulation does not count, and other devices stay in float32."""
     for able, native in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
         assert precision.training_precision("auto", CPU) == ("bfloat16" if native else "float32")
@@ -108,7 +108,38 @@ def test_the_capability_is_the_devices_own(monkeypatch):
     assert not precision.multiplies_bfloat16(torch.device("meta"))
 
 
+def strided_convolution(leftover):
+    """Return the maps and the weights' gradient of a convolution of narrow maps, in memory that held `leftover`."""
+    generator = torch.Generator().manual_seed(0)
+    conv = nn.Conv2d(64, 128, 3, stride=2, padding=1, bias=False)
+    nn.init.normal_(conv.weight, generator=generator)
+    batch = torch.randn(8, 64, 4, 2, generator=generator).to(memory_format=torch.channels_last)
+    freed = [torch.full((2**power,), leftover, dtype=torch.bfloat16) for power in range(6, 20)]
+    del freed
+    with precision.autocast(CPU, "bfloat16"):
+        maps = conv(batch)
+    maps.float().square().sum().backward()
+    return maps.detach().float(), conv.weight.grad
+
+
+def test_strided_convolutions_do_not_read_freed_memory():
+    """Their maps and gradients are the same, whatever lay in memory before; in bfloat16 they were not with AMX."""
+    for _ in range(5):
+        for clean, dirty in zip(strided_convolution(1.0), strided_convolution(np.nan), strict=True):
+            assert torch.equal(clean, dirty)
+
+
+@pytest.mark.parametrize(("stride", "dtype"), [(1, torch.bfloat16), (2, torch.float32), ((1, 2), torch.float32)])
+def test_strided_convolutions_stay_in_float32_on_the_cpu(stride, dtype):
+    """As layers and as functions; all others take bfloat16."""
+    batch, weight = torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3)
+    with precision.autocast(CPU, "bfloat16"):
+        assert nn.Conv2d(3, 4, 3, stride=stride)(batch.bfloat16()).dtype == dtype
+        assert nn.functional.conv2d(batch, weight, stride=stride).dtype == dtype
+        assert nn.functional.conv2d(batch, weight.bfloat16(), None, stride).dtype == dtype
+
+
 def test_an_unknown_precision_is_named(people, settings):
-    """As for every parameter."""
+    """With the values allowed, as for every parameter."""
     with pytest.raises(ValueError, match="'precision' parameter of MultiDepthReID must be a str among"):
         MultiDepthReID(**settings, precision="float16").fit(people.images, people.target)
