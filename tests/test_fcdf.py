@@ -1,4 +1,4 @@
-"""FCDF: the clusters' ranking against a plain reading of it, and the fused features."""
+"""FCDF and ClusterFirst: the ranking by clusters against plain Euclidean distances, and the joined features."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LOMO_SMALL = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
 
 @pytest.fixture(scope="module")
 def groups():
-    """Three far groups of gallery rows, and probes near them."""
+    """Return probes, and a gallery of three groups of descriptors far apart."""
     rng = np.random.default_rng(0)
     centres = np.array([[0, 0, 0], [20, 0, 0], [0, 20, 0]])
     gallery = centres[np.repeat([0, 1, 2], 8)] + rng.normal(size=(24, 3))
@@ -27,35 +27,33 @@ def groups():
 
 @pytest.mark.parametrize("n_searched", [1, 2])
 def test_searched_clusters_come_first(groups, n_searched):
-    """Within the clusters searched the order is Euclidean; every image elsewhere comes after them."""
+    """Within the searched clusters the order is Euclidean; all other images come after them, in Euclidean order."""
     probes, gallery = groups
     metric = ClusterFirst(n_clusters=3, n_searched=n_searched).fit(gallery)
-    found = metric.pairwise_distances(probes, gallery)
+    distances = metric.pairwise_distances(probes, gallery)
     euclidean = np.linalg.norm(probes[:, None] - gallery, axis=2)
-    inside = np.isclose(found, euclidean)
+    inside = np.isclose(distances, euclidean)
     assert (inside.sum(axis=1) == 8 * n_searched).all()
-    for row, own, distance in zip(found, inside, euclidean, strict=True):
-        assert inside.any()
-        assert row[own].max() <= row[~own].min()
-        np.testing.assert_array_equal(np.argsort(row[~own]), np.argsort(distance[~own]))
+    for row, searched, distance in zip(distances, inside, euclidean, strict=True):
+        assert row[searched].max() <= row[~searched].min()
+        np.testing.assert_array_equal(np.argsort(row[~searched]), np.argsort(distance[~searched]))
     home = np.repeat([0, 1, 2], 8) == np.array([2, 0, 1])[:, None]
     assert inside[home].all()
 
 
 def test_one_cluster_is_the_euclidean_distance(groups):
-    """With one cluster, all searched, or all images alike, nothing is set apart."""
+    """The same holds if all clusters are searched, or if all descriptors are equal."""
     probes, gallery = groups
     euclidean = np.linalg.norm(probes[:, None] - gallery, axis=2)
     for settings in ({"n_clusters": 1}, {"n_clusters": 3, "n_searched": 3}, {"n_clusters": 2, "n_searched": 5}):
-        found = ClusterFirst(**settings).fit(gallery).pairwise_distances(probes, gallery)
-        np.testing.assert_allclose(found, euclidean)
-    alike = np.ones((5, 3))
-    found = ClusterFirst().fit(alike).pairwise_distances(probes, alike)
-    np.testing.assert_allclose(found, np.linalg.norm(probes - 1, axis=1)[:, None].repeat(5, axis=1))
+        distances = ClusterFirst(**settings).fit(gallery).pairwise_distances(probes, gallery)
+        np.testing.assert_allclose(distances, euclidean)
+    equal = np.ones((5, 3))
+    distances = ClusterFirst().fit(equal).pairwise_distances(probes, equal)
+    np.testing.assert_allclose(distances, np.linalg.norm(probes - 1, axis=1)[:, None].repeat(5, axis=1))
 
 
-def test_each_probe_stands_alone(groups):
-    """Probes in blocks get the distances they get together."""
+def test_distances_of_a_probe_do_not_depend_on_other_probes(groups):
     probes, gallery = groups
     metric = ClusterFirst(n_clusters=3).fit(gallery)
     together = metric.pairwise_distances(probes, gallery)
@@ -64,7 +62,6 @@ def test_each_probe_stands_alone(groups):
 
 
 def test_cluster_first_passes_the_common_checks():
-    """scikit-learn's own checks, on tables."""
     results = check_estimator(ClusterFirst(), on_fail="warn", on_skip=None)
     assert [result["check_name"] for result in results if result["status"] == "failed"] == []
 
@@ -76,22 +73,22 @@ def fcdf(people):
     return FCDF(handcrafted=LOMO_SMALL, deep=deep, random_state=0).fit(people.images, people.target)
 
 
-def test_features_are_both_descriptors(fcdf, people):
-    """Each block is its descriptor, centred on the training mean, of unit length times its weight."""
+def test_descriptors_hold_both_kinds_of_features(fcdf, people):
+    """Each kind is centred on its training mean and scaled to its weight."""
     heavy = clone(fcdf).set_params(deep_weight=3.0).fit(people.images, people.target)
-    found = heavy.transform(people.images[:5])
+    descriptors = heavy.transform(people.images[:5])
     hand, deep = LOMO_SMALL.transform(people.images), fcdf.deep_.transform(people.images)
     width = hand.shape[1]
-    for block, table, length in ((found[:, :width], hand, 1), (found[:, width:], deep, 3)):
+    for block, table, length in ((descriptors[:, :width], hand, 1), (descriptors[:, width:], deep, 3)):
         expected = (table - table.mean(axis=0))[:5]
         expected *= length / np.linalg.norm(expected, axis=1, keepdims=True)
         np.testing.assert_allclose(block, expected, atol=2e-5)
     names = fcdf.get_feature_names_out()
-    assert (len(names), names[0], names[width]) == (found.shape[1], "handcrafted_0", "deep_0")
+    assert (len(names), names[0], names[width]) == (descriptors.shape[1], "handcrafted_0", "deep_0")
 
 
 def test_gallery_is_ranked_by_clusters(fcdf, people):
-    """The ranking is the order of its metric's distances, for images and descriptors alike."""
+    """The ranking is the order of its metric's distances, for images and for descriptors."""
     distances, indices = fcdf.kneighbors(people.images[:4], people.images, n_neighbors=32)
     table = fcdf.transform(people.images)
     expected = fcdf.metric().fit(table).pairwise_distances(table[:4], table)
@@ -100,17 +97,18 @@ def test_gallery_is_ranked_by_clusters(fcdf, people):
     np.testing.assert_array_equal(fcdf.kneighbors(table[:4], table, 5, return_distance=False), indices[:, :5])
     with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= n_gallery"):
         fcdf.kneighbors(table[:4], table, 33)
+    with pytest.raises(ValueError, match=r"'n_neighbors' parameter of FCDF\.kneighbors must be an int in the range"):
+        fcdf.kneighbors(table[:4], table, True)
 
 
-def test_it_is_evaluated_under_a_protocol(fcdf, people):
-    """In a Pipeline its metric decides the ranking; its own score leaves clusters aside."""
+def test_a_pipeline_with_its_metric_is_evaluated_under_a_protocol(fcdf, people):
+    """Its own score does not use clusters."""
     result = evaluate(make_pipeline(fcdf, fcdf.metric()), people, TwoViewProtocol(n_repeats=2), ranks=1)
     assert 0 < result.mean["rank_1"] <= 1
     assert fcdf.score(people.images, people.target) == cmc_score(fcdf, people.images, people.target)
 
 
-def test_wrong_settings_are_named(people):
-    """In scikit-learn's words."""
+def test_bad_parameters_are_refused_by_name(people):
     with pytest.raises(ValueError, match="'handcrafted' parameter of FCDF"):
         FCDF(handcrafted="LOMO").fit(people.images, people.target)
     with pytest.raises(ValueError, match="y has 3 entries, X has 32 images"):

@@ -1,4 +1,4 @@
-"""TCPNet: its loss in closed form, its batches, its layers, and the manners of an estimator."""
+"""TCPNet: its loss in closed form, its batches, its layers, and the conventions of scikit-learn."""
 
 import pickle
 
@@ -17,7 +17,8 @@ from skreid import CMCScorer, cmc_score
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityKFold
 from skreid.rivals import TCPNet
-from skreid.rivals._triplet import crop, draw_batches, improved_triplet_loss
+from skreid.rivals._part_network import crop
+from skreid.rivals._triplet import draw_batches, improved_triplet_loss
 
 SMALL = {
     "input_size": (32, 16),
@@ -50,8 +51,8 @@ def net(people):
         (1.0, 2.0, -1 + 0.002),  # exactly at the margin
     ],
 )
-def test_loss_in_closed_form(same, different, expected):
-    """max(d_ap - d_an, -1) + 0.002 max(d_ap, 0.01), worked by hand for squared distances."""
+def test_loss_of_one_triplet_is_the_value_worked_by_hand(same, different, expected):
+    """max(d_ap - d_an, -1) + 0.002 max(d_ap, 0.01), with squared distances."""
     anchor = torch.zeros(1, 2, dtype=torch.float64)
     positive, negative = (torch.tensor([[d**0.5, 0.0]], dtype=torch.float64) for d in (same, different))
     assert improved_triplet_loss(anchor, positive, negative).item() == pytest.approx(expected, abs=1e-12)
@@ -59,16 +60,16 @@ def test_loss_in_closed_form(same, different, expected):
 
 @given(arrays(np.float64, (3, 5, 4), elements=st.floats(-2, 2)), st.floats(-3, 0), st.floats(0, 1), st.floats(0, 1))
 def test_loss_is_the_mean_over_triplets(points, margin, limit, weight):
-    """Of any triplets and constants, a plain loop gives the same."""
+    """A plain loop returns the same for any triplets and constants."""
     a, p, n = points
     same, different = ((a - p) ** 2).sum(1), ((a - n) ** 2).sum(1)
     single = [max(s - d, margin) + weight * max(s, limit) for s, d in zip(same, different, strict=True)]
-    found = improved_triplet_loss(*map(torch.from_numpy, points), margin=margin, same_limit=limit, same_weight=weight)
-    assert found.item() == pytest.approx(np.mean(single), abs=1e-9)
+    loss = improved_triplet_loss(*map(torch.from_numpy, points), margin=margin, same_limit=limit, same_weight=weight)
+    assert loss.item() == pytest.approx(np.mean(single), abs=1e-9)
 
 
-def test_gradient_vanishes_where_both_terms_are_met():
-    """A triplet beyond the margin, of near enough images, teaches nothing; a violated one pulls and pushes."""
+def test_gradient_is_zero_for_a_triplet_that_keeps_margin_and_limit():
+    """A triplet that violates the margin has the gradient of both terms."""
     anchor, positive = torch.zeros(1, 1), torch.tensor([[0.05]], requires_grad=True)
     improved_triplet_loss(anchor, positive, torch.tensor([[3.0]])).backward()
     assert positive.grad.item() == 0
@@ -87,8 +88,8 @@ def test_gradient_vanishes_where_both_terms_are_met():
     st.integers(0, 99),
 )
 @settings(max_examples=60)
-def test_triplets_are_triplets(sizes, n_persons, n_triplets, seed):
-    """Anchor and positive are two images of one person, the negative of another; each paired person once."""
+def test_triplets_are_two_images_of_a_person_and_one_of_another(sizes, n_persons, n_triplets, seed):
+    """Each identity with two or more images is the anchor of one batch."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     anchors = []
@@ -106,8 +107,8 @@ def test_triplets_are_triplets(sizes, n_persons, n_triplets, seed):
     assert sorted(anchors) == np.flatnonzero(np.array(sizes) > 1).tolist()
 
 
-def test_windows_are_cut_not_resampled():
-    """A random window equals a slice of its image, all offsets occur, and without a generator it is the middle."""
+def test_windows_are_slices_of_their_images():
+    """All offsets occur, and without a generator the window is the middle."""
     images = torch.arange(400 * 3 * 6 * 5).reshape(400, 3, 6, 5).float()
     windows = crop(images, (4, 4), torch.Generator().manual_seed(0))
     offsets = set()
@@ -123,8 +124,8 @@ def test_windows_are_cut_not_resampled():
 # ---- the estimator ----
 
 
-def test_parts_see_their_part_only(net, people):
-    """Painting the feet changes the body's and the last part's numbers, not those of the head."""
+def test_each_part_channel_sees_its_part_only(net, people):
+    """Painting the feet changes the dimensions of the body and of the last part, not those of the head."""
     changed = people.images[:2].copy()
     changed[:, 28:] = 0
     names = net.get_feature_names_out()
@@ -136,8 +137,8 @@ def test_parts_see_their_part_only(net, people):
     assert not differs[kinds == "part1"].any()
 
 
-def test_published_sizes_give_800_numbers():
-    """At 250x100 and 230x80, with the known widths: 400 + 4 x 100."""
+def test_published_sizes_give_800_dimensions():
+    """400 for the body and 100 for each of four parts, at 250 x 100 and 230 x 80 pixels."""
     people = make_pedestrians(2, 1, 2, image_size=(64, 32), random_state=0)
     net = TCPNet(n_channels=2, max_epochs=0, random_state=0).fit(people.images, people.target)
     assert net.transform(people.images).shape == (4, 800)
@@ -145,7 +146,7 @@ def test_published_sizes_give_800_numbers():
 
 
 def test_training_learns_to_tell_people_apart():
-    """On persons never seen, the trained network beats the random one; the loss falls."""
+    """On people it has not seen, the trained network beats the random one; the loss falls."""
     people = make_pedestrians(36, image_size=(32, 16), difficulty="easy", random_state=0)
     train = people.target < 24
     estimator = TCPNet(**SMALL | {"n_channels": 8, "max_epochs": 12, "n_body": 32, "n_part": 16})
@@ -155,12 +156,12 @@ def test_training_learns_to_tell_people_apart():
     assert losses[-1] < losses[0]
     test = people.images[~train], people.target[~train]
     scorer = CMCScorer(mean_average_precision=True)
-    before, after = (scorer(one, *test, cams=people.cams[~train])["mAP"] for one in (random, trained))
+    before, after = (scorer(net, *test, cams=people.cams[~train])["mAP"] for net in (random, trained))
     assert after > before + 0.05
 
 
-def test_same_seed_same_numbers_and_state_is_numpy(net, people):
-    """A clone refits to the same bits; a pickle holds no tensor and describes alike; the global state is left."""
+def test_same_seed_gives_the_same_descriptors_and_pickles_hold_no_tensor(net, people):
+    """A clone refits to the same bits, a pickle describes the same, and torch's global random state is unchanged."""
     state = torch.random.get_rng_state()
     again = clone(net).fit(people.images, people.target)
     assert torch.equal(state, torch.random.get_rng_state())
@@ -181,7 +182,7 @@ def test_normalize_gives_unit_length(people):
 
 
 def test_memory_trains_once(people, tmp_path, monkeypatch):
-    """What does not change the weights is served from the cache; another learning rate is not."""
+    """A parameter that does not change the weights reads them from the cache; another learning rate does not."""
     net = TCPNet(**SMALL, memory=tmp_path).fit(people.images, people.target)
     monkeypatch.setattr("skreid.rivals._tcp.train_triplets", lambda *a, **k: pytest.fail("trained again"))
     cached = clone(net).set_params(batch_size=3).fit(people.images, people.target)
@@ -190,13 +191,13 @@ def test_memory_trains_once(people, tmp_path, monkeypatch):
         clone(net).set_params(learning_rate=0.5).fit(people.images, people.target)
 
 
-def test_it_ranks_scores_and_is_searched(net, people):
-    """kneighbors, score, the scorer and a grid search work as with MultiDepthReID."""
+def test_ranking_scoring_and_grid_search_work(net, people):
+    """As with MultiDepthReID."""
     distances, indices = net.kneighbors(people.images[:3], people.images, n_neighbors=4)
     np.testing.assert_array_equal(indices[:, 0], range(3))
     assert (np.diff(distances) >= 0).all()
-    found = net.kneighbors(net.transform(people.images[:3]), people.images, n_neighbors=4, return_distance=False)
-    np.testing.assert_array_equal(found, indices)
+    by_descriptors = net.kneighbors(net.transform(people.images[:3]), people.images, 4, return_distance=False)
+    np.testing.assert_array_equal(by_descriptors, indices)
     assert net.score(people.images, people.target) == cmc_score(net, people.images, people.target)
     search = GridSearchCV(net, {"margin": [-1.0, -0.5]}, scoring=cmc_score, cv=IdentityKFold(2), error_score="raise")
     assert search.fit(people.images, people.target).best_score_ > 0
@@ -208,18 +209,20 @@ def test_it_ranks_scores_and_is_searched(net, people):
         ({"margin": 0.5}, "'margin' parameter of TCPNet must be a float in the range"),
         ({"crop_size": (40, 10)}, r"crop_size=\(40, 10\) does not fit into input_size=\(32, 16\)"),
         ({"crop_size": (28, 0)}, "'crop_size' parameter of TCPNet must be two ints"),
+        ({"crop_size": (28, True)}, "'crop_size' parameter of TCPNet must be two ints"),
+        ({"input_size": (32, True)}, "'input_size' parameter of TCPNet must be two ints"),
         ({"n_parts": 20}, "leaves 14 rows, too few for n_parts=20"),
         ({"n_persons": 1}, "'n_persons' parameter of TCPNet"),
     ],
 )
-def test_wrong_settings_are_named(people, changes, message):
-    """In scikit-learn's words where it has them."""
+def test_bad_parameters_are_refused_by_name(people, changes, message):
+    """In scikit-learn's words."""
     with pytest.raises(ValueError, match=message):
         TCPNet(**SMALL | changes).fit(people.images, people.target)
 
 
-def test_wrong_data_are_named(people):
-    """One identity, no pair, a bad image, a loss that explodes."""
+def test_data_that_cannot_be_learned_from_are_refused(people):
+    """A single identity, no pair of images, an image with NaN, and a loss that diverges."""
     net = TCPNet(**SMALL)
     with pytest.raises(ValueError, match="a single identity"):
         net.fit(people.images, np.zeros(32))
@@ -232,7 +235,7 @@ def test_wrong_data_are_named(people):
 
 
 class TabularTCP(TCPNet):
-    """Takes tables, as scikit-learn's checks do: a row is drawn as vertical lines whose greys are its values."""
+    """Takes tables, as scikit-learn's checks need: each row becomes an image of vertical grey lines."""
 
     def fit(self, X, y):
         """Fit on rows."""
@@ -243,7 +246,7 @@ class TabularTCP(TCPNet):
         return TCPNet.transform.__wrapped__(self, self._pictures(X, reset=False))
 
     def get_feature_names_out(self, input_features=None):
-        """Names, after a look at those of the columns."""
+        """Return the names, after checking those of the columns."""
         _check_feature_names_in(self, input_features, generate_names=False)
         return super().get_feature_names_out()
 
@@ -263,8 +266,8 @@ class TabularTCP(TCPNet):
 
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 def test_common_checks_pass():
-    """scikit-learn's own checks, each row of their tables being a tiny picture."""
+    """Each row of the checks' tables becomes a tiny image."""
     small = SMALL | {"input_size": (12, 8), "crop_size": (12, 8), "n_channels": 2, "max_epochs": 1}
     results = check_estimator(TabularTCP(**small), on_fail="warn", on_skip=None)
-    assert [(one["check_name"], one["exception"]) for one in results if one["status"] == "failed"] == []
-    assert sum(one["status"] == "passed" for one in results) >= 44
+    assert [(check["check_name"], check["exception"]) for check in results if check["status"] == "failed"] == []
+    assert sum(check["status"] == "passed" for check in results) >= 44

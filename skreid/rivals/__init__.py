@@ -1,6 +1,8 @@
-"""Experimental: systems of the paper's Table 1 whose parameters were never published.
+"""Experimental: other systems of the paper's Table 1, sketched from publications that leave parameters out.
 
-Their defaults are this package's own, and no published figure is claimed for them.
+.. warning::
+   This package is experimental. The publications do not state all parameters; the defaults are this package's own, and
+   no published figure is claimed for them. Everything here may change without deprecation.
 """
 
 from skreid.rivals._cluster_first import ClusterFirst

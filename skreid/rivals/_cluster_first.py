@@ -1,4 +1,7 @@
-"""ClusterFirst: a distance that ranks the clusters of the gallery that suit a probe before all others."""
+"""ClusterFirst: a distance that ranks the gallery clusters closest to a probe before all other clusters.
+
+It is the ranking of FCDF, and works on any descriptors.
+"""
 
 from numbers import Integral, Real
 
@@ -15,32 +18,42 @@ from skreid._search.distances import distance_blocks
 
 
 class ClusterFirst(BaseEstimator):
-    """Distance that ranks the cluster of the gallery where a probe belongs before all others.
+    """Distance that ranks the gallery clusters closest to a probe before all other clusters.
 
-    The gallery is clustered by k-means. A linear support vector machine, trained to tell its clusters apart,
-    picks those of a probe; their images come first by Euclidean distance, then all others.
+    .. warning::
+       Experimental: may change without deprecation, because the parameters of the publication are not known.
 
-    Distances belong to one gallery: `pairwise_distances` must see all of it, which :func:`skreid.evaluate`,
-    `skreid.cmc_score` and :meth:`FCDF.kneighbors` take care of, and :func:`skreid.rank_gallery` does only up to
-    1024 images.
+    K-means clusters the gallery. A linear support vector machine, trained to tell the clusters apart, ranks the
+    clusters for each probe. The images of the first `n_searched` clusters come first, by Euclidean distance; then
+    come all other images, again by Euclidean distance.
 
     Parameters
     ----------
     n_clusters : int, default=4
-        Clusters of the gallery, fewer if it has fewer different images.
+        Number of clusters, at least 1. A gallery with fewer distinct descriptors has one cluster per descriptor.
     n_searched : int, default=2
-        Clusters whose images are ranked first, together.
+        Number of clusters whose images are ranked first, at least 1.
     n_components : int, default=64
-        Principal components of the gallery that clusters are looked for in.
+        Number of principal components of the gallery that k-means and the support vector machine work on.
     C : float, default=1.0
-        Of the support vector machine.
-    random_state : int, RandomState or None, default=0
-        Seeds k-means and the support vector machine.
+        Penalty of the support vector machine, as in :class:`sklearn.svm.LinearSVC`.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the principal components, k-means and the support vector machine.
 
     Attributes
     ----------
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen in `fit`.
+
+    See Also
+    --------
+    FCDF : Describes images; its `metric` method returns this distance.
+
+    Notes
+    -----
+    A distance depends on the whole gallery, so `pairwise_distances` must be given all of it at once.
+    :func:`skreid.evaluate`, :func:`skreid.cmc_score` and :meth:`FCDF.kneighbors` do so; :func:`skreid.rank_gallery`
+    does so for galleries of up to 1024 images only.
 
     Examples
     --------
@@ -69,14 +82,14 @@ class ClusterFirst(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Note the number of features; clusters are those of each gallery.
+        """Store the number of features. Clusters are found in each gallery, by `pairwise_distances`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Descriptors.
-        y : ignored
-            Not used, present for API consistency.
+        y : None
+            Ignored; present for API consistency.
 
         Returns
         -------
@@ -98,7 +111,8 @@ class ClusterFirst(BaseEstimator):
         Returns
         -------
         distances : ndarray of shape (n_probe, n_gallery)
-            Euclidean within the clusters searched; elsewhere larger by the largest one of the probe.
+            Euclidean distances to images of the searched clusters. To all others, the Euclidean distance plus
+            the largest Euclidean distance of that probe, so that they come later.
         """
         check_is_fitted(self)
         probe, gallery = (
@@ -111,7 +125,7 @@ class ClusterFirst(BaseEstimator):
         return distances + outside * distances.max(axis=1, keepdims=True)
 
     def _clusters(self, probe, gallery):
-        """Return the gallery's clusters, and each probe's preference among them, (n_probe, n_clusters)."""
+        """Return each gallery image's cluster (n_gallery,) and each probe's preference (n_probe, n_clusters)."""
         rng = check_random_state(self.random_state)
         n_clusters = min(self.n_clusters, len(np.unique(gallery, axis=0)))
         if n_clusters == 1:
@@ -121,7 +135,7 @@ class ClusterFirst(BaseEstimator):
         clusters = KMeans(n_clusters, n_init=4, random_state=rng).fit_predict(gallery)
         svm = LinearSVC(C=self.C, random_state=rng, max_iter=10_000).fit(gallery, clusters)
         preference = svm.decision_function(probe)
-        if preference.ndim == 1:  # of two clusters: positive for the second
+        if preference.ndim == 1:  # with two clusters: positive means the second
             preference = np.stack([-preference, preference], axis=1)
         return clusters, preference
 

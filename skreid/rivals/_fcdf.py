@@ -1,6 +1,6 @@
-"""FCDF, a sketch: hand-crafted and deep features together, and a gallery that is clustered before it is ranked.
+"""FCDF: hand-crafted and deep features side by side, and a gallery that is clustered before it is ranked.
 
-The idea of a publication whose parameters are unknown, on this package's own descriptors; it claims no figure.
+A sketch of a publication whose parameters are not known, made of this package's own descriptors.
 """
 
 from numbers import Integral, Real
@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.checks import check_int
 from skreid._base.labels import encode
 from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
@@ -21,37 +22,45 @@ from skreid.rivals._cluster_first import ClusterFirst
 
 
 class FCDF(TransformerMixin, BaseEstimator):
-    """Feature clustering and deep features: a sketch of the idea.
+    """Hand-crafted and deep features, ranked cluster by cluster: a sketch of feature-based clustering (FCDF).
 
-    Images are described by hand-crafted and by deep features, each centred and scaled to unit length. A
-    gallery is ranked cluster by cluster, see :class:`ClusterFirst`.
+    .. warning::
+       Experimental: may change without deprecation, because the parameters of the publication are not known.
 
-    *The features, the number of clusters and all other parameters of the publication are unknown*: this is
-    its idea on this package's descriptors, and no published figure is claimed.
+    A descriptor holds hand-crafted and deep features, each centred and scaled to unit length. `kneighbors` ranks a
+    gallery cluster by cluster, see :class:`ClusterFirst`.
+
+    *The publication's features, number of clusters and all other parameters are unknown.* This class applies its idea
+    to this package's descriptors, and no published figure is claimed.
 
     Parameters
     ----------
     handcrafted : transformer or None, default=None
-        Of images. None is :class:`skreid.descriptors.GOG` in RGB.
+        Transformer of images. None stands for :class:`skreid.descriptors.GOG` in RGB.
     deep : transformer or None, default=None
-        Of images. None is :class:`skreid.MultiDepthReID` as it comes.
+        Transformer of images. None stands for :class:`skreid.MultiDepthReID` with its defaults.
     deep_weight : float, default=1.0
-        Length of the deep features; the hand-crafted ones have length 1.
+        Length of the deep features, at least 0; the hand-crafted features have length 1.
     n_clusters, n_searched : int, default=4 and 2
-        Of the ranking of a gallery, as in :class:`ClusterFirst`.
-    random_state : int, RandomState or None, default=None
-        Seeds the default of `deep` and the clusters.
+        Number of clusters of a gallery, and of those ranked first, as in :class:`ClusterFirst`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the default `deep` and of the clusters.
 
     Attributes
     ----------
     handcrafted_, deep_ : transformer
-        The fitted ones.
+        The fitted transformers.
     normalizers_ : tuple of CenteredNormalizer
-        Of the hand-crafted and of the deep features.
+        Centre and scale the hand-crafted and the deep features.
     classes_ : ndarray of shape (n_identities,)
         The training identities.
     n_features_out_ : int
-        Length of a descriptor.
+        Number of dimensions of a descriptor.
+
+    See Also
+    --------
+    ClusterFirst : The distance by which it ranks.
+    skreid.MultiDepthReID : The method of this package.
 
     References
     ----------
@@ -89,7 +98,7 @@ class FCDF(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
-        """Fit both descriptors, and the means of their features.
+        """Fit both transformers, and learn the means of their features.
 
         Parameters
         ----------
@@ -116,7 +125,7 @@ class FCDF(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Describe images by both kinds of features.
+        """Describe images by hand-crafted and deep features.
 
         Parameters
         ----------
@@ -126,38 +135,46 @@ class FCDF(TransformerMixin, BaseEstimator):
         Returns
         -------
         descriptors : ndarray of shape (n, n_features_out_), float32
-            Hand-crafted features, then deep ones.
+            Hand-crafted features, then deep features.
         """
         check_is_fitted(self)
         X = as_sequence(X)
         tables = [np.asarray(part.transform(X)) for part in (self.handcrafted_, self.deep_)]
-        hand, deep = (fitted.transform(table) for fitted, table in zip(self.normalizers_, tables, strict=True))
-        return np.hstack([hand, self.deep_weight * deep]).astype(np.float32, copy=False)
+        handcrafted, deep = (
+            normalizer.transform(table) for normalizer, table in zip(self.normalizers_, tables, strict=True)
+        )
+        return np.hstack([handcrafted, self.deep_weight * deep]).astype(np.float32, copy=False)
 
     def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
-        """Rank a gallery for each probe image: the clusters that suit it first.
+        """Rank a gallery for each probe: first the images of the clusters closest to it.
 
         Parameters
         ----------
         X : images, or ndarray of shape (n_probes, n_features_out_)
-            Probes: images as for `fit`, or descriptors that `transform` gave.
+            Probes: images as for `fit`, or descriptors returned by `transform`.
         gallery : images, or ndarray of shape (n_gallery, n_features_out_)
-            Likewise.
+            The whole gallery: images or descriptors, as for `X`.
         n_neighbors : int, default=5
-            Length of each ranking, at most n_gallery.
+            Length of each ranking, from 1 to n_gallery.
         return_distance : bool, default=True
             Whether to return distances too.
 
         Returns
         -------
         distances : ndarray of shape (n_probes, n_neighbors)
-            Ascending, as :class:`ClusterFirst` gives them; only if `return_distance`.
+            Distances of :class:`ClusterFirst`, ascending. Only returned if `return_distance` is True.
         indices : ndarray of shape (n_probes, n_neighbors), int64
-            Places in the gallery; equal distances in the gallery's order.
+            Positions in the gallery; images at equal distances keep the order of the gallery.
+
+        Raises
+        ------
+        ValueError
+            If `n_neighbors` is out of range.
         """
         check_is_fitted(self)
+        check_int(n_neighbors, "n_neighbors", "FCDF.kneighbors")
         probes, gallery = describe(self, X), describe(self, gallery)
-        if not 1 <= n_neighbors <= len(gallery):
+        if n_neighbors > len(gallery):
             raise ValueError(
                 f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
             )
@@ -166,35 +183,36 @@ class FCDF(TransformerMixin, BaseEstimator):
         return (np.take_along_axis(distances, indices, axis=1), indices) if return_distance else indices
 
     def metric(self):
-        """Return the distance of `kneighbors`, unfitted: ``make_pipeline(fcdf, fcdf.metric())`` is ranked by it.
+        """Return the distance that `kneighbors` ranks by, for a Pipeline: ``make_pipeline(fcdf, fcdf.metric())``.
 
         Returns
         -------
         metric : ClusterFirst
+            Not fitted.
         """
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return ClusterFirst(n_clusters=self.n_clusters, n_searched=self.n_searched, random_state=seed)
 
     def score(self, X, y):
-        """Return the rank-1 score of descriptors by `skreid.cmc_score`, clusters left aside.
+        """Return the rank-1 score of the descriptors, see `skreid.cmc_score`. Clusters are not used.
 
         Parameters
         ----------
         X : images, n of them
-            Of persons it was not fitted on.
+            Images of people who were not in the training images.
         y : array-like of shape (n,)
-            Identities.
+            Identity of each image.
 
         Returns
         -------
         score : float
-            In [0, 1].
+            Share of probes whose nearest gallery image is a true match, in [0, 1].
         """
         check_is_fitted(self)
         return cmc_score(self, X, y)
 
     def get_feature_names_out(self, input_features=None):
-        """Return a name for each number: "handcrafted_0", ..., "deep_0", ...
+        """Return a name for each dimension: "handcrafted_0", ..., "deep_0", ...
 
         Parameters
         ----------
@@ -207,7 +225,8 @@ class FCDF(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         kinds = zip(("handcrafted", "deep"), self.normalizers_, strict=True)
-        return np.array([f"{kind}_{place}" for kind, one in kinds for place in range(one.n_features_in_)], dtype=object)
+        names = [f"{kind}_{i}" for kind, normalizer in kinds for i in range(normalizer.n_features_in_)]
+        return np.array(names, dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
