@@ -9,11 +9,10 @@ from numbers import Integral
 from weakref import WeakKeyDictionary
 
 import joblib
-import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from tqdm.auto import tqdm
 
-from skreid._network.device import check_fork
+from skreid._network.device import resolve_device
 from skreid._ranking import rank_gallery
 from skreid._training.parallel import is_first
 
@@ -60,22 +59,7 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
 
     def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""
-        name = self.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise ValueError(f"device={name!r} is not a torch device: {error}") from error
-        check_fork(device)
-        if _is_there(device):
-            return device
-        kind = "CUDA" if device.type == "cuda" else device.type
-        message = f"device={name!r}, but torch finds no such {kind} device"
-        if not fall_back:
-            raise ValueError(f"{message}; use device='auto' or 'cpu'.")
-        warnings.warn(f"{message}: using the CPU; set_params(device='auto') takes what there is.", stacklevel=4)
-        return torch.device("cpu")
+        return resolve_device(self.device, fall_back)
 
     def _live(self, settings, learned, build):
         """Return what `build` gives, kept while the settings are equal and the learned objects the same."""
@@ -105,11 +89,3 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
-
-
-def _is_there(device):
-    """Whether a torch device exists on this machine."""
-    if device.type == "cpu":
-        return True
-    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return there is not None and device.type == there.type and (device.index or 0) < torch.accelerator.device_count()
