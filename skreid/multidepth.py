@@ -7,27 +7,28 @@ import os
 import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import joblib
 import numpy as np
 import torch
 from sklearn.base import _fit_context
-from sklearn.callback import CallbackSupportMixin, ProgressBar, with_callbacks
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
-from skreid._base.checks import did_you_mean
-from skreid._base.labels import check_pairs, encode, encode_identities
+from skreid._base.checks import check_frame_size, did_you_mean, is_int
+from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
+from skreid._estimator.callbacks import FitCallbacks, learned_attributes
+from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_layer_names, check_maps
 from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
-from skreid._network.building import architecture, block_ends, check_layers, layer_names, map_shapes
+from skreid._network.building import architecture
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
 from skreid._network.reader import MapReader
 from skreid._network.weights import initial_weights
@@ -36,11 +37,10 @@ from skreid._training.augmentation import AUGMENTATIONS
 from skreid._training.cache import remember, remember_each
 from skreid._training.checkpoint import Checkpoint
 from skreid._training.loop import TrainingSettings, train
-from skreid._training.parallel import from_first, is_first
+from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
-DEPTHS = 2  # layers that describe by default
 HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
 
 
@@ -283,81 +283,55 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Raises
         ------
         ValueError
-            If an image cannot be used (`skreid.exceptions.ImageError` names it), there is one identity only, no
-            identity has two images, or a layer or filter asked for does not exist.
+            If an image cannot be used (`skreid.exceptions.ImageError` names it), there is only one identity, no
+            identity has two images, or a requested layer or filter does not exist.
         """
-        run = self._start(X, y, cams)
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
-        task = {"estimator": self, "X": X, "y": y, "metadata": None if cams is None else {"cams": cams}}
-        context.call_on_fit_task_begin(**task)
-
-        def report(history, weights):  # a callback may ask for the estimator as it would be after this epoch
-            epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**task)
-            return epoch.call_on_fit_task_end(
-                **task, reconstruction_attributes=lambda: self._explore(run, weights()) | {"history_": history}
-            )
-
-        weights, history, digest = self._train(run, report)
-        learned = self._explore(run, weights, digest) | {"history_": history}
-        for name, value in learned.items():
-            setattr(self, name, value)
-        context.call_on_fit_task_end(**task, reconstruction_attributes=lambda: learned)
+        data = self._check_inputs(X, y, cams)  # whatever can fail, fails before hours are spent
+        with FitCallbacks(self, X, y, cams) as callbacks:
+            weights, history = self._train(data, callbacks)  # Fig. 3, phase 1: learn to tell people apart
+            statistics = self._explore(data, weights)  # Eqs. 1-3: pair distances of every filter
+            filters = self._choose(statistics)  # Eq. 4: the filters that keep people apart
+            self._keep(data, weights, history, statistics, filters)
         return self
 
-    def _start(self, X, y, cams):
-        """Check everything that can be checked before hours are spent."""
-        if isinstance(self.backbone, torch.nn.Module):
-            raise ValueError(
-                f"backbone is a {type(self.backbone).__name__}, a network itself, which every fit would train "
-                "further; give a function that builds and returns it."
-            )
-        names = layer_names(self.backbone)
-        layers = (self.layers,) if isinstance(self.layers, str) else self.layers
-        if layers is not None:
-            layers = tuple(layers)
-            check_layers(layers, names, self.backbone)
-        size = None if self.input_size is None else self._pair("input_size", or_else="None or ")
-        images = ImageSource(X, size, self.n_jobs, self.on_error)
-        classes, identities = encode_identities(y, len(images))
-        cams = None if cams is None else encode(cams, "cams", len(images))[1]
-        if self.on_error == "nan":
-            usable = images.usable("left out of training")
-            images = images.take(usable)
-            classes, identities = encode_identities(classes[identities[usable]], len(usable))
-            cams = None if cams is None else cams[usable]
-        check_pairs(identities, cams)
-        shapes = map_shapes(self.backbone, images.size)
-        layers = block_ends(shapes)[-DEPTHS:] if layers is None else layers
-        for layer in (*layers, names[-1]):  # the last one feeds the classifier that trains the network
-            if len(shapes[layer]) != 3:
-                raise ValueError(
-                    f"Layer {layer!r} of backbone {self.backbone!r} turns an image into an array of shape "
-                    f"{shapes[layer]}; expected maps, (n_filters, height, width). Let the backbone end before it."
-                )
-        for layer in layers:
-            if self.n_filters > shapes[layer][0]:
-                raise ValueError(
-                    f"n_filters={self.n_filters}, but layer {layer!r} of backbone {self.backbone!r} has only "
-                    f"{shapes[layer][0]} filters."
-                )
-        self._augmentations()
-        self._box()
+    def _check_inputs(self, X, y, cams):
+        """Check all that can be checked before training."""
+        check_backbone(self.backbone)
+        layers = check_layer_names(self.layers, self.backbone)
+        input_size = check_frame_size(self.input_size, "input_size", type(self).__name__, none=True)
+        labelled = check_images(X, y, cams, input_size=input_size, n_jobs=self.n_jobs, on_error=self.on_error)
+        layers, shapes = check_maps(layers, self.n_filters, self.backbone, labelled.images.size)
+        augment, blur_size = self._check_augment(), self._check_blur_size()
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
-        initial = initial_weights(self.weights, self.backbone)
-        keyed = memory.location is not None or self.checkpoint is not None
-        key = (images.digest(), *architecture(self.backbone, seed, images.size)) if keyed else None
-        device = self._resolve_device()
-        return _Run(images, classes, identities, cams, layers, shapes, initial, memory, key, seed, device)
+        initial, *normalization = initial_weights(self.weights, self.backbone)
+        pixels = network = None
+        if memory.location is not None or self.checkpoint is not None:
+            pixels = labelled.images.digest()
+            network = list(architecture(self.backbone, seed, labelled.images.size))
+        return FitInputs(
+            **labelled._asdict(),
+            layers=layers,
+            map_shapes=shapes,
+            augment=augment,
+            blur_size=blur_size,
+            initial=initial,
+            normalization=tuple(normalization),
+            seed=seed,
+            device=self._resolve_device(),
+            memory=memory,
+            pixels=pixels,
+            network=network,
+        )
 
-    def _train(self, run, report):
-        """Fig. 3, first half: the baseline network learns to tell the training persons apart."""
-        initial, mean, std = run.initial
+    def _train(self, data, callbacks):
+        """Fig. 3, phase 1: the network learns to tell the training people apart."""
+        mean, std = data.normalization
         settings = TrainingSettings(
             backbone=self.backbone,
-            initial=initial,
+            initial=data.initial,
             mean=mean,
             std=std,
             max_epochs=int(self.max_epochs),
@@ -365,96 +339,104 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             learning_rate=float(self.learning_rate),
             validation_fraction=float(self.validation_fraction),
             n_iter_no_change=int(self.n_iter_no_change),
-            augment=self._augmentations(),
-            random_state=run.seed,
-            precision=training_precision(self.precision, run.device),
+            augment=data.augment,
+            random_state=data.seed,
+            precision=training_precision(self.precision, data.device),
         )
-        watched = any(not isinstance(callback, ProgressBar) for callback in getattr(self, "_skl_callbacks", ()))
-        memory = joblib.Memory(None) if watched else run.memory  # a callback may stop or look at the training
+        origin = self._training_origin(data, settings)
 
         def compute():
-            history = []
-
-            def on_epoch(record, weights):
-                history.append(record)
-                bar.n = record["epoch"]  # a training that goes on has some behind it
-                accuracy = record["validation_accuracy"]
-                bar.set_postfix(loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{accuracy:.3f}")
-                bar.update()
-                return report(list(history), weights)
-
-            with (
-                tqdm(
-                    total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose or not is_first()
-                ) as bar,
-                self._checkpoint(run, settings) as checkpoint,
-            ):
-                weights, history = train(
-                    run.images,
-                    run.identities,
+            learned_after = partial(self._learned_after, data)
+            with callbacks.training(learned_after), self._checkpoint(origin) as checkpoint:
+                return train(
+                    data.images,
+                    data.identities,
                     settings,
-                    device=run.device,
-                    on_epoch=on_epoch,
+                    device=data.device,
+                    on_epoch=callbacks.on_epoch_end,
                     checkpoint=checkpoint,
                 )
-            return weights, history, None if memory.location is None else joblib.hash(weights, "sha1")
 
-        key = (replace(settings, backbone=None), run.key, run.identities, run.device.type)
-        return remember(memory, "training", key, compute)
+        memory = joblib.Memory(None) if callbacks.watch_epochs else data.memory
+        return remember(memory, "training", origin, compute)
 
-    def _checkpoint(self, run, settings):
-        """Return where training keeps its state, with a digest of everything that decides it; a context of it."""
-        if self.checkpoint is None:
-            return nullcontext()
-        pixels, *backbone = run.key
-        parts = asdict(replace(settings, backbone=None)) | {"backbone": backbone, "weights": settings.initial}
-        parts |= {"X": pixels, "y": run.identities, "device": run.device.type, "skreid": __version__}
+    def _training_origin(self, data, settings):
+        """Return what decides the weights; None if neither a cache nor a checkpoint needs it."""
+        if data.pixels is None:
+            return None
+        parts = asdict(replace(settings, backbone=None, initial=None))
         del parts["initial"]
-        return Checkpoint(self.checkpoint, {name: joblib.hash(part) for name, part in parts.items()})
+        parts |= {"X": data.pixels, "y": data.identities, "backbone": data.network, "weights": data.initial}
+        return origin_of(**parts, device=data.device.type, skreid=__version__)
 
-    def _explore(self, run, weights, digest=None):
-        """Fig. 3, second half: each filter's pair distances (Eqs. 1-3), then the best filters (Eq. 4)."""
-        normalization, precision = run.initial[1:], reading_precision(self.precision)
-        blur, joint = self._box(), self.criterion == "joint"
+    def _checkpoint(self, origin):
+        """Return the folder where training keeps its state, a context manager; of None if there is none."""
+        return nullcontext() if self.checkpoint is None else Checkpoint(self.checkpoint, origin)
+
+    def _explore(self, data, weights):
+        """Eqs. 1-3: pair distances of every filter of the layers, {layer: PairStatistics}."""
+        precision, joint = reading_precision(self.precision), self.criterion == "joint"
 
         def compute(layers):
-            with self._bar(len(run.images), "Exploring") as bar:
+            with self._bar(len(data.images), "Exploring") as bar:
                 return pair_statistics(
-                    MapReader(self.backbone, weights, normalization, run.device, layers, precision),
-                    run.images,
-                    run.identities,
+                    MapReader(self.backbone, weights, data.normalization, data.device, layers, precision),
+                    data.images,
+                    data.identities,
                     layers=layers,
-                    blur_size=blur,
+                    blur_size=data.blur_size,
                     covariance=joint,
-                    cams=run.cams,
+                    cams=data.cams,
                     batch_size=self.batch_size,
-                    device=run.device,
-                    random_state=run.seed,
+                    random_state=data.seed,
                     progress=bar.update,
                 )
 
-        origin = weights if digest is None else digest
-        key = (origin, normalization, blur, joint, run.key, run.identities, run.cams, run.seed)
-        key = (*key, run.device.type, precision)
-        statistics = remember_each(run.memory, "pair statistics", key, run.layers, compute)
-        filters = {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
-        means = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
-        return {
-            "weights_": weights,
-            "normalization_": normalization,
-            "classes_": run.classes,
-            "image_shape_": run.images.size,
-            "layers_": run.layers,
-            "map_shapes_": {layer: run.shapes[layer][1:] for layer in run.layers},
-            "blur_size_": blur,
-            "filter_distances_": {
-                layer: {name: getattr(found, name) for name in DISTANCES} for layer, found in statistics.items()
-            },
-            "filters_": filters,
-            "mean_maps_": means,
-            "mean_roots_": {layer: found.mean_root[filters[layer]] for layer, found in statistics.items()},
-            "n_features_out_": sum(mean.size for mean in means.values()),
+        origin = None
+        if data.memory.location is not None:
+            origin = origin_of(
+                weights=weights,
+                normalization=data.normalization,
+                blur_size=data.blur_size,
+                covariance=joint,
+                X=data.pixels,
+                y=data.identities,
+                cams=data.cams,
+                backbone=data.network,
+                random_state=data.seed,
+                device=data.device.type,
+                precision=precision,
+            )
+        return remember_each(data.memory, "pair statistics", origin, data.layers, compute)
+
+    def _choose(self, statistics):
+        """Eq. 4: the filters of each layer that keep people furthest apart, best first."""
+        return {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
+
+    def _keep(self, data, weights, history, statistics, filters):
+        """Set the learned attributes."""
+        self.classes_ = data.classes
+        self.image_shape_ = data.images.size
+        self.normalization_ = data.normalization
+        self.weights_ = weights
+        self.history_ = history
+        self.layers_ = data.layers
+        self.map_shapes_ = {layer: data.map_shapes[layer][1:] for layer in data.layers}
+        self.blur_size_ = data.blur_size
+        self.filters_ = filters
+        self.filter_distances_ = {
+            layer: {name: getattr(found, name) for name in DISTANCES} for layer, found in statistics.items()
         }
+        self.mean_maps_ = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
+        self.mean_roots_ = {layer: found.mean_root[filters[layer]] for layer, found in statistics.items()}
+        self.n_features_out_ = sum(mean_map.size for mean_map in self.mean_maps_.values())
+
+    def _learned_after(self, data, weights, history):
+        """Return the attributes that a fit ending with these weights would learn."""
+        ended = type(self)(**self.get_params(deep=False))
+        statistics = ended._explore(data, weights)
+        ended._keep(data, weights, history, statistics, ended._choose(statistics))
+        return learned_attributes(ended)
 
     def transform(self, X):
         """Describe images by the smoothed maps of the chosen filters.
@@ -537,8 +519,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             ``h, w`` are the frame's if `smooth`, else the layer's own.
         """
         check_is_fitted(self)
-        layers = self.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
-        check_layers(layers, layer_names(self.backbone), self.backbone)
+        layers = check_layer_names(layers, self.backbone) or self.layers_
         reader, found = self._reader(), {layer: [] for layer in layers}
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():
@@ -572,18 +553,18 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             dtype=object,
         )
 
-    def _box(self):
-        """Return the checked height and width of the box filter; None is the frame's."""
+    def _check_blur_size(self):
+        """Return the height and width of the box filter; None is the frame's."""
         sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
-        if len(sides) != 2 or not all(side is None or _is_side(side) for side in sides):
+        if len(sides) != 2 or not all(side is None or is_int(side) for side in sides):
             raise ValueError(
                 "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or two such sides, "
                 f"height and width, of which None is the frame's. Got {self.blur_size!r} instead."
             )
         return sides
 
-    def _augmentations(self):
-        """Return the checked kinds of augmentation."""
+    def _check_augment(self):
+        """Return the kinds of augmentation."""
         if isinstance(self.augment, (bool, np.bool_)):
             return AUGMENTATIONS if self.augment else ()
         for kind in self.augment:
@@ -595,9 +576,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return tuple(self.augment)
 
     def _reader(self, chosen=False):
-        """Return the live network, or what the chosen filters need of it and of its maps, built on first use."""
+        """Return the live network, or the part of it that the chosen filters need, built on first use."""
         device, precision = self._resolve_device(fall_back=True), reading_precision(self.precision)
-        readers = self._live((device, precision), (self.weights_, self.filters_), dict)
+        readers = self._live((self.backbone, device, precision), (self.weights_, self.filters_), dict)
         if chosen not in readers:
             layers = self.layers_ if chosen else None
             reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers, precision)
@@ -618,10 +599,6 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
 
 
-def _is_side(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
-
-
 def _fetch(held, descriptors, done):
     """Move the rows held on the device to where they belong; return how many are done."""
     for rows in held:
@@ -629,19 +606,3 @@ def _fetch(held, descriptors, done):
         done += len(rows)
     held.clear()
     return done
-
-
-class _Run(NamedTuple):
-    """What one fit works on, checked."""
-
-    images: ImageSource
-    classes: np.ndarray
-    identities: np.ndarray
-    cams: np.ndarray | None
-    layers: tuple
-    shapes: dict
-    initial: tuple
-    memory: joblib.Memory
-    key: tuple | None
-    seed: int
-    device: torch.device

@@ -193,7 +193,7 @@ def test_only_the_last_two_epochs_are_kept(tmp_path):
 def test_another_trainings_checkpoint_is_refused_by_name(tmp_path):
     """The error lists what differs."""
     run(tmp_path)
-    with pytest.raises(ValueError, match="another training, with other images, learning_rate"):
+    with pytest.raises(ValueError, match="does not match this fit: images, learning_rate differ"):
         run(tmp_path, origin={"images": "xyz", "learning_rate": "0.1"})
 
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skreid import MultiDepthReID, describe
-from skreid._lists import describe as describing
+from skreid._lists.output import allocate
 from skreid.exceptions import ImageError
 
 N_IMAGES, SIZE = 45, 8
@@ -107,7 +107,7 @@ def test_an_unusable_image_is_named_by_its_place_in_the_list(fitted, people):
 def test_a_wrong_output_an_empty_list_and_rows_astray_are_told(images):
     """Each error says what is expected."""
     means = Means().fit(images)
-    with pytest.raises(ValueError, match=r"out has shape \(45, 4\); 45 images of 3 numbers need \(45, 3\)"):
+    with pytest.raises(ValueError, match=r"out has shape \(45, 4\); 45 descriptors of 3 dimensions need \(45, 3\)"):
         describe(means, images, out=np.empty((45, 4)))
     with pytest.raises(ValueError, match="no image to describe"):
         describe(means, [])
@@ -184,12 +184,12 @@ def test_another_calls_descriptors_are_refused_by_name(images, tmp_path):
     """Another estimator, other images, other chunks, and a file of unknown origin."""
     out = tmp_path / "o.npy"
     describe(Means().fit(images), images, out=out)
-    with pytest.raises(ValueError, match=r"o\.npy' were made by another call: estimator differ"):
+    with pytest.raises(ValueError, match=r"o\.npy' do not match this call: estimator differs"):
         describe(Means(seconds=0.001).fit(images), images, out=out)
-    with pytest.raises(ValueError, match="another call: batch_size, images differ"):
+    with pytest.raises(ValueError, match="do not match this call: batch_size, images differ"):
         describe(Means().fit(images), images[::-1], out=out, batch_size=20)
     (tmp_path / "o.npy.progress").unlink()
-    with pytest.raises(ValueError, match="no record of its making"):
+    with pytest.raises(ValueError, match="exists without the record that describe keeps"):
         describe(Means().fit(images), images, out=out)
 
 
@@ -219,7 +219,7 @@ def test_a_file_without_space_is_told_and_leaves_no_rest(tmp_path, native):
 def test_all_disk_space_is_taken_before_a_row_is_written(tmp_path):
     """The file has no holes, whose filling could fail when nobody is told."""
     with (tmp_path / "o.npy").open("wb") as file:
-        describing._allocate(file, np.dtype(np.float32), (1000, 1000))
+        allocate(file, np.dtype(np.float32), (1000, 1000))
     assert (tmp_path / "o.npy").stat().st_blocks * 512 >= 4_000_000
     assert not np.load(tmp_path / "o.npy").any()
 
@@ -237,7 +237,7 @@ def test_a_file_other_than_recorded_is_refused(images, tmp_path, damage, done):
     else:
         np.save(out, np.zeros((45, 2)) if damage == "shape" else np.zeros((45, 3), np.int64))
     before = out.read_bytes()
-    with pytest.raises(ValueError, match=r"o\.npy' is not as it was written.*Delete that file and 'o\.npy\.progress'"):
+    with pytest.raises(ValueError, match=r"o\.npy' changed since it was written.*Delete that file and 'o\.npy\.progress'"):
         describe(estimator, images, batch_size=10, out=out)
     assert out.read_bytes() == before
 
@@ -269,7 +269,7 @@ def test_a_file_beside_an_empty_record_is_kept(images, tmp_path, record):
     """Without a whole line, nothing says that the file may be written to."""
     np.save(tmp_path / "o.npy", np.ones(4))
     (tmp_path / "o.npy.progress").write_text(record)
-    with pytest.raises(ValueError, match="no record of its making"):
+    with pytest.raises(ValueError, match="exists without the record that describe keeps"):
         describe(Means().fit(images), images, out=tmp_path / "o.npy")
     assert np.load(tmp_path / "o.npy").tolist() == [1, 1, 1, 1]
 
@@ -312,7 +312,7 @@ def test_a_file_that_changed_is_another_image(tmp_path, kind):
     for _ in range(2):
         describe(Lengths().fit(paths), paths, out=out)
     os.utime(paths[1], ns=(0, 10**18))
-    with pytest.raises(ValueError, match="another call: images differ"):
+    with pytest.raises(ValueError, match="do not match this call: images differs"):
         describe(Lengths().fit(paths), paths, out=out)
 
 
@@ -321,7 +321,7 @@ def test_an_estimator_that_cannot_be_pickled_is_told(images, means, tmp_path):
     estimator = Means(log=None, seconds=0.0).fit(images)
     estimator.backbone = lambda: None
     np.testing.assert_array_equal(describe(estimator, images, out=np.empty((45, 3))), means)
-    with pytest.raises(ValueError, match=r"needs a digest of the estimator, which cannot be pickled .*give an array"):
+    with pytest.raises(ValueError, match=r"No digest of estimator can be made, because it cannot be pickled .*give an array"):
         describe(estimator, images, out=tmp_path / "o.npy")
     assert list(tmp_path.iterdir()) == []
 

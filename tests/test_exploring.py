@@ -23,7 +23,7 @@ def compare(maps, labels, cams=None, blur=5, **changed):
         chosen = batch[:, 0, 0, 0].long()
         return {layer: torch.from_numpy(maps[layer]).float()[chosen] for layer in layers}
 
-    arguments = {"batch_size": 4, "device": torch.device("cpu"), "random_state": 0, "progress": lambda n: None}
+    arguments = {"batch_size": 4, "random_state": 0, "progress": lambda n: None}
     source = ImageSource(pixels)
     return pair_statistics(
         network, source, labels, layers=tuple(maps), blur_size=blur, cams=cams, **(arguments | changed)

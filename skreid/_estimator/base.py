@@ -1,11 +1,10 @@
-"""What estimators made of a network share: the device of the moment, a live network, a cache, ranking.
+"""What estimators that hold a network share: ranking, a cache, a device, and the network itself, rebuilt on demand.
 
-Their own state is numpy alone; networks live beside them and are built again wherever they are needed.
+Their own state is numpy only. The live network is kept beside the estimator and is never pickled.
 """
 
 import os
 import warnings
-from numbers import Integral
 from weakref import WeakKeyDictionary
 
 import joblib
@@ -17,7 +16,7 @@ from skreid._ranking import rank_gallery
 from skreid._training.parallel import is_first
 
 _live_networks = WeakKeyDictionary()
-BAR_FROM = 1000  # images from which a transform shows a bar
+BAR_FROM = 1000  # transform shows a bar for at least so many images
 
 
 class NetworkEstimator(TransformerMixin, BaseEstimator):
@@ -29,9 +28,9 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : images, n_probes of them, or ndarray of shape (n_probes, n_features_out_)
-            Probes: images as for `fit`, or descriptors that `transform` gave.
+            Probes: images as for `fit`, or descriptors that `transform` returned.
         gallery : images, n_gallery of them, ndarray of shape (n_gallery, n_features_out_), or Gallery
-            Likewise; or a `skreid.Gallery` of descriptors.
+            Gallery: images, descriptors, or a `skreid.Gallery` of descriptors.
         n_neighbors : int, default=5
             Length of each ranking, at most n_gallery.
         return_distance : bool, default=True
@@ -42,34 +41,23 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
         distances : ndarray of shape (n_probes, n_neighbors)
             Euclidean, ascending; only if `return_distance`.
         indices : ndarray of shape (n_probes, n_neighbors), int64
-            Places in the gallery; equal distances in the gallery's order.
+            Positions in the gallery; equal distances keep the gallery's order.
         """
         return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
-
-    def _pair(self, name, or_else=""):
-        """Return a checked parameter that is a height and a width; `or_else` is what the message offers beside it."""
-        value = getattr(self, name)
-        pair = tuple(value)
-        if len(pair) != 2 or not all(isinstance(side, Integral) and side > 0 for side in pair):
-            raise ValueError(
-                f"The {name!r} parameter of {type(self).__name__} must be {or_else}two ints in the range [1, inf), "
-                f"height and width. Got {value!r} instead."
-            )
-        return pair
 
     def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""
         return resolve_device(self.device, fall_back)
 
     def _live(self, settings, learned, build):
-        """Return what `build` gives, kept while the settings are equal and the learned objects the same."""
+        """Return the result of `build`, reused while the settings are equal and the learned objects the same."""
         live = _live_networks.get(self)
         if live is None or live[0] != settings or any(a is not b for a, b in zip(live[1], learned, strict=True)):
             live = _live_networks[self] = (settings, learned, build())
         return live[2]
 
     def _memory(self):
-        """Return where to cache; nowhere without a seed, for no two fits are then the same."""
+        """Return the cache; without a seed there is none, since no two fits would be the same."""
         if self.random_state is None:
             if self.memory is not None:
                 warnings.warn("memory is not used: it needs random_state to be an int.", stacklevel=5)

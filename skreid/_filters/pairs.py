@@ -103,7 +103,6 @@ def pair_statistics(
     cams=None,
     covariance=False,
     batch_size,
-    device,
     random_state,
     progress,
 ):
@@ -125,7 +124,6 @@ def pair_statistics(
         Whether to find how the filters' distances vary together; of the pairs of two identities, a sample.
     batch_size : int
         Images a forward pass.
-    device : torch.device
     random_state : int
         Decides which identities share a block, when there is more than one.
     progress : callable

@@ -3,14 +3,11 @@
 Each process gets the estimator once; chunks come back in any order, and what is written is never made again.
 """
 
-import errno
 import hashlib
-import json
-import math
 import os
 import warnings
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import joblib
@@ -20,7 +17,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skreid._base.blas import FreshLock
-from skreid._base.files import replacing
+from skreid._base.checks import check_int
+from skreid._lists.output import ArrayOutput, FileOutput
 from skreid._ranking import describe as describe_chunk
 from skreid.exceptions import ImageError
 
@@ -93,16 +91,13 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     >>> bool((descriptors == lomo.transform(people.images)).all())
     True
     """
-    if batch_size < 1:
-        raise ValueError(
-            f"The 'batch_size' parameter of describe must be an int in the range [1, inf). Got {batch_size}."
-        )
+    check_int(batch_size, "batch_size", "describe")
     X = X if hasattr(X, "__len__") and hasattr(X, "__getitem__") else list(X)
     todo = dict.fromkeys(range(0, len(X), batch_size))
     if not todo:
         raise ValueError("X is empty: there is no image to describe.")
     to_file = isinstance(out, (str, os.PathLike))
-    output = _File(Path(out), estimator, X, batch_size) if to_file else _Memory(out, len(X))
+    output = FileOutput(Path(out), estimator, X, batch_size) if to_file else ArrayOutput(out, len(X))
     with (
         tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar,
         warnings.catch_warnings(),  # which workers take over
@@ -197,176 +192,3 @@ def _unpacked(pickled, digest):
 
 def _rows(X, start, stop):
     return X.iloc[start:stop] if hasattr(X, "iloc") else X[start:stop]
-
-
-class _Memory:
-    """Descriptors in an array."""
-
-    def __init__(self, out, n_images):
-        self.out, self.n_images, self.done, self.unusable = out, n_images, (), []
-
-    def write(self, start, rows):
-        """Take in a chunk; return the places of its rows of NaN."""
-        if self.out is None:
-            self.out = np.empty((self.n_images, rows.shape[1]), rows.dtype)
-        if self.out.shape != (self.n_images, rows.shape[1]):
-            raise ValueError(
-                f"out has shape {self.out.shape}; {self.n_images} images of {rows.shape[1]} numbers need "
-                f"{(self.n_images, rows.shape[1])}."
-            )
-        self.out[start : start + len(rows)] = rows
-        unusable = (start + np.flatnonzero(np.isnan(rows).all(axis=1))).tolist()
-        self.unusable += unusable
-        return unusable
-
-    def result(self):
-        return self.out
-
-
-class _File(_Memory):
-    """Descriptors in a ``.npy`` file, and beside it a record: a line of JSON says what made them, and what they are.
-
-    Each further line is the first place of a chunk that is done, then the places of its rows of NaN.
-    """
-
-    def __init__(self, path, estimator, X, batch_size):
-        super().__init__(None, len(X))
-        self.path, self.record = path, path.with_name(f"{path.name}.progress")
-        self.starts = range(0, len(X), batch_size)
-        self.remedy = f"Delete that file and '{self.record.name}', or give another path."
-        self.origin = {
-            "estimator": self._digest("estimator", estimator),
-            "images": self._digest("images", (X, _stamps(X))),
-            "batch_size": batch_size,
-        }
-        lines = self.record.read_bytes().split(b"\n")[:-1] if self.record.exists() else []  # one cut short is none
-        if lines:
-            before, chunks = self._read(lines)
-        if not path.exists():
-            return
-        if not lines:
-            raise ValueError(
-                f"'{path}' exists and has no record of its making beside it: delete it, or give another path."
-            )
-        self._check(before)
-        self.done = list(chunks)
-        self.unusable = [place for places in chunks.values() for place in places]
-        if len(chunks) < len(self.starts):
-            os.truncate(self.record, sum(len(line) + 1 for line in lines))
-            self.out = np.lib.format.open_memmap(path, mode="r+")
-
-    def _digest(self, name, value):
-        try:
-            return joblib.hash(value, coerce_mmap=True)
-        except Exception as error:  # what cannot be pickled may raise anything
-            raise ValueError(
-                f"The record beside '{self.path}' needs a digest of the {name}, which cannot be pickled ({error}). Put "
-                "functions and classes at the top level of a module, or give an array as out."
-            ) from error
-
-    def _read(self, lines):
-        """Return what the record says: its origin, and for each chunk done the places of rows of NaN."""
-        try:
-            before = json.loads(lines[0])
-            other = sorted(name for name in self.origin if before.get(name) != self.origin[name])
-            chunks = {start: places for start, *places in (map(int, line.split()) for line in lines[1:])}
-            for start, places in () if other else chunks.items():
-                if start not in self.starts or set(places).difference(range(start, start + self.starts.step)):
-                    raise ValueError(f"no chunk is {[start, *places]}")
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(
-                f"'{self.record}' is damaged and cannot say which rows of '{self.path.name}' are done ({error}). "
-                "Delete both, or give another path."
-            ) from error
-        if other:
-            raise ValueError(
-                f"The descriptors in '{self.path}' were made by another call: {', '.join(other)} differ. {self.remedy}"
-            )
-        return before, chunks
-
-    def _check(self, before):
-        """Refuse a file that is not the one recorded: numpy would fill up one cut short."""
-        wanted = before.get("dtype"), before.get("shape")
-        try:
-            out = np.lib.format.open_memmap(self.path, mode="r")
-            found = out.dtype.str, list(out.shape)
-            if not out.flags.c_contiguous or self.path.stat().st_size != out.offset + out.nbytes:
-                found = f"{self.path.stat().st_size:,} bytes"
-        except Exception as error:  # a damaged header may raise anything
-            found = error
-        if found != wanted:
-            raise ValueError(
-                f"'{self.path}' is not as it was written, dtype and shape {wanted}: found {found}. {self.remedy}"
-            )
-
-    def write(self, start, rows):
-        if self.out is None:
-            self._make(rows)
-        unusable = super().write(start, rows)
-        self.out.flush()
-        try:
-            with self.record.open("a", encoding="utf-8") as record:
-                record.write(" ".join(map(str, [start, *unusable])) + "\n")
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"'{self.record}' could not be written ({error}). Free some space: the same call goes on from there.",
-            ) from error
-        return unusable
-
-    def _make(self, rows):
-        """Make the file whole before it gets its name, and the record of what it is."""
-        shape, part = (self.n_images, rows.shape[1]), self.path.with_name(f"{self.path.name}.part")
-        about = self.origin | {"dtype": rows.dtype.str, "shape": shape}
-        try:
-            part.unlink(missing_ok=True)
-            with replacing(self.path, part) as file:
-                _allocate(file, rows.dtype, shape)
-                self.record.write_text(json.dumps(about) + "\n", encoding="utf-8")
-        except BaseException as error:
-            with suppress(OSError):
-                self.record.unlink()
-            if not isinstance(error, OSError):
-                raise
-            raise OSError(
-                error.errno,
-                f"'{self.path}' could not be made, {math.prod(shape) * rows.dtype.itemsize:,} bytes for {shape[0]:,} "
-                f"descriptors of {shape[1]:,} numbers ({error}). Free some space, or give a path on another disk.",
-            ) from error
-        self.out = np.lib.format.open_memmap(self.path, mode="r+")
-
-    def result(self):
-        self.out = None
-        return np.load(self.path, mmap_mode="r")
-
-
-def _allocate(file, dtype, shape):
-    """Make a ``.npy`` file of zeros that has its disk space: a full disk kills who writes to a map without."""
-    n_bytes = math.prod(shape) * dtype.itemsize
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    file.flush()
-    try:
-        os.posix_fallocate(file.fileno(), file.tell(), n_bytes)
-    except (AttributeError, OSError) as error:  # not on every system, nor on every disk
-        if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            raise
-        zeros = memoryview(bytes(2**20))
-        while n_bytes:
-            n_bytes -= file.write(zeros[:n_bytes])
-
-
-def _stamps(X):
-    """Return size and time of change of the files among images: they stand for their content."""
-    X = X.to_numpy() if hasattr(X, "to_numpy") else X
-    if isinstance(X, np.ndarray):
-        X = X.ravel() if X.dtype.kind in "OUT" else ()
-    return [_stamp(image) for image in X if isinstance(image, (str, os.PathLike))]
-
-
-def _stamp(path):
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):  # an image that cannot be used
-        return None
-    return status.st_size, status.st_mtime_ns

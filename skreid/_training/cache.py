@@ -1,8 +1,8 @@
-"""Results kept between fits: a key of everything that decides them, and the function that makes them.
+"""Results kept between fits, looked up by their origin.
 
-What is live (images, devices, callbacks) stays out of the key; joblib writes each entry to a file of its own and
-renames it, so two processes racing for one result both compute it, and either file, being the same, is kept. Of the
-processes of one parallel training, the first alone looks and writes.
+Live objects (images, devices, callbacks) are not part of the origin. joblib writes each entry to a file of its own
+and renames it: two processes racing for one result both compute it, and either file, being the same, is kept. Of the
+processes of one parallel training, only the first looks and writes.
 """
 
 import joblib
@@ -11,45 +11,45 @@ from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 
-def remember(memory, name, key, compute):
-    """Return `compute()`, from the cache if the same key was computed before.
+def remember(memory, name, origin, compute):
+    """Return `compute()`, or what it returned before for the same origin.
 
     Parameters
     ----------
     memory : joblib.Memory
     name : str
         What is computed.
-    key : object
-        Everything that decides the result: numpy arrays, plain values and containers of them.
+    origin : dict of str to str, or None
+        What decides the result, as `origin_of` gives it; not needed where nothing is cached.
     compute : callable
-        Called without arguments when the result is not in the cache; should it raise, nothing is kept.
+        Called without arguments if the result is not in the cache. If it raises, nothing is kept.
     """
-    return remember_each(memory, name, key, (None,), lambda _: {None: compute()})[None]
+    return remember_each(memory, name, origin, (None,), lambda _: {None: compute()})[None]
 
 
-def remember_each(memory, name, key, parts, compute):
-    """Return part -> result, computing in one go those that are not in the cache.
+def remember_each(memory, name, origin, parts, compute):
+    """Return a dict of part -> result, computing all parts that are not in the cache in one call.
 
     Parameters
     ----------
     memory : joblib.Memory
-    name, key
-        As for `remember`; what all parts have in common.
+    name, origin
+        As for `remember`; common to all parts.
     parts : sequence of str
-        What the results are kept by.
+        Names of the results.
     compute : callable
-        ``compute(missing)`` -> dict of part to result, for some of the parts.
+        ``compute(missing)`` -> dict of part to result.
     """
     if memory.location is None:
-        found = compute(tuple(parts))
-        return from_first(lambda: found)
-    key = joblib.hash((__version__, key), "sha1", coerce_mmap=True)  # a memory map is the array it holds
+        results = compute(tuple(parts))
+        return from_first(lambda: results)
+    key = joblib.hash(origin | {"skreid": __version__})
     cached = memory.cache(_computed, ignore=["compute"])
     missing = from_first(lambda: [part for part in parts if not cached.check_call_in_cache(name, key, part, None)])
-    found = compute(tuple(missing)) if missing else {}
+    results = compute(tuple(missing)) if missing else {}
 
     def result(part):  # an entry that was there a moment ago may be gone, or damaged
-        return found[part] if part in found else compute((part,))[part]
+        return results[part] if part in results else compute((part,))[part]
 
     return from_first(lambda: {part: cached(name, key, part, lambda part=part: result(part)) for part in parts})
 

@@ -14,6 +14,7 @@ import torch
 
 from skreid._base.archives import check_archive
 from skreid._base.files import locked, replacing
+from skreid._base.provenance import changed_parts, check_same_origin
 from skreid._training.parallel import is_first
 
 KEPT = 2
@@ -28,7 +29,7 @@ class Checkpoint:
     folder : str or path-like
         Made if it does not exist.
     origin : dict of str to str
-        Everything that decides the training, by name: a state of another origin is refused.
+        What decides the training, as `origin_of` gives it: a state of another origin is refused.
     """
 
     def __init__(self, folder, origin):
@@ -77,17 +78,18 @@ class Checkpoint:
                 ) from error
             try:
                 origin, state = _read(content, device)
-                other = sorted(name for name in self.origin | origin if self.origin.get(name) != origin.get(name))
+                changed_parts(origin, self.origin)
             except Exception as error:  # a damaged file may raise anything
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 warnings.warn(f"Checkpoint {path} is damaged and passed over: {reason}", stacklevel=2)
                 continue
-            if other:
-                raise ValueError(
-                    f"The checkpoint in {self.folder} belongs to another training, with other {', '.join(other)}. "
-                    "Give each training a folder of its own, or delete this one to start anew. In a search or "
-                    "cross-validation, whose trainings are many, use memory instead."
-                )
+            check_same_origin(
+                origin,
+                self.origin,
+                f"The checkpoint in {self.folder} does not match this fit",
+                "Give each training a folder of its own, or delete this one to start anew. In a search or "
+                "cross-validation, which trains many times, use memory instead.",
+            )
             return state
         return None
 

@@ -1,6 +1,6 @@
-"""TCPNet: a network of body and part channels trained with the improved triplet loss, as an estimator.
+"""TCPNet: a network of body and part channels, trained with the improved triplet loss, as an estimator.
 
-A rival of the method with the same face as `MultiDepthReID`; the arithmetic is in `skreid.rivals._triplet`.
+It is used like `MultiDepthReID`. The network is in `_part_network`, its loss and training are in `_triplet`.
 """
 
 import os
@@ -16,13 +16,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skreid._base.labels import check_pairs, encode_identities
+from skreid._base.checks import check_frame_size
+from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
+from skreid._estimator.inputs import check_images
 from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
 from skreid._scoring import cmc_score
 from skreid._training.cache import remember
-from skreid.rivals._triplet import TripletSettings, build_network, crop, train_triplets
+from skreid.rivals._part_network import build_network, crop
+from skreid.rivals._triplet import TripletSettings, train_triplets
 
 _COUNTS = ("n_channels", "stem_size", "stem_stride", "n_parts", "n_body", "n_part", "n_triplets", "batch_size")
 
@@ -30,50 +33,55 @@ _COUNTS = ("n_channels", "stem_size", "stem_stride", "n_parts", "n_body", "n_par
 class TCPNet(NetworkEstimator):
     """Multi-channel part network with the improved triplet loss.
 
-    One convolution sees the whole image; a channel for the body and one for each horizontal part of its maps
-    follow, each ending in a fully connected layer. Their outputs, concatenated, describe an image. Training
-    draws triplets of two images of a person and one of another.
+    .. warning::
+       Experimental: may change without deprecation, because the parameters of the publication are not known.
 
-    The loss is the published one, exactly. *The widths of the layers, the first convolution and the training
-    schedule of the publication are unknown*: they are parameters, whose defaults are this package's, and no
-    published figure is claimed.
+    One convolution sees the whole image. Its maps go to a channel for the body and to one channel for each horizontal
+    part; each channel ends in a fully connected layer. A descriptor is the outputs of all channels, concatenated.
+    Training draws triplets: two images of the same person and one of another.
+
+    The loss is the published one, exactly. *The publication's widths of the layers, first convolution and training
+    schedule are unknown*: they are parameters here, with defaults of this package's own, and no published figure is
+    claimed.
 
     Parameters
     ----------
     input_size : tuple of two int, default=(250, 100)
-        Height and width in pixels every image is resized to.
+        Height and width in pixels to which every image is resized.
     crop_size : tuple of two int, default=(230, 80)
-        Height and width of the random windows that training sees; the middle one is described.
+        Height and width in pixels of the windows that the network sees: random ones in training, the middle one
+        in `transform`. At most `input_size`.
     n_channels : int, default=32
         Filters of each convolution. Unknown in the publication.
     stem_size, stem_stride : int, default=7 and 3
-        Kernel and stride of the first convolution. Unknown in the publication.
+        Kernel size and stride of the first convolution. Unknown in the publication.
     n_parts : int, default=4
-        Parts that the height is cut into.
+        Number of parts into which the height is cut.
     n_body, n_part : int, default=400 and 100
-        Numbers from the body's channel and from each part's.
+        Dimensions from the channel of the body and from the channel of each part.
     normalize : {"l2"} or None, default=None
-        Whether descriptors have unit length. Unknown in the publication.
+        "l2" scales descriptors to unit length. Unknown in the publication.
     margin, same_limit, same_weight : float, default=-1.0, 0.01 and 0.002
-        Of the loss, see :func:`skreid.rivals.improved_triplet_loss`.
+        Parameters of the loss, see :func:`skreid.rivals.improved_triplet_loss`.
     n_persons : int, default=5
-        Persons a batch.
+        Identities per batch of training, at least 2.
     n_triplets : int, default=20
-        Triplets of each person in a batch.
+        Triplets per identity in a batch.
     max_epochs : int, default=100
-        Epochs of training; in each, every person with two images is in one batch. 0 keeps random weights.
+        Epochs of training. In each, every identity with two or more images is in one batch. 0 keeps the random
+        weights.
     learning_rate : float, default=1e-3
-        First learning rate of Adam, which falls along a cosine. Unknown in the publication.
+        Learning rate of Adam at the start; it falls along a cosine. Unknown in the publication.
     batch_size : int, default=64
-        Images a forward pass outside of training.
+        Images per forward pass in `transform`.
     device : str, default="auto"
         Where the network runs, as in :class:`skreid.MultiDepthReID`.
     n_jobs : int or None, default=None
-        Threads decoding images, as in joblib.
+        Threads that decode images, as in joblib.
     memory : str, path-like, joblib.Memory or None, default=None
-        Where to cache trainings; unused with ``random_state=None``.
-    random_state : int, RandomState or None, default=None
-        Seeds everything.
+        Where to cache trained weights; not used with ``random_state=None``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the triplets and the windows.
     verbose : int, default=0
         1 shows progress bars.
 
@@ -82,12 +90,12 @@ class TCPNet(NetworkEstimator):
     classes_ : ndarray of shape (n_identities,)
         The training identities.
     weights_ : dict of str to ndarray
-        The trained network.
+        The weights of the trained network.
     history_ : list of dict
-        One record an epoch: epoch, learning_rate, train_loss, violated (share of triplets short of the
-        margin), seconds.
+        One record per epoch with the keys epoch, learning_rate, train_loss, violated (share of triplets that do not
+        keep the margin) and seconds.
     image_shape_ : tuple of int
-        Height and width every image is resized to.
+        Height and width to which every image is resized.
     n_features_out_ : int
         ``n_body + n_parts * n_part``, 800 by default.
 
@@ -195,15 +203,17 @@ class TCPNet(NetworkEstimator):
         Raises
         ------
         ValueError
-            If an image cannot be used, there is one identity only, no identity has two images, or the
-            windows do not fit the images or the parts.
+            If a parameter is out of range, there are fewer than two identities, no identity has two images, or
+            `crop_size` does not fit `input_size` or `n_parts`.
+        ImageError
+            If an image cannot be used; the message names the first one.
         """
         settings = self._settings(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        images = ImageSource(X, self._pair("input_size"), self.n_jobs)
-        classes, identities = encode_identities(y, len(images))
-        check_pairs(identities)
+        images, classes, identities, _ = check_images(X, y, input_size=self._size("input_size"), n_jobs=self.n_jobs)
         memory, device = self._memory(), self._resolve_device()
-        key = None if memory.location is None else (settings, images.digest(), identities, device.type)
+        origin = None
+        if memory.location is not None:
+            origin = origin_of(settings=settings, X=images.digest(), y=identities, device=device.type)
         with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
 
             def on_epoch(record):
@@ -213,7 +223,7 @@ class TCPNet(NetworkEstimator):
             self.weights_, self.history_ = remember(
                 memory,
                 "triplet training",
-                key,
+                origin,
                 lambda: train_triplets(images, identities, settings, device=device, on_epoch=on_epoch),
             )
         self.classes_, self.image_shape_ = classes, images.size
@@ -221,7 +231,7 @@ class TCPNet(NetworkEstimator):
         return self
 
     def transform(self, X):
-        """Describe images by the numbers of the body and of the parts.
+        """Describe images by the outputs of the channels of the body and of the parts.
 
         Parameters
         ----------
@@ -235,7 +245,7 @@ class TCPNet(NetworkEstimator):
         Raises
         ------
         ImageError
-            Naming the first image that cannot be used.
+            If an image cannot be used; the message names the first one.
         """
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs)
@@ -243,31 +253,32 @@ class TCPNet(NetworkEstimator):
         network, device, done = *self._network(), 0
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar, torch.inference_mode():
             for batch in images.batches(self.batch_size):
-                windows = crop(to_unit(batch.to(device)), self._pair("crop_size"))
+                windows = crop(to_unit(batch.to(device)), self._size("crop_size"))
                 descriptors[done : done + len(batch)] = network(windows).numpy(force=True)
                 done += len(batch)
                 bar.update(len(batch))
         return descriptors
 
     def score(self, X, y):
-        """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first, in [0, 1].
+        """Return the rank-1 score, see `skreid.cmc_score`.
 
         Parameters
         ----------
         X : images, n of them
-            Of persons it was not fitted on.
+            Images of people who were not in the training images.
         y : array-like of shape (n,)
-            Identities.
+            Identity of each image.
 
         Returns
         -------
         score : float
+            Share of probes whose nearest gallery image is a true match, in [0, 1].
         """
         check_is_fitted(self)
         return cmc_score(self, X, y)
 
     def get_feature_names_out(self, input_features=None):
-        """Return a name for each number: its channel, and its place there.
+        """Return a name for each dimension: its channel and its position there.
 
         Parameters
         ----------
@@ -277,19 +288,23 @@ class TCPNet(NetworkEstimator):
         Returns
         -------
         names : ndarray of shape (n_features_out_,), object
-            "body_0", ..., "part1_0", ..., parts from the top.
+            "body_0", ..., "part1_0", ...; parts are counted from the top.
         """
         check_is_fitted(self)
         body = [f"body_{place}" for place in range(self.n_body)]
         parts = [f"part{part + 1}_{place}" for part in range(self.n_parts) for place in range(self.n_part)]
         return np.array(body + parts, dtype=object)
 
+    def _size(self, name):
+        """Return a checked parameter that is a height and a width."""
+        return check_frame_size(getattr(self, name), name, type(self).__name__)
+
     def _settings(self, seed):
-        """Return what decides the weights, checked against each other."""
+        """Return the settings of the network and its training, checked against each other."""
         names = TripletSettings.__dataclass_fields__
         settings = TripletSettings(**{name: getattr(self, name) for name in names})
-        settings = replace(settings, crop_size=self._pair("crop_size"), random_state=seed)
-        image = self._pair("input_size")
+        settings = replace(settings, crop_size=self._size("crop_size"), random_state=seed)
+        image = self._size("input_size")
         if any(window > side for window, side in zip(settings.crop_size, image, strict=True)):
             raise ValueError(f"crop_size={settings.crop_size} does not fit into input_size={image}.")
         rows = (settings.crop_size[0] + 2 * (settings.stem_size // 2) - settings.stem_size) // settings.stem_stride + 1
@@ -301,7 +316,7 @@ class TCPNet(NetworkEstimator):
         return settings
 
     def _network(self):
-        """Return the live network and its device, built on first use for the device of the moment."""
+        """Return the network, built when it is first needed on the current device, and that device."""
         device = self._resolve_device(fall_back=True)
 
         def build():

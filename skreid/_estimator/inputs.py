@@ -1,0 +1,154 @@
+"""The arguments of a fit, checked: whatever can fail, fails here, before hours are spent."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import torch
+
+from skreid._base.labels import check_pairs, encode, encode_identities
+from skreid._images.source import ImageSource
+from skreid._network.building import block_ends, check_layers, layer_names, map_shapes
+
+DEPTHS = 2  # layers that describe by default
+
+
+class LabelledImages(NamedTuple):
+    """Images with identities, and cameras if there are any.
+
+    Attributes
+    ----------
+    images : ImageSource
+    classes : ndarray of shape (n_identities,)
+        The identities, sorted.
+    identities : ndarray of shape (n,), int64
+        Place of each image's identity in `classes`.
+    cams : ndarray of shape (n,), int64, or None
+        Code of each image's camera.
+    """
+
+    images: ImageSource
+    classes: np.ndarray
+    identities: np.ndarray
+    cams: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class FitInputs:
+    """What one fit works on.
+
+    Attributes
+    ----------
+    images, classes, identities, cams
+        As in `LabelledImages`.
+    layers : tuple of str
+        The layers to describe by.
+    map_shapes : dict of str to tuple
+        Shape of the maps of each layer of the network, (n_filters, h, w).
+    augment : tuple of str
+    blur_size : tuple of two int or None
+        Height and width of the box filter.
+    initial : dict of str to ndarray, or None
+        Pretrained weights.
+    normalization : tuple of two tuples of three floats
+        Mean and standard deviation of RGB in [0, 1].
+    seed : int
+    device : torch.device
+    memory : joblib.Memory
+    pixels : str or None
+        Digest of all pixels; None where neither a cache nor a checkpoint needs it.
+    network : list or None
+        What tells the network from others; likewise.
+    """
+
+    images: ImageSource
+    classes: np.ndarray
+    identities: np.ndarray
+    cams: np.ndarray | None
+    layers: tuple
+    map_shapes: dict
+    augment: tuple
+    blur_size: tuple
+    initial: dict | None
+    normalization: tuple
+    seed: int
+    device: torch.device
+    memory: joblib.Memory
+    pixels: str | None
+    network: list | None
+
+
+def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
+    """Check images and their labels.
+
+    Parameters
+    ----------
+    X, y, cams
+        The arguments of a fit.
+    input_size : tuple of two int or None
+        Height and width of the frame; None takes the first image's.
+    n_jobs : int or None
+        Threads decoding images.
+    on_error : {"raise", "nan"}
+        Whether an image that cannot be used raises an error, or is left out with a warning.
+
+    Returns
+    -------
+    LabelledImages
+    """
+    images = ImageSource(X, input_size, n_jobs, on_error)
+    classes, identities = encode_identities(y, len(images))
+    cams = None if cams is None else encode(cams, "cams", len(images))[1]
+    if on_error == "nan":
+        usable = images.usable("left out of training")
+        images = images.take(usable)
+        classes, identities = encode_identities(classes[identities[usable]], len(usable))
+        cams = None if cams is None else cams[usable]
+    check_pairs(identities, cams)
+    return LabelledImages(images, classes, identities, cams)
+
+
+def check_backbone(backbone):
+    """Refuse a network where a function that builds one is needed."""
+    if isinstance(backbone, torch.nn.Module):
+        raise ValueError(
+            f"backbone is a {type(backbone).__name__}, a network itself, which every fit would train further. Give a "
+            "function that builds and returns it."
+        )
+
+
+def check_layer_names(layers, backbone):
+    """Return the requested layers as a tuple, or None for the default; refuse layers that the backbone lacks."""
+    names = layer_names(backbone)
+    if layers is None:
+        return None
+    layers = (layers,) if isinstance(layers, str) else tuple(layers)
+    check_layers(layers, names, backbone)
+    return layers
+
+
+def check_maps(layers, n_filters, backbone, frame_size):
+    """Return the layers to describe by and the shapes of all maps, for frames of a size.
+
+    Raises
+    ------
+    ValueError
+        If a layer returns no maps, or has too few filters.
+    """
+    shapes = map_shapes(backbone, frame_size)
+    layers = block_ends(shapes)[-DEPTHS:] if layers is None else layers
+    deepest = list(shapes)[-1]  # feeds the classifier that trains the network
+    for layer in (*layers, deepest):
+        if len(shapes[layer]) != 3:
+            raise ValueError(
+                f"Layer {layer!r} of backbone {backbone!r} turns an image into an array of shape {shapes[layer]}; "
+                "expected maps, (n_filters, height, width). Let the backbone end before it."
+            )
+    for layer in layers:
+        if n_filters > shapes[layer][0]:
+            raise ValueError(
+                f"n_filters={n_filters}, but layer {layer!r} of backbone {backbone!r} has only {shapes[layer][0]} "
+                "filters."
+            )
+    return layers, shapes
