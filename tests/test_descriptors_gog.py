@@ -1,4 +1,4 @@
-"""GOG and MLGD against slow references, the geometry of their matrices, and their parameters."""
+"""GOG and MLGD: equal to slow references, the geometry of their matrices, and their parameters."""
 
 import colorsys
 import math
@@ -43,7 +43,7 @@ def unvec(vector):
 
 
 def slow_pixels(image, color):
-    """Pixel vectors (H, W, d) by plain loops."""
+    """Return pixel vectors (H, W, d) by plain loops."""
     height, width = image.shape[:2]
     rgb = image.astype(float) / 255
     level = [
@@ -132,16 +132,16 @@ def slow_engine(pixels, n_strips, size=5, step=2):
 
 @pytest.mark.filterwarnings("ignore:logm result may be inaccurate")  # by 4e-13, its own estimate
 @pytest.mark.parametrize("color", COLORS)
-def test_equals_plain_loops(color):
-    """The vectorised descriptor is the loop over pixels, patches and strips, with scipy's logm."""
+def test_gog_equals_plain_loops(color):
+    """The vectorised descriptor equals loops over pixels, patches and strips, with scipy's logm."""
     image = random_images(1)[0]
     ours = GOG(color, **TINY).transform(image[None])[0]
     np.testing.assert_allclose(ours, slow_engine(slow_pixels(image, color), 2), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("color", "length"), [*zip(COLORS, (7567, 7567, 7567, 4921), strict=True), (COLORS, 27622)])
-def test_published_lengths(color, length):
-    """Published sizes, and names for every column."""
+def test_gog_has_the_published_dimensions(color, length):
+    """The length is the published one, and every column has its own name."""
     gog = GOG(color)
     features = gog.transform(random_images(1, 128, 48))
     names = gog.get_feature_names_out()
@@ -150,8 +150,8 @@ def test_published_lengths(color, length):
     assert len(names) == len(set(names)) == length == sum(gog.block_sizes)
 
 
-def test_fusion_is_the_blocks_side_by_side():
-    """Several colours are the single ones, concatenated in the order given."""
+def test_several_colours_are_concatenated():
+    """Several colour spaces give the blocks of each, in their order."""
     images = random_images()
     fused = GOG(("hsv", "rgb"), **TINY).transform(images)
     np.testing.assert_array_equal(fused, np.hstack([GOG(c, **TINY).transform(images) for c in ("hsv", "rgb")]))
@@ -172,7 +172,7 @@ def test_blocks_are_symmetric_matrix_logarithms():
 @given(st.integers(1, 5), st.integers(0, 10**6))
 @settings(max_examples=40, deadline=None)
 def test_log_embedding_is_the_formula(d, seed):
-    """|S|^(-1/(d+1)) [[S + m m^T, m], [m^T, 1]], through scipy's logm."""
+    """It is the logarithm of |S|^(-1/(d+1)) [[S + m m^T, m], [m^T, 1]], by scipy's logm."""
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(d, d + 2))
     mean, covariance = rng.normal(size=d), root @ root.T + 0.1 * np.eye(d)
@@ -180,12 +180,12 @@ def test_log_embedding_is_the_formula(d, seed):
 
 
 def test_log_embedding_of_a_point_is_finite():
-    """A Gaussian without any spread still gets numbers."""
+    """A Gaussian without any spread has a finite vector."""
     assert np.isfinite(log_embedding(np.ones(45), np.zeros((45, 45)))).all()
 
 
 def test_patches_are_clipped_and_cover_every_second_pixel():
-    """The grid is the half size, the corner patch holds 3x3 pixels."""
+    """The grid has half the size of the image, and the corner patch has 3x3 pixels."""
     features = np.random.default_rng(0).random((128, 48, 2))
     mean, covariance = patch_gaussians(features)
     assert mean.shape == (64, 24, 2)
@@ -194,10 +194,10 @@ def test_patches_are_clipped_and_cover_every_second_pixel():
     np.testing.assert_allclose(covariance[0, 0] - expected, np.eye(2) * 1e-3 * np.trace(expected), atol=1e-12)
 
 
-def test_strip_geometry():
-    """Seven strips of 16 of 64 rows at steps of 8, columns 1..24 weighted exp(-(x - 12)^2 / (2 6^2))."""
+def test_strips_overlap_by_half_and_weigh_the_middle_columns():
+    """Seven strips of 16 of 64 rows at steps of 8; column x of 24 has the weight exp(-(x - 12)^2 / (2 6^2))."""
     patches = np.zeros((64, 24, 88))
-    patches[np.arange(64), :, np.arange(64)] = 1  # entries 0..63 tell the row, the others the column
+    patches[np.arange(64), :, np.arange(64)] = 1  # entries 0..63 encode the row, the others the column
     patches[:, np.arange(24), 64 + np.arange(24)] = 1
     mean, _ = strip_gaussians(patches)
     weights = np.array([math.exp(-((x - 12) ** 2) / (2 * 6**2)) for x in range(1, 25)])
@@ -207,8 +207,8 @@ def test_strip_geometry():
         np.testing.assert_allclose(mean[strip], [*rows, *(weights / weights.sum())], atol=1e-12)
 
 
-def test_strips_see_only_their_rows():
-    """A change of the lowest rows leaves the upper strips as they were: nothing is global."""
+def test_strips_depend_only_on_their_rows():
+    """A change of the lowest rows does not change the upper strips."""
     image = random_images(1, 128, 48)[0]
     other = image.copy()
     other[100:] = 255 - other[100:]
@@ -220,15 +220,15 @@ def test_strips_see_only_their_rows():
 @pytest.mark.parametrize("level", [0, 128, 255])
 @pytest.mark.parametrize("descriptor", [GOG(COLORS), MLGD(), MLGD(("rgb",)), MLGD(("skewness", "nrng"))], ids=repr)
 def test_constant_images_are_finite(descriptor, level):
-    """Black, grey and white frames give finite numbers, even without a feature that varies."""
+    """Black, grey and white images have finite descriptors, even if no feature varies."""
     assert np.isfinite(descriptor.transform(np.full((1, 128, 48, 3), level, dtype=np.uint8))).all()
 
 
 # ---- pixel features ----
 
 
-def test_votes_sum_to_the_magnitude_and_rotate():
-    """The four votes share the gradient's magnitude; turning the picture permutes them."""
+def test_oriented_gradients_sum_to_the_magnitude_and_rotate():
+    """Four orientations share the gradient's magnitude; rotating the image permutes them."""
     level = np.random.default_rng(0).random((7, 7))
     votes = oriented_gradients(level)
     padded = np.pad(level, 1)
@@ -240,22 +240,22 @@ def test_votes_sum_to_the_magnitude_and_rotate():
 
 
 def test_lab_of_known_colours():
-    """White, black and the sRGB primaries have their tabled L*a*b* values."""
+    """White, black and the sRGB primaries have their published L*a*b* values."""
     rgb = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
     table = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86]]
     np.testing.assert_allclose(lab(rgb) * 100 - [0, 50, 50], table, atol=0.02)
 
 
-def test_normalised_colour_forgets_brightness():
-    """R/s and G/s do not change with a gain, and black counts as grey."""
+def test_normalised_colour_does_not_depend_on_brightness():
+    """R/s and G/s do not change with a gain; black has the values of grey."""
     rgb = np.array([0.2, 0.4, 0.1])
     np.testing.assert_allclose(nrng(rgb), nrng(rgb * 2))
     np.testing.assert_allclose(nrng(np.zeros(3)), [1 / 3, 1 / 3])
 
 
 @pytest.mark.parametrize("pair", [(2, 1), (4, 2)])
-def test_schmid_filters(pair):
-    """Responses are scipy's convolution with a zero-sum, unit L1 kernel that looks alike from all sides."""
+def test_schmid_filters_are_scipys_convolution(pair):
+    """The kernels sum to zero, have unit L1 norm and do not change by a quarter turn."""
     level = np.random.default_rng(0).random((20, 16))
     kernel = schmid_kernel(*pair)
     assert kernel.sum() == pytest.approx(0, abs=1e-12)
@@ -269,7 +269,7 @@ def test_schmid_filters(pair):
 
 
 def test_mlgd_with_gogs_features_is_gog():
-    """The engine is one: the same pixel features give the same numbers."""
+    """The same pixel features give the same descriptors."""
     images = random_images(height=20)
     for color in COLORS:
         ours = MLGD(("y", "gradient", color), **TINY).transform(images)
@@ -277,7 +277,7 @@ def test_mlgd_with_gogs_features_is_gog():
 
 
 def test_mlgd_default_length_is_as_documented():
-    """13 channels give 39697 numbers, all named."""
+    """13 channels give 39697 dimensions, each with its own name."""
     assert MLGD().block_sizes == (39697,)
     assert MLGD().transform(random_images(1, 128, 48)).shape == (1, 39697)
     names = MLGD().get_feature_names_out()
@@ -285,8 +285,8 @@ def test_mlgd_default_length_is_as_documented():
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_colour_moments_by_brute_force(order):
-    """Local mean, standard deviation and cube root of the third moment of the 5x5 neighbourhood."""
+def test_colour_moments_equal_brute_force(order):
+    """Mean, standard deviation and cube root of the third moment of 5x5 pixels."""
     image = random_images(1)[0]
     seen = []
     name = ("mean", "std", "skewness")[order - 1]
@@ -305,8 +305,8 @@ def test_colour_moments_by_brute_force(order):
             np.testing.assert_allclose(ours[i, j], expected, atol=1e-6)
 
 
-def test_callable_feature():
-    """A callable gets the float picture; one that repeats a group gives the group's numbers."""
+def test_callable_feature_gets_the_float_image():
+    """A callable that returns the channels of a group gives the same descriptor as the group."""
     images = random_images()
     named = MLGD(("y", "rgb"), **TINY).transform(images)
     called = MLGD(("y", (("r", "g", "b"), lambda rgb: rgb)), **TINY)
@@ -324,6 +324,9 @@ def test_callable_feature():
         (GOG(input_size=(12, 8)), "too few for 7 overlapping strips; at least 8"),
         (GOG(input_size=None), "The 'input_size' parameter of GOG"),
         (GOG(input_size=(12, -8)), "The 'input_size' parameter of GOG"),
+        (GOG(input_size=(True, 48)), r"The 'input_size' parameter of GOG .* Got \(True, 48\)"),
+        (GOG(input_size=(128.0, 48)), r"The 'input_size' parameter of GOG must be two ints in the range \[1, inf\)"),
+        (MLGD(input_size="ab"), "The 'input_size' parameter of MLGD"),
         (GOG(regularization=0), "The 'regularization' parameter of GOG"),
         (MLGD(()), "The 'features' parameter of MLGD is empty"),
         (MLGD(("colour",)), "The 'features' parameter of MLGD holds 'colour'"),
@@ -331,17 +334,24 @@ def test_callable_feature():
         (MLGD((("flat", lambda rgb: rgb[0]),), **TINY), "must return finite values of shape"),
     ],
 )
-def test_bad_parameters(descriptor, match):
-    """Each wrong parameter is named, by fit and transform alike."""
+def test_bad_parameters_are_named(descriptor, match):
+    """The error names the parameter."""
     with pytest.raises(ValueError, match=match):
         descriptor.transform(random_images())
+
+
+@pytest.mark.parametrize("method", ["fit", "transform", "fit_transform"])
+def test_every_method_refuses_a_bool_as_a_size(method):
+    """A frame size of True is refused, not taken for 1."""
+    with pytest.raises(ValueError, match="The 'input_size' parameter of GOG must be two ints"):
+        getattr(GOG(input_size=(True, 48)), method)(random_images())
 
 
 # ---- CenteredNormalizer ----
 
 
 def test_normalizer_centres_and_scales_each_block():
-    """Training rows have unit blocks; the mean is the training rows', not the new ones'."""
+    """New descriptors are centred on the training mean, and each of their blocks has unit length."""
     rng = np.random.default_rng(0)
     train, test = rng.normal(3, 1, (6, 5)), rng.normal(size=(4, 5))
     normalizer = CenteredNormalizer(block_sizes=(2, 3)).fit(train)
@@ -352,8 +362,8 @@ def test_normalizer_centres_and_scales_each_block():
             np.testing.assert_allclose(out[i, part], centred / np.linalg.norm(centred))
 
 
-def test_normalizer_takes_gogs_blocks():
-    """GOG.block_sizes fits its own output, and a wrong sum is an error naming both."""
+def test_normalizer_accepts_the_block_sizes_of_gog():
+    """GOG.block_sizes match its output; sizes with another sum, or bools, are refused."""
     gog = GOG(("rgb", "nrng"), **TINY)
     features = gog.transform(random_images(3))
     out = CenteredNormalizer(gog.block_sizes).fit_transform(features)
@@ -362,9 +372,11 @@ def test_normalizer_takes_gogs_blocks():
         np.testing.assert_allclose(np.linalg.norm(block, axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="'block_sizes' parameter of CenteredNormalizer must hold positive ints"):
         CenteredNormalizer((3, 4)).fit(features)
+    with pytest.raises(ValueError, match=r"must hold positive ints .* Got \(True, 1\)"):
+        CenteredNormalizer((True, 1)).fit(np.ones((3, 2)))
 
 
-def test_normalizer_leaves_the_mean_at_zero():
-    """A row equal to the training mean has no direction: zeros, not NaN."""
+def test_mean_descriptor_is_normalized_to_zeros():
+    """A descriptor equal to the training mean has no direction; it becomes zeros, not NaN."""
     out = CenteredNormalizer().fit([[0.0, 2.0], [2.0, 4.0]]).transform([[1.0, 3.0]])
     np.testing.assert_array_equal(out, [[0, 0]])

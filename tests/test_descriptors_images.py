@@ -1,4 +1,4 @@
-"""Every way images may arrive at the descriptors, errors that name them, and scikit-learn's own checks."""
+"""Descriptors: every form of X, errors that name the image, and scikit-learn's own checks."""
 
 import pickle
 import subprocess
@@ -30,7 +30,7 @@ def random_images(n=3, height=12, width=8, seed=0):
 
 
 class TableMixin:
-    """Turn each row of a table into a 12x8 picture, so that every common check runs the real code."""
+    """Turn each row of a table into a 12x8 image, so that every common check runs the real code."""
 
     def fit(self, X, y=None):
         return super().fit(self._pictures(X, reset=True))
@@ -76,21 +76,21 @@ class TableMLGD(TableMixin, MLGD):
 @pytest.mark.parametrize(
     "estimator", [TableLOMO(), TableGOG(), TableMLGD(), CenteredNormalizer()], ids=lambda e: type(e).__name__
 )
-def test_common_checks(estimator):
-    """All of scikit-learn's checks for a transformer of tables run, and none fails."""
+def test_scikit_learns_common_checks_pass(estimator):
+    """All checks for transformers of tables run, and none fails."""
     results = check_estimator(estimator, on_skip=None)
     passed = [r["check_name"] for r in results if r["status"] == "passed"]
     others = {r["check_name"] for r in results if r["status"] != "passed"}
     assert len(passed) >= 44
-    assert others <= {"check_array_api_input"}  # wants SCIPY_ARRAY_API set
+    assert others <= {"check_array_api_input"}  # needs SCIPY_ARRAY_API to be set
 
 
-# ---- manners ----
+# ---- scikit-learn's conventions ----
 
 
 @SMALL
-def test_stateless(descriptor):
-    """Transform needs no fit, fit changes nothing of it, and the tags say so."""
+def test_transform_does_not_depend_on_fit(descriptor):
+    """Descriptors are the same with and without a fit, and the tags say that none is required."""
     images = random_images()
     unfitted = clone(descriptor).transform(images)
     np.testing.assert_array_equal(clone(descriptor).fit(images[:1]).transform(images), unfitted)
@@ -98,16 +98,16 @@ def test_stateless(descriptor):
 
 
 @SMALL
-def test_rows_do_not_depend_on_their_company(descriptor):
-    """An image has one descriptor, alone or among others."""
+def test_descriptor_does_not_depend_on_the_other_images(descriptor):
+    """An image has the same descriptor alone and among others."""
     images = random_images(5)
     together = descriptor.transform(images)
     np.testing.assert_array_equal(together, np.vstack([descriptor.transform(x[None]) for x in images]))
 
 
 @SMALL
-def test_jobs_agree(descriptor):
-    """Workers give the numbers of one process, in order, and a joblib context is heard."""
+def test_workers_return_what_one_process_does(descriptor):
+    """Descriptors are bitwise equal and in order with n_jobs and within a joblib context."""
     images = random_images(70)
     one = descriptor.transform(images)
     np.testing.assert_array_equal(clone(descriptor).set_params(n_jobs=2).transform(images), one)
@@ -116,8 +116,8 @@ def test_jobs_agree(descriptor):
 
 
 @SMALL
-def test_clone_and_pickle(descriptor):
-    """A clone and a pickle describe alike."""
+def test_clone_and_pickle_describe_alike(descriptor):
+    """A fitted descriptor returns the same after pickling."""
     images = random_images()
     fitted = clone(descriptor).fit(images)
     again = pickle.loads(pickle.dumps(fitted))
@@ -125,16 +125,16 @@ def test_clone_and_pickle(descriptor):
 
 
 @SMALL
-def test_pandas_output(descriptor):
-    """set_output names the columns."""
+def test_set_output_names_the_columns(descriptor):
+    """Columns of the DataFrame are the feature names."""
     images = random_images()
     frame = clone(descriptor).set_output(transform="pandas").fit_transform(images)
     assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == list(clone(descriptor).fit(images).get_feature_names_out())
 
 
-def test_composes():
-    """Descriptors join in unions and run before a normalizer."""
+def test_descriptors_work_in_unions_and_pipelines():
+    """The names of a union of descriptors match its columns."""
     images = random_images()
     union = make_union(SMALL_LOMO, make_pipeline(SMALL_GOG, CenteredNormalizer()))
     features = union.fit_transform(images)
@@ -142,17 +142,20 @@ def test_composes():
     assert features.shape == (3, len(names))
 
 
-def test_no_torch():
-    """The package of descriptors never imports torch."""
-    code = "import sys, skreid.descriptors; sys.exit('torch' in sys.modules)"
+def test_descriptors_do_not_import_torch():
+    """Neither the import nor reading and describing images loads torch."""
+    code = (
+        "import sys, numpy as np; from skreid.descriptors import GOG, LOMO; X = np.zeros((1, 40, 40, 3), np.uint8); "
+        "GOG().transform(X); LOMO(n_scales=1).transform(X); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # ---- what X may be ----
 
 
-def test_every_way_in_gives_the_same_numbers(tmp_path):
-    """Arrays, floats, lists, PIL images, paths and mixtures of them are the same pictures."""
+def test_every_form_of_x_gives_the_same_descriptors(tmp_path):
+    """Arrays, floats, lists, PIL images, paths and mixtures of them."""
     images = random_images()
     expected = SMALL_LOMO.transform(images)
     paths = [tmp_path / f"{i}.png" for i in range(3)]
@@ -161,7 +164,7 @@ def test_every_way_in_gives_the_same_numbers(tmp_path):
         picture.save(path)
     mixed = np.empty(3, dtype=object)
     mixed[:] = [images[0], pictures[1], str(paths[2])]
-    ways = [
+    forms = [
         images / 255,
         (images / 255).astype(np.float32),
         list(images),
@@ -173,20 +176,20 @@ def test_every_way_in_gives_the_same_numbers(tmp_path):
         mixed,
         [x / 255 for x in images],
     ]
-    for way in ways:
-        np.testing.assert_array_equal(SMALL_LOMO.transform(way), expected)
+    for form in forms:
+        np.testing.assert_array_equal(SMALL_LOMO.transform(form), expected)
 
 
 def test_grey_images_are_three_equal_channels():
-    """(n, H, W), (H, W, 1) and grey files mean the same as three equal channels."""
+    """(n, H, W), (H, W, 1) and grey PIL images are described like three equal channels."""
     grey = random_images()[..., 0]
     expected = SMALL_LOMO.transform(np.repeat(grey[..., None], 3, axis=-1))
-    for way in (grey, [x[..., None] for x in grey], [Image.fromarray(x) for x in grey]):
-        np.testing.assert_array_equal(SMALL_LOMO.transform(way), expected)
+    for form in (grey, [x[..., None] for x in grey], [Image.fromarray(x) for x in grey]):
+        np.testing.assert_array_equal(SMALL_LOMO.transform(form), expected)
 
 
-def test_gog_resizes_and_lomo_does_not():
-    """GOG takes images of differing sizes, bicubically resized; one of its own size is left alone."""
+def test_gog_resizes_bicubically_and_lomo_bilinearly():
+    """Images may differ in size where they are resized; one of `input_size` is not changed."""
     images = [random_images(1)[0], random_images(1, 30, 20)[0]]
     features = SMALL_GOG.transform(images)
     resized = np.asarray(Image.fromarray(images[1]).resize((8, 12), Image.Resampling.BICUBIC))
@@ -219,13 +222,13 @@ def test_gog_resizes_and_lomo_does_not():
     ],
 )
 def test_errors_name_the_image(X, match):
-    """What cannot be a picture is an error that names the image and says what to pass."""
+    """The error for a wrong X names the image and says what to pass."""
     with pytest.raises(ValueError, match=match):
         SMALL_LOMO.transform(X)
 
 
 def test_files_are_read_as_the_network_reads_them(tmp_path):
-    """Rotation by EXIF, 16 bits, alpha and palettes: a descriptor sees the pixels that `ImageSource` gives."""
+    """Rotation by EXIF, 16 bits, alpha and palettes: descriptors see the same pixels as `ImageSource`."""
     from skreid._images.source import ImageSource
 
     image = random_images(1)[0]
@@ -243,7 +246,7 @@ def test_files_are_read_as_the_network_reads_them(tmp_path):
 
 
 def test_broken_files_are_named(tmp_path):
-    """A file that is no image, or is cut short, is an error with its path, from whichever worker reads it."""
+    """The error for a file that is not an image, or truncated, has its path; also when a worker reads it."""
     text, short = tmp_path / "text.png", tmp_path / "short.png"
     text.write_text("no picture")
     good = random_images(1, 40, 40)[0]

@@ -1,4 +1,4 @@
-"""LOMO against a slow reference of plain loops, its invariances, and the mistakes of public ports."""
+"""LOMO: equal to a slow reference, its invariances, and known mistakes of other implementations."""
 
 import colorsys
 import math
@@ -75,7 +75,7 @@ def slow_unit_log(counts):
 
 
 def slow_lomo(image, lit, n_scales, window_size, step, radii=(3, 5), tau=0.3):
-    """Image for the texture, `lit` for the colour: both (H, W, 3) on 0..255."""
+    """Describe the texture of `image` and the colour of `lit`, both (H, W, 3) in 0..255."""
     maps = [[], [], []]
     for row in lit.tolist():
         triples = [colorsys.rgb_to_hsv(*(v / 255 for v in pixel)) for pixel in row]
@@ -106,15 +106,15 @@ def slow_lomo(image, lit, n_scales, window_size, step, radii=(3, 5), tau=0.3):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_equals_plain_loops(seed):
-    """The vectorised descriptor is the loop over scales, windows, pixels and bins, odd sizes included."""
+def test_lomo_equals_plain_loops(seed):
+    """The vectorised descriptor equals loops over scales, windows, pixels and bins, also for odd sizes."""
     image = random_images(1, seed=seed)[0]
     ours = LOMO(retinex=None, **SMALL).transform(image[None])[0]
     np.testing.assert_allclose(ours, slow_lomo(image, image, 2, 6, 3), atol=1e-6)
 
 
-def test_colour_sees_the_retinex_and_texture_the_original():
-    """Only the HSV block looks at what the Retinex returned."""
+def test_retinex_applies_to_colour_and_not_to_texture():
+    """Only the HSV block uses the image that the Retinex returned."""
     image = random_images(1)[0]
     other = random_images(1, seed=5)[0]
     ours = LOMO(retinex=lambda _: other, **SMALL).transform(image[None])[0]
@@ -122,7 +122,7 @@ def test_colour_sees_the_retinex_and_texture_the_original():
 
 
 def test_default_is_the_multiscale_retinex():
-    """The default passes `multiscale_retinex` to the colour part."""
+    """The default equals `multiscale_retinex` as a callable, and differs from no Retinex."""
     image = random_images(1)[0]
     ours = LOMO(**SMALL).transform(image[None])
     by_hand = LOMO(retinex=multiscale_retinex, **SMALL).transform(image[None])
@@ -131,8 +131,8 @@ def test_default_is_the_multiscale_retinex():
 
 
 @pytest.mark.parametrize(("size", "length"), [((128, 48), 26960), ((160, 60), 35722)])
-def test_published_lengths_and_norm(size, length):
-    """The published sizes give the published lengths, and three unit blocks."""
+def test_lomo_has_the_published_dimensions_and_unit_blocks(size, length):
+    """The image sizes of the paper give its dimensions, in three blocks of unit length."""
     features = LOMO().transform(random_images(1, *size))
     assert features.shape == (1, length)
     assert features.dtype == np.float32
@@ -144,16 +144,16 @@ def test_published_lengths_and_norm(size, length):
 
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
 @settings(max_examples=200, deadline=None)
-def test_hsv_is_the_standard_librarys(pixel):
-    """Hue, saturation and value agree with colorsys, in [0, 1]."""
+def test_hsv_equals_colorsys(pixel):
+    """Hue, saturation and value are those of the standard library, in [0, 1]."""
     rgb = np.array(pixel) / 255
     ours = hsv(rgb)
     np.testing.assert_allclose(ours, colorsys.rgb_to_hsv(*rgb), atol=1e-12)
     assert 0 <= ours[0] < 1
 
 
-def test_siltp_by_hand():
-    """A bright centre sees four darker neighbours; the neighbours see it as brighter on one side."""
+def test_siltp_of_a_bright_pixel():
+    """A bright pixel has four darker neighbours; each neighbour has one brighter neighbour."""
     level = np.full((3, 3), 0.5)
     level[1, 1] = 1.0
     expected = [[0, 2 * 27, 0], [2, 1 + 3 + 9 + 27, 2 * 9], [0, 2 * 3, 0]]
@@ -162,17 +162,17 @@ def test_siltp_by_hand():
 
 @given(st.integers(1, 4), st.integers(0, 10**6), st.floats(0.1, 4))
 @settings(max_examples=40, deadline=None)
-def test_siltp_does_not_see_a_gain(radius, seed, gain):
-    """Multiplying the grey levels by a power of two, or nearly any gain, leaves every code."""
+def test_siltp_does_not_change_with_a_gain(radius, seed, gain):
+    """Multiplying the grey levels does not change any code."""
     level = np.random.default_rng(seed).random((9, 7))
     np.testing.assert_array_equal(siltp(level * gain, radius), siltp(level, radius))
 
 
-# ---- mistakes of public ports ----
+# ---- known mistakes of other implementations ----
 
 
 def hot_colour_bin(colour):
-    """Find the one bin that a constant image of the colour fills (scale 0, row 0)."""
+    """Return the only bin that a constant image of the colour fills (scale 0, row 0)."""
     image = np.broadcast_to(np.uint8(colour), (1, 10, 10, 3))
     features = LOMO(retinex=None, n_scales=1).transform(image)[0, :512]
     assert np.count_nonzero(features) == 1
@@ -180,23 +180,23 @@ def hot_colour_bin(colour):
 
 
 def test_hue_spans_all_eight_bins():
-    """Magenta-red is in the last hue bin: hue is not OpenCV's 0..179 read as 0..255 (which ends in bin 5)."""
+    """Magenta-red is in the last hue bin; with OpenCV's hue, 0..179 taken for 0..255, it would be in bin 5."""
     assert hot_colour_bin((255, 0, 30)) == 64 * 7 + 8 * 7 + 7
 
 
-def test_joint_code_does_not_wrap():
-    """White is bin 448, beyond an unsigned byte."""
+def test_joint_code_may_exceed_a_byte():
+    """White is bin 448, more than uint8 can hold."""
     assert hot_colour_bin((255, 255, 255)) == 448
 
 
 def test_channels_are_red_green_blue():
-    """Blue has hue 2/3 (bin 5); read as BGR it would be red (bin 0)."""
+    """Blue has hue 2/3 (bin 5); taken for BGR it would be red (bin 0)."""
     assert hot_colour_bin((0, 0, 255)) == 64 * 7 + 8 * 7 + 5
     assert hot_colour_bin((255, 0, 0)) == 64 * 7 + 8 * 7 + 0
 
 
-def test_grey_weights():
-    """Pure channels have the published grey levels, rounded to 8 bits."""
+def test_grey_levels_have_the_published_weights():
+    """Pure red, green and blue have the published grey levels, rounded to 8 bits."""
     pure = 255 * np.eye(3, dtype=np.uint8)[None]
     np.testing.assert_array_equal(grey(pure) * 255, [[76, 150, 29]])
     pixel = np.uint8([[[250, 129, 7]]])  # 151.26 by these weights
@@ -204,7 +204,7 @@ def test_grey_weights():
 
 
 def test_siltp_crosses_window_borders():
-    """An edge that falls between two disjoint windows is seen by both: SILTP is not computed in windows."""
+    """An edge between two disjoint windows is counted in both: SILTP is not computed within windows."""
     image = np.full((1, 10, 20, 3), 50, dtype=np.uint8)
     image[:, :, 10:] = 250
     names = LOMO(n_scales=1, step=10, radii=(3,)).fit(image).get_feature_names_out()
@@ -214,7 +214,7 @@ def test_siltp_crosses_window_borders():
 
 
 def test_next_scale_pools_the_bins_not_the_image():
-    """Black and white in turn: hue and saturation stay 0, value is the floor of the mean of bins 0 and 7."""
+    """For alternating black and white, hue and saturation stay 0 and value is the floor of the mean of 0 and 7."""
     image = np.zeros((1, 20, 20, 3), dtype=np.uint8)
     image[:, :, ::2] = 255
     names = LOMO(n_scales=2, retinex=None).fit(image).get_feature_names_out()
@@ -234,8 +234,8 @@ def test_next_scale_pools_the_bins_not_the_image():
 
 
 @pytest.mark.parametrize("shift", [20, 40])
-def test_shift_within_a_row_of_windows(shift):
-    """A figure on a plain ground moved sideways by a whole number of steps of every scale changes nothing."""
+def test_horizontal_shift_does_not_change_the_descriptor(shift):
+    """A figure on a plain background may move sideways by a multiple of the steps of all scales."""
     rng = np.random.default_rng(3)
     images = np.full((2, 60, 240, 3), 90, dtype=np.uint8)
     figure = rng.integers(0, 256, (40, 20, 3), dtype=np.uint8)
@@ -245,8 +245,8 @@ def test_shift_within_a_row_of_windows(shift):
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_vertical_shift_is_seen():
-    """Rows of windows are kept apart: the same figure lower down is another descriptor."""
+def test_vertical_shift_changes_the_descriptor():
+    """Each row of windows has its own bins."""
     images = np.full((2, 80, 60, 3), 90, dtype=np.uint8)
     figure = np.random.default_rng(3).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     images[0, 10:30, 20:40] = figure
@@ -258,7 +258,7 @@ def test_a_vertical_shift_is_seen():
 @pytest.mark.parametrize("level", [0, 1, 128, 255])
 @pytest.mark.parametrize("retinex", ["multiscale", None])
 def test_constant_images_are_finite(level, retinex):
-    """Black, white and grey frames give finite numbers and unit blocks."""
+    """Black, white and grey images have finite descriptors with unit blocks."""
     features = LOMO(retinex=retinex).transform(np.full((1, 128, 48, 3), level, dtype=np.uint8))
     assert np.isfinite(features).all()
     assert np.linalg.norm(features) == pytest.approx(math.sqrt(3), rel=1e-5)
@@ -268,7 +268,7 @@ def test_constant_images_are_finite(level, retinex):
 
 
 def test_feature_names_match_the_columns():
-    """One name a column, all different, from fit or from input_size alike."""
+    """There is one name per column, no name twice, and `fit` and `input_size` give the same names."""
     names = LOMO().fit(random_images(1, 128, 48)).get_feature_names_out()
     assert len(names) == len(set(names)) == 26960
     assert names[0] == "hsv_scale0_row0_h0s0v0"
@@ -277,29 +277,29 @@ def test_feature_names_match_the_columns():
     np.testing.assert_array_equal(names, LOMO(input_size=(128, 48)).get_feature_names_out())
 
 
-def test_names_need_a_size():
-    """Without a size there are no names, and the error says what to do."""
+def test_feature_names_need_an_image_size():
+    """The error without a size says what to do."""
     with pytest.raises(NotFittedError, match="call fit, or set input_size"):
         LOMO().get_feature_names_out()
 
 
-def test_images_of_one_call_have_one_size():
-    """Mixed sizes are an error that names the image; input_size resizes them instead."""
+def test_images_of_different_sizes_need_input_size():
+    """The error names the image that differs from the first one."""
     images = [random_images(1)[0], random_images(1, 30, 20)[0]]
     with pytest.raises(ValueError, match=r"Image 1 is 30x20 .* image 0 is 26x19 .*input_size"):
         LOMO(**SMALL).transform(images)
     assert LOMO(input_size=(26, 19), **SMALL).transform(images).shape[0] == 2
 
 
-def test_fitted_size_is_kept():
-    """After fit, images of another size would give other columns: an error."""
+def test_images_of_another_size_than_fitted_are_refused():
+    """They would have other columns."""
     lomo = LOMO(**SMALL).fit(random_images())
     with pytest.raises(ValueError, match="fitted on images of 26x19"):
         lomo.transform(random_images(1, 30, 20))
 
 
-def test_too_small_an_image():
-    """An image no window fits in at the last scale is an error naming it."""
+def test_too_small_an_image_is_named():
+    """At the last scale, at least one window must fit into it."""
     with pytest.raises(ValueError, match=r"Image 0 is 39x60 .*no window of 10 pixels fits"):
         LOMO().transform(random_images(1, 39, 60))
 
@@ -312,14 +312,17 @@ def test_too_small_an_image():
         ({"retinex": "other"}, "The 'retinex' parameter of LOMO"),
         ({"radii": ()}, "The 'radii' parameter of LOMO"),
         ({"radii": (0,)}, "The 'radii' parameter of LOMO"),
-        ({"input_size": (128,)}, "The 'input_size' parameter of LOMO"),
+        ({"radii": (True,)}, "The 'radii' parameter of LOMO"),
+        ({"input_size": (128,)}, "The 'input_size' parameter of LOMO must be None or two ints"),
+        ({"input_size": (True, 48)}, r"The 'input_size' parameter of LOMO .* Got \(True, 48\)"),
+        ({"input_size": 128}, "The 'input_size' parameter of LOMO"),
         ({"retinex": lambda image: image[:2]}, "'retinex' callable of LOMO must return"),
         ({"retinex": lambda image: image * 2.0}, "'retinex' callable of LOMO must return"),
         ({"retinex": lambda image: image * np.nan}, "'retinex' callable of LOMO must return"),
     ],
 )
-def test_bad_parameters(params, match):
-    """Each wrong parameter is named in scikit-learn's wording, by transform too."""
+def test_bad_parameters_are_named(params, match):
+    """The error names the parameter in scikit-learn's wording, also in `transform`."""
     with pytest.raises(ValueError, match=match):
         LOMO(**{**SMALL, **params}).transform(random_images())
 
@@ -327,8 +330,8 @@ def test_bad_parameters(params, match):
 # ---- Retinex ----
 
 
-def test_retinex_by_the_definition():
-    """Log of the pixel less the mean log of its two blurs (scipy's), then mean +- 2 deviations to 0..255."""
+def test_retinex_equals_its_definition():
+    """Log of the pixel minus the mean log of its two blurs (scipy's); the mean +- 2 deviations become 0..255."""
     image = random_images(1)[0].astype(float)
     out = np.zeros_like(image)
     for channel in range(3):
@@ -340,7 +343,7 @@ def test_retinex_by_the_definition():
 
 
 def test_retinex_evens_out_the_light():
-    """A scene under a lamp that halves across the frame looks nearer to the evenly lit one than before."""
+    """The Retinex brings a scene with uneven light closer to the same scene with even light."""
     scene = np.random.default_rng(0).integers(80, 250, (60, 40, 3))
     dim = (scene * np.linspace(1, 0.4, 60)[:, None, None]).astype(np.uint8)
     scene = scene.astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Hand-crafted person descriptors as stateless transformers of images: the field's rivals to learned ones.
+"""Hand-crafted person descriptors, as stateless transformers of images: baselines for learned descriptors.
 
-`LOMO` counts, `GOG` and `MLGD` fit Gaussians; none needs training data, or torch.
+`LOMO` counts colours and textures, `GOG` and `MLGD` fit Gaussians. None of them needs training data, or torch.
 """
 
 from skreid.descriptors._gog import GOG

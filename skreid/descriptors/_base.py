@@ -1,6 +1,6 @@
-"""What every hand-crafted descriptor shares: stateless, parallel over images, named features.
+"""What all hand-crafted descriptors share: no state, parallel work over images, errors that name the image.
 
-A descriptor only says how one uint8 RGB image becomes a vector; the rest is scikit-learn's manners.
+A subclass only says how one uint8 RGB image becomes a vector.
 """
 
 from abc import ABCMeta, abstractmethod
@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skreid._images.sequence import as_sequence
 from skreid.descriptors._read import read_image
 
-_CHUNK = 32  # images a task: long enough to hide joblib's overhead, short enough to balance the workers
+_CHUNK = 32  # images per task: long enough to hide joblib's overhead, short enough to balance the workers
 
 
 class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
@@ -22,7 +22,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Check the parameters and note the size of the first image; nothing is learned.
+        """Check the parameters and store the size of the first image; nothing is learned.
 
         Parameters
         ----------
@@ -47,18 +47,18 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         X : ndarray of shape (n, H, W, 3) or (n, H, W), or sequence of images
-            uint8 or float in [0, 1] arrays, PIL images or file paths. Files are read by the worker that
-            describes them.
+            uint8 or float in [0, 1] arrays, PIL images or file paths. The worker that describes a file reads
+            it.
 
         Returns
         -------
         ndarray of shape (n_images, n_features_out), float32
-            One row an image.
+            One row per image.
 
         Raises
         ------
         ValueError
-            If an image cannot be read or has a wrong size; its index or path is named.
+            If an image cannot be read or has the wrong size; its index or path is named.
         """
         self._validate_params()
         self._check_settings()
@@ -78,21 +78,17 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         )
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _known_shape(self):
-        """Height and width of the images described, or None before it can be known."""
-        return getattr(self, "image_shape_", None)
-
     @abstractmethod
     def _check_settings(self):
-        """Raise on parameters that `_parameter_constraints` cannot judge."""
+        """Raise if a parameter is wrong in a way that `_parameter_constraints` cannot express."""
 
     @abstractmethod
     def _prepare(self, image, index):
-        """Resize one uint8 image, or raise if it cannot be described."""
+        """Return one uint8 image resized; raise if it cannot be described."""
 
     @abstractmethod
     def _describe(self, image):
-        """One prepared uint8 image (H, W, 3) -> one float vector."""
+        """Return the float vector of one prepared uint8 image (H, W, 3)."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -104,14 +100,14 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
 
 def _describe_chunk(descriptor, images, start, shape):
-    """Read and describe a few images, in a worker process or here."""
+    """Read and describe a chunk of images, in a worker or in this process."""
     rows = []
     for index, x in enumerate(images, start):
         image = descriptor._prepare(read_image(x, index), index)
         if image.shape[:2] != shape:
             raise ValueError(
                 f"Image {index} is {_size(image.shape)}, but image 0 is {_size(shape)}; all images of one "
-                "call must have one size: set input_size to resize them."
+                "call must have the same size: set input_size to resize them."
             )
         rows.append(descriptor._describe(image).astype(np.float32))
     return np.stack(rows)

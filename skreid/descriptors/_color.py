@@ -1,7 +1,7 @@
-"""Colour spaces as the descriptors need them: plain formulas on float RGB in [0, 1], channels within [0, 1].
+"""Colour spaces for the descriptors: plain formulas on float RGB in [0, 1] that return channels in [0, 1].
 
-OpenCV's 8-bit conventions (hue up to 179, BGR order) are the best known mistakes of public ports; none is
-used.
+OpenCV's 8-bit conventions (hue up to 179, BGR order), a common source of errors in other implementations, are
+not used.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ _GREY = np.array([0.298936, 0.587043, 0.114021])
 
 
 def hsv(rgb):
-    """Hue, saturation and value, all in [0, 1] (hue in [0, 1): a full turn is 1).
+    """Return hue, saturation and value in [0, 1] (hue in [0, 1): a full turn is 1).
 
     Parameters
     ----------
     rgb : ndarray of shape (..., 3)
-        Red, green, blue, on any common scale from 0; value has that scale.
+        Red, green, blue, on any common scale that starts at 0; value has the same scale.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def hsv(rgb):
 
 
 def lab(rgb):
-    """CIE L*a*b* of sRGB under D65, as ``L / 100``, ``(a + 50) / 100``, ``(b + 50) / 100``."""
+    """Return CIE L*a*b* of sRGB under D65, as ``L / 100``, ``(a + 50) / 100``, ``(b + 50) / 100``."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     xyz = linear @ (_RGB_TO_XYZ / _WHITE[:, None]).T
     delta = 6 / 29
@@ -54,16 +54,16 @@ def lab(rgb):
 
 
 def nrng(rgb):
-    """Normalised red and green, ``R / s`` and ``G / s`` with ``s = R + G + B``; black counts as grey, 1/3."""
+    """Return normalised red and green, ``R / s`` and ``G / s`` with ``s = R + G + B``; black counts as grey, 1/3."""
     total = rgb.sum(axis=-1, keepdims=True)
     return np.where(total > 0, rgb[..., :2] / np.where(total > 0, total, 1), 1 / 3)
 
 
 def luma(rgb):
-    """BT.601 studio-range luma, ``(Y - 16) / 235``, of RGB in [0, 1]: between 0 (black) and 219 / 235."""
+    """Return BT.601 studio-range luma, ``(Y - 16) / 235``, of RGB in [0, 1]: from 0 (black) to 219 / 235."""
     return rgb @ (_LUMA / 235)
 
 
 def grey(image):
-    """Grey level of a uint8 image (H, W, 3), rounded to 8 bits, as float in [0, 1]."""
+    """Return the grey levels of a uint8 image (H, W, 3), rounded to 8 bits, as floats in [0, 1]."""
     return np.floor(image @ _GREY + 0.5) / 255

@@ -1,15 +1,15 @@
-"""Gaussians of Gaussians: local mean and covariance -> a matrix logarithm -> the same again over strips.
+"""Gaussians of Gaussians: mean and covariance of each patch, its matrix logarithm, and the same again over strips.
 
-The whole image at once: patch statistics are box sums, and one batched eigendecomposition serves all patches.
+All patches are computed at once: their statistics are box sums, and one batched eigendecomposition serves all.
 """
 
 import numpy as np
 
-MIN_TRACE = 0.01  # of a patch covariance: what keeps a flat patch's Gaussian invertible
+MIN_TRACE = 0.01  # of a patch covariance: keeps the Gaussian of a flat patch invertible
 
 
 def gaussian_of_gaussians(features, *, patch_size=5, patch_step=2, n_strips=7, regularization=1e-3):
-    """Describe feature maps by strip Gaussians of patch Gaussians.
+    """Describe pixel features by Gaussians of strips, of Gaussians of patches.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def gaussian_of_gaussians(features, *, patch_size=5, patch_step=2, n_strips=7, r
 
 
 def patch_gaussians(features, size=5, step=2, regularization=1e-3):
-    """Mean and regularised covariance in a square window around every `step`-th pixel.
+    """Return mean and regularised covariance in a square window around every `step`-th pixel.
 
-    Windows are clipped at the border; the covariance divides by n - 1 and gets
-    ``regularization * max(trace, 0.01)`` on its diagonal.
+    Windows are clipped at the border. The covariance is divided by n - 1, and
+    ``regularization * max(trace, 0.01)`` is added to its diagonal.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def patch_gaussians(features, size=5, step=2, regularization=1e-3):
     """
     height, width, d = features.shape
     rows, columns = np.triu_indices(d)
-    centre = features.mean(axis=(0, 1))  # sums of squares about it: little is lost to cancellation
+    centre = features.mean(axis=(0, 1))  # squares are summed about it, which avoids cancellation
     deviation = features - centre
     sums = np.concatenate([deviation, deviation[..., rows] * deviation[..., columns]], axis=-1)
     sums = _box_sums(_box_sums(sums, 0, size, step), 1, size, step)
     down, across = (_box_sums(np.ones(length), 0, size, step) for length in (height, width))
-    n = np.outer(down, across)[..., None]  # pixels of each clipped window
+    n = np.outer(down, across)[..., None]  # number of pixels of each clipped window
     mean = sums[..., :d] / n
     upper = (sums[..., d:] - n * mean[..., rows] * mean[..., columns]) / np.maximum(n - 1, 1)
     covariance = np.empty((*upper.shape[:2], d, d))
@@ -72,17 +72,17 @@ def patch_gaussians(features, size=5, step=2, regularization=1e-3):
 
 
 def strip_gaussians(patches, n_strips=7, regularization=1e-3):
-    """Weighted mean and regularised covariance of the patch vectors in half-overlapping horizontal strips.
+    """Return weighted mean and regularised covariance of the patch vectors in half-overlapping horizontal strips.
 
-    Columns x = 1..w weigh ``exp(-(x - w / 2)^2 / (2 (w / 4)^2))``; the covariance gets
-    ``regularization * trace`` on its diagonal.
+    Column x = 1..w has the weight ``exp(-(x - w / 2)^2 / (2 (w / 4)^2))``; ``regularization * trace`` is added
+    to the diagonal of the covariance.
 
     Parameters
     ----------
     patches : ndarray of shape (h, w, p)
         Patch vectors.
     n_strips : int
-        Strips of ``2 * (h // (n_strips + 1))`` rows, each half a strip below the one before.
+        Number of strips, of ``2 * (h // (n_strips + 1))`` rows, each half a strip below the one before.
     regularization : float
         Share of the trace added to the diagonal.
 
@@ -111,12 +111,12 @@ def strip_gaussians(patches, n_strips=7, regularization=1e-3):
 
 
 def log_embedding(mean, covariance):
-    """Gaussians as vectors: the logarithm of their embedding among symmetric positive definite matrices.
+    """Return Gaussians as vectors: the logarithm of their embedding in the symmetric positive definite matrices.
 
     The embedding is ``|S|^(-1/(d+1)) [[S + m m^T, m], [m^T, 1]]``; the vector holds the upper triangle, row
     by row, off-diagonals times sqrt 2, so that its Euclidean norm is the matrix's Frobenius norm. Since the
-    bracket has the determinant of S, the factor is nothing but subtracting the mean of the log-eigenvalues:
-    the trace is zero.
+    bracket has the determinant of S, the factor amounts to subtracting the mean of the log-eigenvalues, which
+    makes the trace zero.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def log_embedding(mean, covariance):
     Returns
     -------
     ndarray of shape (..., (d + 1)(d + 2) / 2)
-        Finite even for singular covariances: eigenvalues below rounding are raised to it.
+        Finite even for singular covariances: eigenvalues below the rounding error are raised to it.
     """
     d = mean.shape[-1]
     embedded = np.empty((*mean.shape[:-1], d + 1, d + 1))
@@ -145,7 +145,7 @@ def log_embedding(mean, covariance):
 
 
 def _box_sums(values, axis, size, step):
-    """Sum over a window of `size` along one axis, zero beyond the border, at every `step`-th place."""
+    """Return sums over a window of `size` along one axis, zero beyond the border, at every `step`-th position."""
     values = np.moveaxis(values, axis, 0)
     n = len(values)
     padding = [(size // 2, size // 2)] + [(0, 0)] * (values.ndim - 1)

@@ -1,6 +1,6 @@
-"""The descriptor around the Gaussian engine: sizes, names and blocks that GOG and MLGD share.
+"""What the descriptors made of Gaussians (GOG, MLGD) share: parameters, sizes, feature names and blocks.
 
-A subclass only says which pixel features make each block.
+A subclass only says which pixel features each block is made of.
 """
 
 from abc import abstractmethod
@@ -10,17 +10,18 @@ import numpy as np
 from PIL.Image import Resampling
 from sklearn.utils._param_validation import Interval
 
+from skreid._base.checks import check_frame_size
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._gaussian import gaussian_of_gaussians
 from skreid.descriptors._pixels import pixel_features
-from skreid.descriptors._read import check_input_size, resize_image
+from skreid.descriptors._read import resize_image
 
 
 class GaussianDescriptor(ImageDescriptor):
-    """Base of the descriptors on the Gaussian engine (not for direct use)."""
+    """Base of the descriptors made of Gaussians (not for direct use)."""
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
-        "input_size": [tuple, list],
+        "input_size": "no_validation",  # see _frame_size
         "patch_size": [Interval(Integral, 3, None, closed="left")],
         "patch_step": [Interval(Integral, 1, None, closed="left")],
         "n_strips": [Interval(Integral, 1, None, closed="left")],
@@ -30,11 +31,11 @@ class GaussianDescriptor(ImageDescriptor):
 
     @abstractmethod
     def _blocks(self):
-        """Blocks in order: name -> plan of pixel features; raises on parameters that name no feature."""
+        """Return name -> plan of pixel features for each block, in order; raise if a feature is unknown."""
 
     @property
     def block_sizes(self):
-        """Length of each block of the output, a tuple of int: what `CenteredNormalizer` takes."""
+        """Number of dimensions of each block, a tuple of int, as `CenteredNormalizer` expects."""
         sizes = []
         for plan in self._blocks().values():
             d = sum(len(names) for _, names in plan)
@@ -43,10 +44,10 @@ class GaussianDescriptor(ImageDescriptor):
         return tuple(sizes)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the numbers: block, strip, and the two patch entries an element of the logarithm relates.
+        """Return the names of the dimensions: block, strip, and the two patch entries that each one relates.
 
-        ``rgb_strip0:y.red|g0.1`` relates the patch entries (row, red) and (gradient at 0 degrees, 1); 1
-        stands for the row and column that hold the mean.
+        ``rgb_strip0:y.red|g0.1`` relates the patch entries (row, red) and (gradient at 0 degrees, 1), where 1
+        stands for the row and column of the mean.
 
         Parameters
         ----------
@@ -56,7 +57,7 @@ class GaussianDescriptor(ImageDescriptor):
         Returns
         -------
         ndarray of shape (n_features_out,), object
-            One name a column of `transform`.
+            One name per column of `transform`.
         """
         names = []
         for block, plan in self._blocks().items():
@@ -68,7 +69,7 @@ class GaussianDescriptor(ImageDescriptor):
 
     def _check_settings(self):
         owner = type(self).__name__
-        height, _ = check_input_size(self.input_size, owner)
+        height, _ = self._frame_size()
         if self.patch_size % 2 == 0:
             raise ValueError(
                 f"The 'patch_size' parameter of {owner} must be odd, to have a centre. Got {self.patch_size} instead."
@@ -81,8 +82,11 @@ class GaussianDescriptor(ImageDescriptor):
             )
         self._blocks()
 
+    def _frame_size(self):
+        return check_frame_size(self.input_size, "input_size", type(self).__name__)
+
     def _prepare(self, image, index):
-        return resize_image(image, check_input_size(self.input_size, type(self).__name__), Resampling.BICUBIC)
+        return resize_image(image, self._frame_size(), Resampling.BICUBIC)
 
     def _describe(self, image):
         settings = {
@@ -97,6 +101,6 @@ class GaussianDescriptor(ImageDescriptor):
 
 
 def _upper_pairs(names):
-    """Pairs of the upper triangle, row by row, of a matrix over the names and a last row for the mean."""
+    """Return the pairs of the upper triangle, row by row, of a matrix over the names and the mean ("1")."""
     names = [*names, "1"]
     return [(a, b) for i, a in enumerate(names) for b in names[i:]]

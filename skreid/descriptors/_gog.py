@@ -1,6 +1,6 @@
-"""GOG: Gaussians of small patches, and Gaussians of these over horizontal strips (Matsukawa et al., 2016).
+"""GOG: Gaussians of small patches, and Gaussians of those over horizontal strips (Matsukawa et al., 2016).
 
-Means and covariances of colour and gradient at two levels, compared through their matrix logarithms.
+They are means and covariances of colours and gradients, compared by their matrix logarithms.
 """
 
 from sklearn.utils._param_validation import StrOptions
@@ -14,15 +14,16 @@ COLORS = ("rgb", "lab", "hsv", "nrng")
 class GOG(GaussianDescriptor):
     """Hierarchical Gaussian descriptor.
 
-    Every pixel has a row, four oriented gradients and a colour. The pixels of each 5x5 patch make a Gaussian,
-    which becomes a vector through the matrix logarithm of its embedding; the patch vectors of each of seven
-    overlapping strips, weighted towards the middle column, make a Gaussian again, and again a vector.
+    The features of a pixel are its row, four oriented gradients and its colour. A Gaussian is fitted to the
+    pixels of each 5x5 patch and becomes a vector, the matrix logarithm of its embedding. A second Gaussian is
+    fitted to the patch vectors of each of seven overlapping horizontal strips, with more weight on the middle
+    columns, and becomes a vector in the same way.
 
     Parameters
     ----------
     color : {"rgb", "lab", "hsv", "nrng"} or tuple of several, default="rgb"
-        Colour space of the pixels; of several, one block each in the order given. "nrng" is R/s and G/s with
-        s = R + G + B.
+        Colour space of the pixels. Several colour spaces give one block each, in this order. "nrng" is R/s and
+        G/s with s = R + G + B.
     input_size : tuple of (height, width), default=(128, 48)
         Images of any other size are resized to it (bicubic, antialiased).
     patch_size : int, default=5
@@ -40,26 +41,26 @@ class GOG(GaussianDescriptor):
     Attributes
     ----------
     image_shape_ : tuple of (height, width)
-        Size at which images are described, once `fit` was called; it learns nothing and need not be called.
+        Size in which images are described. Set by `fit`, which learns nothing else and need not be called.
     block_sizes : tuple of int
-        Length of each colour space's block.
+        Number of dimensions of each colour space's block.
 
     See Also
     --------
     CenteredNormalizer : The published step after GOG.
-    MLGD : The same engine on any list of pixel features.
+    MLGD : The same Gaussians of any list of pixel features.
 
     Notes
     -----
-    7567 numbers a colour space, 4921 for "nrng", 27622 for all four. The published use is, for each colour
-    space, to subtract the training mean and to scale to unit length, before a learned metric::
+    A colour space has 7567 dimensions ("nrng" 4921), all four have 27622. The published use is to subtract the
+    training mean and scale to unit length, for each colour space, before a learned metric::
 
         gog = GOG(color=("rgb", "lab", "hsv", "nrng"))
         make_pipeline(gog, CenteredNormalizer(block_sizes=gog.block_sizes), XQDA())
 
     Rows and columns count from 1: the row feature is y / height with y = 1..height, and column x of w patches
-    weighs ``exp(-(x - w / 2)^2 / (2 (w / 4)^2))`` in its strip. Gradients are taken on BT.601 luma,
-    unrounded; Lab is that of sRGB under D65.
+    has the weight ``exp(-(x - w / 2)^2 / (2 (w / 4)^2))`` in its strip. Gradients are those of unrounded BT.601
+    luma; Lab is that of sRGB under D65.
 
     References
     ----------

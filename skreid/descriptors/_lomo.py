@@ -1,6 +1,6 @@
-"""LOMO: the strongest colour and texture counts of each row of windows (Liao et al., 2015).
+"""LOMO: histograms of colour and texture in small windows, and their maxima over rows (Liao et al., 2015).
 
-Histograms in small windows; the maximum of every bin over a row of windows forgives where in the row it was.
+The maximum of a bin over a row of windows does not depend on where in the row it occurs.
 """
 
 from numbers import Integral, Real
@@ -10,43 +10,43 @@ from PIL.Image import Resampling
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skreid._base.checks import check_frame_size, is_int
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._color import grey, hsv
-from skreid.descriptors._read import check_input_size, resize_image
+from skreid.descriptors._read import resize_image
 from skreid.descriptors._retinex import multiscale_retinex
 
-# (down, right) to the right, upper, left and lower neighbour: digits of 3**0, 3**1, 3**2, 3**3.
+# (down, right) to the right, upper, left and lower neighbour: the digits of 3**0, 3**1, 3**2, 3**3.
 _NEIGHBOURS = ((0, 1), (-1, 0), (0, -1), (1, 0))
 
 
 class LOMO(ImageDescriptor):
     """Local maximal occurrence descriptor.
 
-    In 10x10 windows at steps of 5 pixels, and at three scales, joint HSV codes and scale invariant local
-    ternary patterns (SILTP) are counted; of each row of windows only the maximum of every bin is kept. The
-    counts go through ``log(1 + x)``, and the colour block and each texture block are scaled to unit length.
+    Joint HSV colours and scale invariant local ternary patterns (SILTP) are counted in 10x10 windows, at steps
+    of 5 pixels and at three scales. Of each row of windows, the maximum of every bin is kept. The maxima become
+    ``log(1 + x)``, and the colour block and each texture block are scaled to unit length.
 
     Parameters
     ----------
     n_scales : int, default=3
-        Number of scales; each halves the one before (an odd last row or column is dropped).
+        Number of scales; each has half the size of the one before (an odd last row or column is dropped).
     window_size : int, default=10
-        Side of a window, in pixels of its scale.
+        Side of a window, in pixels at its scale.
     step : int, default=5
-        Distance between windows, in pixels of its scale.
+        Distance between windows, in pixels at their scale.
     n_bins : int, default=8
-        Levels each of hue, saturation and value is quantised to: ``n_bins**3`` joint codes.
+        Number of levels of each of hue, saturation and value: there are ``n_bins**3`` joint colours.
     tau : float, default=0.3
         Relative tolerance of the SILTP comparison.
     radii : tuple of int, default=(3, 5)
-        Distances of the SILTP neighbours in pixels, one texture block each.
+        Distances of the SILTP neighbours in pixels; each gives a texture block.
     retinex : {"multiscale"}, callable or None, default="multiscale"
-        What the image goes through before the colour part. "multiscale" is the published multi-scale Retinex
-        with sigma 5 and 20. A callable maps a uint8 RGB image (H, W, 3) to an image of the same shape in [0,
-        255].
+        Preprocessing of the image for the colour part. "multiscale" is the published multi-scale Retinex with
+        sigma 5 and 20. A callable maps a uint8 RGB image (H, W, 3) to an image of the same shape in [0, 255].
     input_size : tuple of (height, width) or None, default=None
-        Resize every image to it, bilinearly. LOMO is meant for images as they are: with None all images of a
-        call must have one size.
+        Size to resize images to (bilinear). LOMO is meant for images in their own size: with None, all images
+        of a call must have the same size.
     n_jobs : int or None, default=None
         Number of jobs over the images. None means 1 unless in a :obj:`joblib.parallel_config` context, -1 all
         processors.
@@ -54,7 +54,7 @@ class LOMO(ImageDescriptor):
     Attributes
     ----------
     image_shape_ : tuple of (height, width)
-        Size of the images described; noted by `fit`, which learns nothing else and need not be called.
+        Size in which images are described. Set by `fit`, which learns nothing else and need not be called.
 
     See Also
     --------
@@ -62,12 +62,12 @@ class LOMO(ImageDescriptor):
 
     Notes
     -----
-    The published settings (the defaults) give 26960 numbers for 128x48 images and 35722 for 160x60.
-    Everything follows the paper's formulas except the Retinex, whose original source is closed; pass your own
-    as `retinex`.
+    The published settings, the defaults, give 26960 dimensions for 128x48 images and 35722 for 160x60. Everything
+    follows the formulas of the paper except the Retinex, whose original source is closed; another one can be
+    passed as `retinex`.
 
-    SILTP compares the whole grey image with itself shifted by the radius (borders replicated), then the codes
-    are counted in windows; the windows never cut the comparison.
+    SILTP compares the whole grey image with itself, shifted by the radius (borders are replicated). The codes
+    are counted in windows afterwards, so that neighbours may lie outside a pixel's window.
 
     References
     ----------
@@ -91,7 +91,7 @@ class LOMO(ImageDescriptor):
         "tau": [Interval(Real, 0, 1, closed="left")],
         "radii": [tuple, list],
         "retinex": [StrOptions({"multiscale"}), callable, None],
-        "input_size": [tuple, list, None],
+        "input_size": "no_validation",  # see _frame_size
         "n_jobs": [Integral, None],
     }
 
@@ -119,10 +119,11 @@ class LOMO(ImageDescriptor):
         self.n_jobs = n_jobs
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the numbers: block, scale, row of windows, bin.
+        """Return the names of the dimensions: block, scale, row of windows, bin.
 
-        ``hsv_scale0_row3_h1s2v7`` counts one joint colour; ``siltp5_scale1_row0_0120`` one pattern at radius
-        5, its digits for the right, upper, left and lower neighbour (1 darker, 2 brighter, 0 alike).
+        ``hsv_scale0_row3_h1s2v7`` counts one joint colour, ``siltp5_scale1_row0_0120`` one pattern at radius 5.
+        The digits of a pattern stand for the right, upper, left and lower neighbour: 1 is darker, 2 brighter, 0
+        similar.
 
         Parameters
         ----------
@@ -132,14 +133,14 @@ class LOMO(ImageDescriptor):
         Returns
         -------
         ndarray of shape (n_features_out,), object
-            One name a column of `transform`.
+            One name per column of `transform`.
 
         Raises
         ------
         NotFittedError
-            If the size of the images is not known yet: neither `input_size` nor `fit` gave it.
+            If the size of the images is unknown: `input_size` is None and `fit` was not called.
         """
-        shape = check_input_size(self.input_size, "LOMO") or self._known_shape()
+        shape = self._frame_size() or getattr(self, "image_shape_", None)
         if shape is None:
             raise NotFittedError("The features of LOMO depend on the image size: call fit, or set input_size.")
         levels = range(self.n_bins)
@@ -157,15 +158,18 @@ class LOMO(ImageDescriptor):
         return np.array(names, dtype=object)
 
     def _check_settings(self):
-        check_input_size(self.input_size, "LOMO")
-        if not len(self.radii) or not all(isinstance(r, Integral) and r >= 1 for r in self.radii):
+        self._frame_size()
+        if not len(self.radii) or not all(is_int(radius) for radius in self.radii):
             raise ValueError(
                 "The 'radii' parameter of LOMO must be a non-empty tuple of ints in the range [1, inf). "
                 f"Got {self.radii!r} instead."
             )
 
+    def _frame_size(self):
+        return check_frame_size(self.input_size, "input_size", "LOMO", none=True)
+
     def _prepare(self, image, index):
-        size = check_input_size(self.input_size, "LOMO")
+        size = self._frame_size()
         if size is not None:
             image = resize_image(image, size, Resampling.BILINEAR)
         height, width = image.shape[:2]
@@ -173,8 +177,8 @@ class LOMO(ImageDescriptor):
         if smallest < self.window_size:
             raise ValueError(
                 f"Image {index} is {height}x{width} (height x width): at the last of {self.n_scales} scales "
-                f"no window of {self.window_size} pixels fits. Use larger images, input_size, or fewer "
-                "n_scales."
+                f"no window of {self.window_size} pixels fits. Use larger images, or set input_size, a smaller "
+                "window_size or fewer n_scales."
             )
         return image
 
@@ -185,24 +189,24 @@ class LOMO(ImageDescriptor):
         return np.concatenate([_unit(np.log1p(block)) for block in blocks])
 
     def _colour_counts(self, image):
-        """Maximal joint HSV counts: (rows of all scales) x n_bins**3, flat."""
+        """Return the maximal counts of joint HSV colours: (rows of all scales) x n_bins**3, flat."""
         if self.retinex == "multiscale":
             lit = multiscale_retinex(image)
         else:
             lit = image if self.retinex is None else self._call_retinex(image)
         n = self.n_bins
-        # intp throughout: the joint code exceeds uint8
+        # intp throughout: joint codes exceed uint8
         maps = np.minimum(np.floor(hsv(lit / 255) * n), n - 1).astype(np.intp)  # (H, W, 3)
         counts = []
         for scale in range(self.n_scales):
             if scale:
-                maps = _halve(maps).astype(np.intp)  # of the quantised maps, truncated: values are >= 0
+                maps = _halve(maps).astype(np.intp)  # halves the quantised levels, truncated
             code = (maps[..., 2] * n + maps[..., 1]) * n + maps[..., 0]
             counts.append(self._maximal_counts(code, n**3))
         return np.concatenate(counts)
 
     def _texture_counts(self, level, radius):
-        """Maximal SILTP counts: (rows of all scales) x 81, flat."""
+        """Return the maximal counts of SILTP codes: (rows of all scales) x 81, flat."""
         counts = []
         for scale in range(self.n_scales):
             if scale:
@@ -211,7 +215,7 @@ class LOMO(ImageDescriptor):
         return np.concatenate(counts)
 
     def _maximal_counts(self, code, n_codes):
-        """Histogram of each window, and of each row of windows the maximum of every bin."""
+        """Return the maximum of every bin over each row of windows, from a histogram per window."""
         side = self.window_size
         windows = np.lib.stride_tricks.sliding_window_view(code, (side, side))[:: self.step, :: self.step]
         n_rows, n_columns = windows.shape[:2]
@@ -230,16 +234,16 @@ class LOMO(ImageDescriptor):
 
 
 def siltp(level, radius, tau=0.3):
-    """Scale invariant local ternary pattern of every pixel of a grey image.
+    """Return the scale invariant local ternary pattern of every pixel of a grey image.
 
     Parameters
     ----------
     level : ndarray of shape (H, W), float
-        Grey levels, on any scale from 0.
+        Grey levels, on any scale that starts at 0.
     radius : int
-        Distance of the four neighbours; beyond the border its nearest pixel stands in.
+        Distance of the four neighbours; beyond the border, the nearest pixel of the border is used.
     tau : float, default=0.3
-        A neighbour below ``(1 - tau) * centre`` is digit 1, above ``(1 + tau) * centre`` digit 2, else 0.
+        The digit of a neighbour is 1 below ``(1 - tau) * centre``, 2 above ``(1 + tau) * centre``, else 0.
 
     Returns
     -------
@@ -264,7 +268,7 @@ def siltp(level, radius, tau=0.3):
 
 
 def _halve(image):
-    """Mean of each 2x2 cell; an odd last row or column is dropped."""
+    """Return the mean of each 2x2 cell; an odd last row or column is dropped."""
     height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     image = image[:height, :width]
     return (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4

@@ -1,6 +1,6 @@
-"""MLGD: the Gaussian engine of GOG on any list of pixel features, after Vishwakarma & Upadhyay (2018).
+"""MLGD: the Gaussians of GOG of any list of pixel features, after Vishwakarma & Upadhyay (2018).
 
-The published selection of features is unknown, so the list is a parameter and no published figure is claimed.
+The published selection of features is unknown: the list is a parameter, and no published figure is claimed.
 """
 
 from skreid.descriptors._gaussian_base import GaussianDescriptor
@@ -8,10 +8,10 @@ from skreid.descriptors._pixels import resolve
 
 
 class MLGD(GaussianDescriptor):
-    """Gaussian descriptor of a chosen list of pixel features: colours, moments, Schmid filters, gradients.
+    """Gaussian descriptor of a list of pixel features: colours, moments, Schmid filters, gradients.
 
     This follows the idea of the multi-level Gaussian descriptor, not its published settings: *which features
-    it selects, and at which scales, is unknown*. The default list is a choice of this package.
+    it selects, and at which scales, is unknown*. The default list is this package's own choice.
 
     Parameters
     ----------
@@ -43,26 +43,26 @@ class MLGD(GaussianDescriptor):
     Attributes
     ----------
     image_shape_ : tuple of (height, width)
-        Size at which images are described, once `fit` was called; it learns nothing and need not be called.
+        Size in which images are described. Set by `fit`, which learns nothing else and need not be called.
     block_sizes : tuple of int
-        Length of the one block.
+        Number of dimensions of the only block.
 
     See Also
     --------
-    GOG : The published pixel features, exactly.
+    GOG : The same Gaussians of published pixel features.
 
     Notes
     -----
-    With d channels a patch has p = (d + 1)(d + 2) / 2 numbers and each strip (p + 1)(p + 2) / 2: the length
-    grows with the fourth power of d. The default has d = 13 and 39697 numbers. With the features of GOG it is
-    GOG::
+    With d channels a patch vector has p = (d + 1)(d + 2) / 2 dimensions and a strip (p + 1)(p + 2) / 2, which
+    grows with the fourth power of d. The default has d = 13 and 39697 dimensions. With the features of GOG it
+    equals GOG::
 
         MLGD(features=("y", "gradient", "lab"))
 
     References
     ----------
     Vishwakarma and Upadhyay, 2018 (the multi-level Gaussian descriptor); Matsukawa et al., CVPR 2016 (the
-    engine).
+    Gaussians).
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""Centre on the training mean and scale to unit length, block by block: what GOG wants before a metric.
+"""Centre on the training mean and scale to unit length, block by block: the step between GOG and a metric.
 
-scikit-learn's `StandardScaler(with_std=False)` and `Normalizer` would give all blocks one common length.
+scikit-learn's `StandardScaler(with_std=False)` and `Normalizer` would scale all blocks together.
 """
-
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+
+from skreid._base.checks import is_int
 
 
 class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -16,8 +16,8 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     block_sizes : sequence of int or None, default=None
-        Lengths of consecutive blocks, adding up to the number of features; ``GOG.block_sizes`` gives them.
-        None makes all features one block.
+        Lengths of consecutive blocks, which add up to the number of features; see ``GOG.block_sizes``. With
+        None, all features are one block.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where `X` had string ones.
+        Names of the features, if `X` had names that are all strings.
 
     See Also
     --------
-    GOG : The descriptor it belongs to.
+    GOG : The descriptor it is used with.
 
     Notes
     -----
@@ -102,7 +102,7 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.block_sizes is None:
             return [0]
         sizes = list(self.block_sizes)
-        if not all(isinstance(s, Integral) and s >= 1 for s in sizes) or sum(sizes) != n_features:
+        if not all(is_int(size) for size in sizes) or sum(sizes) != n_features:
             raise ValueError(
                 "The 'block_sizes' parameter of CenteredNormalizer must hold positive ints that add up to "
                 f"{n_features}, the number of features. Got {self.block_sizes!r} instead, sum {sum(sizes)}."

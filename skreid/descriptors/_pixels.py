@@ -1,6 +1,6 @@
-"""The pixel features under the Gaussian descriptors: named groups of maps, computed when asked for.
+"""The pixel features of the Gaussian descriptors: named groups of channels, computed on demand.
 
-Every channel is scaled to about unit range, since one covariance holds them all.
+All channels are scaled to about unit range, since they share one covariance matrix.
 """
 
 import numpy as np
@@ -31,24 +31,24 @@ _GROUP_OF = {channel: group for group, channels in GROUPS.items() for channel in
 
 
 def resolve(features, owner):
-    """Channels behind a list of features: group names, channel names, or ``(names, callable)`` pairs.
+    """Return the channels of a list of features: group names, channel names, or ``(names, callable)`` pairs.
 
     Parameters
     ----------
     features : sequence
-        Each a key of `GROUPS`, one of their channels, or ``(name or names, callable)``.
+        Each is a key of `GROUPS`, a channel of a group, or ``(name or names, callable)``.
     owner : str
-        Class named in errors.
+        Name of the class, for errors.
 
     Returns
     -------
     list of (source, names)
-        Source is a group name or a callable; names the channels taken from it.
+        A source is a group name or a callable; names are the channels taken from it.
 
     Raises
     ------
     ValueError
-        If the list is empty, a name is unknown, or a channel comes twice.
+        If the list is empty, a name is unknown, or a channel is repeated.
     """
     plan = []
     for feature in features:
@@ -73,7 +73,7 @@ def resolve(features, owner):
 
 
 def pixel_features(image, plan):
-    """Feature maps of one image.
+    """Return the pixel features of one image.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def pixel_features(image, plan):
     Returns
     -------
     ndarray of shape (H, W, d), float64
-        One map a channel, in the order of the plan.
+        The channels, in the order of the plan.
     """
     rgb = image / 255.0
     cache, maps = {}, []
@@ -103,10 +103,10 @@ def pixel_features(image, plan):
 
 
 def oriented_gradients(level):
-    """Gradient magnitude softly voted into four orientations, 0, 90, 180 and 270 degrees.
+    """Return the gradient magnitude, shared among four orientations: 0, 90, 180 and 270 degrees.
 
-    The gradient is [-1 0 1] across and down, zero beyond the border; its magnitude is shared linearly between
-    the two nearest orientations.
+    The gradient filter is [-1 0 1] across and down, with zeros beyond the border. The magnitude is shared
+    linearly between the two nearest orientations.
 
     Parameters
     ----------
@@ -128,9 +128,10 @@ def oriented_gradients(level):
 
 
 def schmid(level, pairs):
-    r"""Rotation invariant filter responses, ``cos(pi tau r / sigma) exp(-r^2 / (2 sigma^2))`` less its mean.
+    r"""Return responses of Schmid's filters, ``cos(pi tau r / sigma) exp(-r^2 / (2 sigma^2))`` minus the mean.
 
-    Each filter reaches three sigma, sums to zero and has unit L1 norm; borders are mirrored.
+    The filters are rotation invariant. Each has a radius of three sigma, sums to zero and has unit L1 norm.
+    Borders are mirrored.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def schmid(level, pairs):
     Returns
     -------
     ndarray of shape (H, W, n_filters)
-        One response a pair.
+        One response per pair.
 
     References
     ----------
@@ -157,7 +158,7 @@ def schmid(level, pairs):
 
 
 def schmid_kernel(sigma, tau):
-    """One Schmid filter, (6 sigma + 1) square."""
+    """Return one Schmid filter, (6 sigma + 1) pixels square."""
     axis = np.arange(-3 * sigma, 3 * sigma + 1)
     radius = np.hypot(*np.meshgrid(axis, axis))
     kernel = np.cos(np.pi * tau * radius / sigma) * np.exp(-(radius**2) / (2 * sigma**2))
@@ -168,7 +169,7 @@ def schmid_kernel(sigma, tau):
 def _position(axis):
     def position(rgb):
         n = rgb.shape[axis]
-        line = (np.arange(n) + 1) / n  # counted from 1: the last row or column is 1
+        line = (np.arange(n) + 1) / n  # counted from 1: the last row or column has the value 1
         line = line[:, None] if axis == 0 else line[None, :]
         return np.broadcast_to(line, rgb.shape[:2])[..., None]
 
@@ -176,7 +177,7 @@ def _position(axis):
 
 
 def _moment(order):
-    """Local colour moment of 5x5 pixels, as mean, standard deviation, or cube root of the third moment."""
+    """Return the function for a moment of 5x5 pixels: mean, standard deviation, or cube root of the third moment."""
 
     def moment(rgb):
         size = (MOMENT_SIZE, MOMENT_SIZE, 1)

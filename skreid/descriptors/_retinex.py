@@ -1,6 +1,6 @@
-"""Multi-scale Retinex: each colour against its own neighbourhood, so that two cameras' lights look alike.
+"""Multi-scale Retinex: each colour relative to its neighbourhood, which evens out the light of different cameras.
 
-It opens LOMO's colour part. The authors' own source is closed: this is the published method, not their code.
+It is the first step of LOMO's colour part. This is the published method: the source of LOMO's authors is closed.
 """
 
 from functools import lru_cache
@@ -12,13 +12,13 @@ SIGMAS = (5, 20)
 
 
 def multiscale_retinex(image, sigmas=SIGMAS, spread=2.0):
-    r"""Multi-scale Retinex of one image, stretched linearly to [0, 255].
+    r"""Return the multi-scale Retinex of one image, stretched linearly to [0, 255].
 
     .. math:: r = \frac{1}{K} \sum_{k=1}^{K} \log(1 + I) - \log(1 + G_{\sigma_k} * I)
 
-    for each colour channel, with equal weights of the scales and replicated borders. The mean of
-    all three channels less and plus `spread` standard deviations become 0 and 255; what is beyond is clipped.
-    The gain and the offset are common to the channels, so their differences, which make the hue, survive.
+    for each colour channel, with equal weights of the scales and replicated borders. The mean of all three
+    channels minus and plus `spread` standard deviations is mapped to 0 and 255; values beyond are clipped.
+    Gain and offset are the same for all channels, which keeps their differences, and so the hue.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def multiscale_retinex(image, sigmas=SIGMAS, spread=2.0):
 
 @lru_cache(maxsize=32)
 def _blur_matrix(n, sigma):
-    """Write the Gaussian filter along n pixels as a matrix: a wide blur is then two small products."""
+    """Return the Gaussian filter along n pixels as a matrix: a wide blur is then two small products."""
     matrix = gaussian_filter1d(np.eye(n), sigma, axis=0, mode="nearest")
     matrix.setflags(write=False)
     return matrix
