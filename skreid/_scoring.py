@@ -1,6 +1,6 @@
-"""CMC inside cross-validation: the test fold is described once, split into probe and gallery, ranked, scored.
+"""CMC inside cross-validation: the test fold is described once, split into probes and gallery, ranked and scored.
 
-A scorer object rather than a function, so that camera ids can be routed to it.
+The scorer is an object rather than a function, so that cameras can be routed to it.
 """
 
 from numbers import Integral
@@ -9,18 +9,20 @@ import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length
 
+from skreid._base.checks import check_int, check_ranks
 from skreid._base.labels import as_labels
 from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.metrics import ranking_metrics
 from skreid.model_selection import split_probe_gallery
+from skreid.protocols import Comparison
 
 
 class CMCScorer:
     """Score a transformer by how well it finds test persons again: rank-k and mAP.
 
-    Called as ``scorer(estimator, X, y, *, cams=None)`` on a test fold, it describes every image once; then,
-    `n_repeats` times, draws a gallery of `n_shots` images an identity, lets all other images be probes (with
-    cameras: those of other cameras), ranks the gallery for every probe, and averages the figures.
+    Called as ``scorer(estimator, X, y, *, cams=None)`` on a test fold, it describes every image once. Then it draws
+    `n_repeats` galleries of `n_shots` images per identity; all other images are probes (given cameras, those from
+    other cameras). It ranks each gallery for every probe and averages the figures.
 
     Parameters
     ----------
@@ -31,19 +33,19 @@ class CMCScorer:
     n_repeats : int, default=10
         Random galleries to average over.
     n_shots : int, default=1
-        Gallery images an identity; 1 is the single-shot protocol.
+        Gallery images per identity; 1 is the single-shot protocol.
     random_state : int, default=0
-        Seeds the galleries, so that all candidates of a search meet the same ones.
+        Seeds the galleries, so that all candidates of a search are scored on the same ones.
 
     Notes
     -----
-    Identities that the estimator was trained on are found too easily, and nothing tells: split by identity, as
-    `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses them.
+    The score of identities that the estimator was trained on is too high, and there is no warning: split by
+    identity, as `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses such identities.
 
     With one rank and no mAP the score is a float; otherwise a dict such as ``{"rank_1": 0.7, "mAP": 0.6}``,
-    which searches take with ``refit="rank_1"``. Camera ids reach the scorer through scikit-learn's metadata
+    which searches take with ``refit="rank_1"``. Cameras reach the scorer through scikit-learn's metadata
     routing, e.g. ``cross_validate(..., params={"cams": cams})`` with routing enabled; without routing, `params`
-    are for `fit` alone. `sklearn.callback.ScoringMonitor` wants names: ``scoring={"rank_1": cmc_score}``.
+    are passed to `fit` only. `sklearn.callback.ScoringMonitor` needs named scores: ``scoring={"rank_1": cmc_score}``.
 
     Examples
     --------
@@ -56,11 +58,8 @@ class CMCScorer:
     """
 
     def __init__(self, ranks=1, *, mean_average_precision=False, n_repeats=10, n_shots=1, random_state=0):
-        for name, value in (("n_repeats", n_repeats), ("n_shots", n_shots)):
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(
-                    f"The {name!r} parameter of CMCScorer must be an int in the range [1, inf). Got {value!r} instead."
-                )
+        check_int(n_repeats, "n_repeats", "CMCScorer")
+        check_int(n_shots, "n_shots", "CMCScorer")
         self.ranks = ranks
         self.mean_average_precision = mean_average_precision
         self.n_repeats = n_repeats
@@ -82,7 +81,7 @@ class CMCScorer:
             Identities.
         cams : array-like of shape (n,), optional
             Camera of each image; probe and gallery then come from different cameras, and a metric whose
-            `pairwise_distances` takes cameras is told them.
+            `pairwise_distances` takes cameras gets them.
 
         Returns
         -------
@@ -92,41 +91,19 @@ class CMCScorer:
         Raises
         ------
         ValueError
-            If there is one identity only, or none has a probe: each has one image, or one camera.
+            If there is only one identity, if no identity has a probe (each has one image, or one camera), or if an
+            image has no usable descriptor.
         """
-        ranks = [self.ranks] if isinstance(self.ranks, Integral) else list(self.ranks)
-        if not ranks or not all(isinstance(rank, Integral) and rank >= 1 for rank in ranks):
-            raise ValueError(
-                "The 'ranks' parameter of CMCScorer must be an int in the range [1, inf), or several. "
-                f"Got {self.ranks!r} instead."
-            )
-        y = as_labels(y, "y")
-        cams = None if cams is None else as_labels(cams, "cams")
-        if hasattr(X, "__len__") or hasattr(X, "shape"):
-            check_consistent_length(X, y, cams)
-        if len(y) and (y == y[0]).all():
-            raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
-        descriptors = describe(estimator, X)
-        check_consistent_length(descriptors, y, cams)
-        check_usable(descriptors)
-        rng = np.random.default_rng(self.random_state)
-        rounds = [
-            self._one_round(estimator, descriptors, y, cams, int(rng.integers(2**31))) for _ in range(self.n_repeats)
-        ]
-        scores = {name: float(np.mean([one[name] for one in rounds])) for name in rounds[0]}
-        if isinstance(self.ranks, Integral) and not self.mean_average_precision:
-            return scores[f"rank_{self.ranks}"]
-        return scores
-
-    def _one_round(self, estimator, descriptors, y, cams, seed):
-        """Return the figures for one random gallery."""
-        probe, gallery = split_probe_gallery(y, cams=cams, n_shots=self.n_shots, random_state=seed)
-        seen_by = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
-        distances = gallery_distances(estimator, descriptors[probe], descriptors[gallery], **seen_by)
-        found = ranking_metrics(y[probe], y[gallery], distances, ranks=self.ranks, **seen_by)
-        scores = {f"rank_{k}": share for k, share in found.ranks.items()}
+        ranks = check_ranks(self.ranks, "CMCScorer")
+        if not ranks:
+            raise ValueError("The 'ranks' parameter of CMCScorer is empty: give one rank or several.")
+        galleries = random_galleries(estimator, X, y, cams, self.n_repeats, self.n_shots, self.random_state)
+        repeats = [ranking_metrics(**comparison._asdict(), ranks=ranks) for comparison in galleries]
+        scores = {f"rank_{k}": float(np.mean([repeat.ranks[k] for repeat in repeats])) for k in ranks}
         if self.mean_average_precision:
-            scores["mAP"] = found.mean_average_precision
+            scores["mAP"] = float(np.mean([repeat.mean_average_precision for repeat in repeats]))
+        elif isinstance(self.ranks, Integral):
+            return scores[f"rank_{self.ranks}"]
         return scores
 
     def get_metadata_routing(self):
@@ -139,3 +116,48 @@ class CMCScorer:
 
 
 cmc_score = CMCScorer()
+
+
+def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
+    """Yield the probes and the gallery of each of several random draws, with their distances.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        It describes every image once.
+    X : images, n of them
+    y : array-like of shape (n,)
+        Identities.
+    cams : array-like of shape (n,) or None
+        Cameras; probe and gallery of an identity then come from different ones.
+    n_repeats, n_shots : int
+        Galleries, and gallery images per identity.
+    random_state : int
+        Seeds the draws.
+
+    Yields
+    ------
+    Comparison
+        What the functions of `skreid.metrics` take; its distances are a callable.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, there is only one identity, an image has no usable descriptor, or no probe can be drawn.
+    """
+    y = as_labels(y, "y")
+    cams = None if cams is None else as_labels(cams, "cams")
+    if hasattr(X, "__len__") or hasattr(X, "shape"):
+        check_consistent_length(X, y, cams)
+    if len(y) and (y == y[0]).all():
+        raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
+    descriptors = describe(estimator, X)
+    check_consistent_length(descriptors, y, cams)
+    check_usable(descriptors)
+    rng = np.random.default_rng(random_state)
+    for _ in range(n_repeats):
+        seed = int(rng.integers(2**31))
+        probe, gallery = split_probe_gallery(y, cams=cams, n_shots=n_shots, random_state=seed)
+        views = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
+        distances = gallery_distances(estimator, descriptors[probe], descriptors[gallery], **views)
+        yield Comparison(y[probe], y[gallery], distances, **views)

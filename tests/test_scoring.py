@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skreid import CMCScorer, cmc_score
+from skreid.displays import CMCDisplay
 from skreid.metrics import cmc_curve
 from skreid.model_selection import IdentityKFold, split_probe_gallery
 
@@ -31,7 +32,7 @@ def test_the_score_is_the_mean_over_seeded_galleries():
 
 
 def test_one_rank_is_a_float_and_map_joins_on_request():
-    """Forms of the score."""
+    """One figure is a float, several are a dict."""
     assert isinstance(cmc_score(identity, X, y), float)
     assert set(CMCScorer(mean_average_precision=True)(identity, X, y)) == {"rank_1", "mAP"}
     assert cmc_score(identity, X, y) == CMCScorer(ranks=[1])(identity, X, y)["rank_1"]
@@ -78,19 +79,23 @@ def test_cameras_are_routed():
 
 
 def test_a_fold_without_probes_is_named():
-    """One image a person leaves nothing to find."""
+    """One image per person leaves nothing to find."""
     with pytest.raises(ValueError, match="probe"):
         cmc_score(identity, X[:3], [0, 1, 2])
 
 
-def test_bad_settings_are_named():
-    """Counts of galleries and shots are positive."""
-    with pytest.raises(ValueError, match="The 'n_repeats' parameter of CMCScorer"):
-        CMCScorer(n_repeats=0)
+@pytest.mark.parametrize("name", ["n_repeats", "n_shots", "ranks"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, np.True_, "1", None])
+def test_settings_that_are_no_positive_ints_are_named(name, value):
+    """A bool is not an int."""
+    with pytest.raises(
+        ValueError, match=rf"The '{name}' parameter of CMCScorer must be an int in the range \[1, inf\)"
+    ):
+        CMCScorer(**{name: value})(identity, X, y)
 
 
-def test_repr_tells_the_settings():
-    """A search's table can be read."""
+def test_repr_shows_the_settings():
+    """The scorer of a search can be read in its table."""
     assert repr(CMCScorer(5)).startswith("CMCScorer(ranks=5, mean_average_precision=False, n_repeats=10")
 
 
@@ -113,14 +118,37 @@ def test_missing_labels_and_descriptors_are_refused():
         cmc_score(identity, broken, y)
 
 
-@pytest.mark.parametrize("ranks", [0, (), (1, 0), 1.5])
+@pytest.mark.parametrize("ranks", [0, (), (1, 0), (1, True), 1.5])
 def test_bad_ranks_are_refused_before_any_work(ranks):
-    """The error blames the scorer's own parameter."""
-    with pytest.raises((ValueError, TypeError)):
+    """The error names the scorer's own parameter."""
+    with pytest.raises(ValueError, match="The 'ranks' parameter of CMCScorer"):
         CMCScorer(ranks=ranks)(None, X, y)
 
 
-def test_one_identity_cannot_be_scored():
-    """There is nobody to take it for, so every share would be 1."""
-    with pytest.raises(ValueError, match="one identity only, 7"):
-        cmc_score(FunctionTransformer(), np.ones((4, 2)), np.full(4, 7))
+SAME_GALLERIES = [cmc_score, CMCDisplay.from_estimator]
+
+
+@pytest.mark.parametrize("score", SAME_GALLERIES, ids=["scorer", "display"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": np.where(np.arange(48)[:, None] == 1, np.nan, X)}, r"1 of 48 images have .* being image 1: leave out"),
+        ({"y": np.full(48, 7)}, "one identity only, 7"),
+        ({"y": y[1:]}, r"inconsistent numbers of samples: \[48, 47\]"),
+        ({"cams": cams[1:]}, r"inconsistent numbers of samples: \[48, 48, 47\]"),
+        ({"y": np.arange(48)}, "No probe can be drawn"),
+    ],
+)
+def test_the_scorer_and_the_display_refuse_the_same_in_the_same_words(score, change, message):
+    """Both draw their galleries in one place; an image is named by its index in X."""
+    with pytest.raises(ValueError, match=message):
+        score(identity, **{"X": X, "y": y, "cams": None, **change})
+
+
+def test_the_scorer_and_the_display_draw_the_same_galleries():
+    """The mean of the curves drawn is the score at every rank."""
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    for given in ({}, {"cams": cams}):
+        curves = CMCDisplay.from_estimator(identity, X, y, n_repeats=3, random_state=5, ax=ax, **given).cmc
+        scores = CMCScorer(ranks=range(1, 13), n_repeats=3, random_state=5)(identity, X, y, **given)
+        assert list(scores.values()) == curves.mean(axis=0).tolist()

@@ -1,9 +1,10 @@
-"""Checks of parameters: one for ints, one for sizes, one for choices, and one "Did you mean ...?".
+"""Checks of parameters: one for ints, ranks, shares, sizes and choices each, and one "Did you mean ...?".
 
 Messages follow scikit-learn: parameter, owner, what is allowed, what was given. A bool is not an int.
 """
 
 import difflib
+from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
@@ -24,6 +25,23 @@ def check_int(value, name, owner, low=1, none=False):
             f"Got {value!r} instead."
         )
     return int(value)
+
+
+def check_ranks(ranks, owner):
+    """Return the ranks to report, an int or several, as a tuple of ints of at least 1; refuse anything else."""
+    several = isinstance(ranks, Iterable) and not isinstance(ranks, str)
+    return tuple(check_int(rank, "ranks", owner) for rank in (ranks if several else [ranks]))
+
+
+def check_share(value, name, owner, closed=True):
+    """Return a share, a float in [0, 1], or in (0, 1) unless the range is closed; refuse anything else."""
+    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number or not (0 <= value <= 1 if closed else 0 < value < 1):
+        allowed = "[0.0, 1.0]" if closed else "(0.0, 1.0)"
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be a float in the range {allowed}. Got {value!r} instead."
+        )
+    return float(value)
 
 
 def check_count_or_share(value, name, owner, none=False):

@@ -4,13 +4,14 @@ A curve of one draw of the gallery hides how much luck is in it; the band shows 
 """
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
+from skreid._base.checks import check_choice, check_int
 from skreid._base.labels import as_labels
-from skreid._ranking import describe, gallery_distances
+from skreid._scoring import random_galleries
 from skreid.displays._common import single_axes, style
 from skreid.evaluation import name_of
 from skreid.metrics import cmc_curve, summary
-from skreid.model_selection import split_probe_gallery
 
 _BANDS = {
     "std": "Band: ± 1 standard deviation over n repeats",
@@ -82,18 +83,10 @@ class CMCDisplay:
         -------
         display : CMCDisplay
         """
-        if band is not None and band not in _BANDS:
-            raise ValueError(
-                "The 'band' parameter of CMCDisplay.plot must be None or a str among {'std', 'ci', 'range'}. "
-                f"Got {band!r} instead."
-            )
-        if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) != max_rank or max_rank < 1):
-            raise ValueError(
-                "The 'max_rank' parameter of CMCDisplay.plot must be None or an int in the range [1, inf). "
-                f"Got {max_rank!r} instead."
-            )
+        check_choice(band, "band", "CMCDisplay.plot", (None, *_BANDS))
+        max_rank = check_int(max_rank, "max_rank", "CMCDisplay.plot", none=True)
         curves = self._curves()
-        shown = curves.shape[1] if max_rank is None else min(int(max_rank), curves.shape[1])
+        shown = curves.shape[1] if max_rank is None else min(max_rank, curves.shape[1])
         ranks = np.arange(1, shown + 1)
         found = summary(curves)
         label = f"rank-1 = {found.mean[0]:.3f}"
@@ -190,9 +183,9 @@ class CMCDisplay:
         -------
         display : CMCDisplay
         """
-        curves = _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state)
+        curves = _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state)
         name = name_of(estimator) if name is None else name
-        return cls(cmc=_stack(curves), name=name).plot(ax, max_rank=max_rank, **kwargs)
+        return cls(cmc=curves, name=name).plot(ax, max_rank=max_rank, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -298,10 +291,10 @@ class CMCDisplay:
         cams = None if cams is None else as_labels(cams, "cams")
         curves = []
         for estimator, test in zip(cv_results["estimator"], tests, strict=True):
-            images = X[test] if isinstance(X, np.ndarray) else [X[i] for i in test]
+            images = _safe_indexing(X, test)
             of_test = None if cams is None else cams[test]
-            galleries = _random_galleries(estimator, images, y[test], of_test, n_repeats, n_shots, random_state)
-            curves.append(_stack(galleries).mean(axis=0))
+            repeats = _random_curves(estimator, images, y[test], of_test, n_repeats, n_shots, random_state)
+            curves.append(repeats.mean(axis=0))
         name = name_of(cv_results["estimator"][0]) if name is None else name
         return cls(cmc=_stack(curves), name=name).plot(ax, max_rank=max_rank, **kwargs)
 
@@ -329,27 +322,11 @@ class CMCDisplay:
         return cls(cmc=result.cmc, name=result.name if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
 
 
-def _random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
-    """Describe images once and return one curve a random gallery."""
-    y = as_labels(y, "y")
-    cams = None if cams is None else as_labels(cams, "cams")
-    descriptors = describe(estimator, X)
-    rng = np.random.default_rng(random_state)
-    curves = []
-    for _ in range(n_repeats):
-        seed = int(rng.integers(2**31))
-        probe, gallery = split_probe_gallery(y, cams=cams, n_shots=n_shots, random_state=seed)
-        views = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
-        curves.append(
-            cmc_curve(
-                y[probe],
-                y[gallery],
-                gallery_distances(estimator, descriptors[probe], descriptors[gallery], **views),
-                **views,
-                on_missing="drop",
-            )
-        )
-    return curves
+def _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state):
+    """Return one curve per random gallery, as an array of shape (n_repeats, n_ranks)."""
+    check_int(n_repeats, "n_repeats", "CMCDisplay")
+    galleries = random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state)
+    return _stack([cmc_curve(**comparison._asdict(), on_missing="drop") for comparison in galleries])
 
 
 def _stack(curves):

@@ -4,17 +4,18 @@ The protocol decides who trains and who is ranked, the metrics count; here they 
 """
 
 import time
-from collections.abc import Mapping
-from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
-from skreid._base.labels import as_labels
+from skreid._base.checks import check_choice, check_int, check_ranks
+from skreid._base.dataset import get_column, get_images, get_labels
 from skreid._ranking import check_usable, describe, gallery_distances
+from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
 from skreid.metrics import ranking_metrics
@@ -99,18 +100,17 @@ def evaluate(
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
     _check(protocol, use_cams, on_seen, n_neighbors)
-    ranks = (int(ranks),) if isinstance(ranks, Integral) else tuple(ranks)
-    images = _Images(dataset)
-    target = as_labels(_get(dataset, "target"), "dataset.target")
-    images.check(len(target), "target")
+    ranks = check_ranks(ranks, "evaluate")
+    target = get_labels(dataset, "target", "evaluate")
+    images = get_images(dataset, len(target))
     cams = _cams(dataset, use_cams, len(target))
     trials = list(protocol.split(dataset))
     if not trials:
         raise ValueError(f"{type(protocol).__name__}.split gave no trial.")
-    _refuse_leaks(trials, target)
+    refuse_leaks(trials, target)
     if not fit:
         if on_seen == "raise":
-            _refuse_seen(estimator, trials, target)
+            refuse_seen(estimator, trials, target)
         describe_trial = _describe_once(estimator, images, trials)
     repeats, estimators = [], []
     for trial in trials:
@@ -179,42 +179,6 @@ def name_of(estimator):
     return type(estimator).__name__
 
 
-class _Images:
-    """The images of a dataset under the first name it has, taken by place."""
-
-    def __init__(self, dataset):
-        for key in ("images", "paths", "data"):
-            self._all = _get(dataset, key, required=False)
-            if self._all is not None:
-                self.key = key
-                return
-        raise ValueError(
-            f"The dataset, a {type(dataset).__name__}, has neither 'images' nor 'paths' nor 'data': give one of them, "
-            "with one entry an image, beside 'target', in a dict or a Bunch such as loaders return."
-        )
-
-    def check(self, n, other):
-        """Refuse a number of images that differs from the number of identities."""
-        n_images = self._all.shape[0] if hasattr(self._all, "shape") else len(self._all)
-        if n_images != n:
-            raise ValueError(f"dataset.{self.key} has {n_images} entries, but dataset.{other} has {n}.")
-
-    def take(self, indices):
-        """Return some images, in the form they came."""
-        if hasattr(self._all, "iloc"):
-            return self._all.iloc[indices]
-        if isinstance(self._all, np.ndarray):
-            return self._all[indices]
-        return [self._all[i] for i in indices]
-
-
-def _get(dataset, key, required=True):
-    values = dataset.get(key) if isinstance(dataset, Mapping) else getattr(dataset, key, None)
-    if values is None and required:
-        raise ValueError(f"evaluate needs dataset.{key}, with one entry an image.")
-    return values
-
-
 def _check(protocol, use_cams, on_seen, n_neighbors):
     if isinstance(protocol, type) or not hasattr(protocol, "split"):
         given = f"the class {protocol.__name__}" if isinstance(protocol, type) else f"a {type(protocol).__name__}"
@@ -222,73 +186,21 @@ def _check(protocol, use_cams, on_seen, n_neighbors):
             "The 'protocol' parameter of evaluate must be a protocol such as skreid.protocols.TwoViewProtocol(). "
             f"Got {given} instead."
         )
-    for name, value, options in (
-        ("use_cams", use_cams, (True, False, "auto")),
-        ("on_seen", on_seen, ("raise", "ignore")),
-    ):
-        if not any(value is option or value == option for option in options):
-            raise ValueError(
-                f"The {name!r} parameter of evaluate must be among {{{', '.join(map(repr, options))}}}. "
-                f"Got {value!r} instead."
-            )
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral) or n_neighbors < 0:
-        raise ValueError(
-            "The 'n_neighbors' parameter of evaluate must be an int in the range [0, inf). "
-            f"Got {n_neighbors!r} instead."
-        )
+    check_choice(use_cams, "use_cams", "evaluate", (True, False, "auto"))
+    check_choice(on_seen, "on_seen", "evaluate", ("raise", "ignore"))
+    check_int(n_neighbors, "n_neighbors", "evaluate", 0)
 
 
-def _cams(dataset, use_cams, n):
-    """Return the cameras to hand on, or None."""
-    cams = _get(dataset, "cams", required=use_cams is True)
-    if cams is None or use_cams is False:
+def _cams(dataset, use_cams, n_images):
+    """Return the cameras to pass on, or None."""
+    if use_cams is False or (use_cams == "auto" and get_column(dataset, "cams") is None):
         return None
-    cams = as_labels(cams, "dataset.cams")
-    if len(cams) != n:
-        raise ValueError(f"dataset.cams has {len(cams)} entries, but dataset.target has {n}.")
-    return cams
-
-
-def _refuse_leaks(trials, target):
-    """Refuse a protocol that trains on those it tests."""
-    for number, trial in enumerate(trials):
-        shared = set(target[trial.train].tolist()) & set(target[trial.probe].tolist())
-        if shared:
-            raise ValueError(
-                f"Trial {number} trains on {len(shared)} identities that are probes, such as "
-                f"{next(iter(shared))!r}: its figures would mean nothing. Mend the protocol's split."
-            )
-
-
-def _parts(estimator):
-    """Yield an estimator and every fitted one within it: steps of Pipelines, members of unions, searches."""
-    yield estimator
-    nested = [part for _, part in getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", ())]
-    nested += [getattr(estimator, name) for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
-    for part in nested:
-        if not isinstance(part, (str, type(None))):
-            yield from _parts(part)
-
-
-def _refuse_seen(estimator, trials, target):
-    """Refuse a fitted estimator that knows a probe's identity."""
-    steps = list(_parts(estimator))
-    tested = set(target[np.concatenate([trial.probe for trial in trials])].tolist())
-    for step in steps:
-        classes = getattr(step, "classes_", None)
-        seen = set() if classes is None else tested & set(np.asarray(classes).tolist())
-        if seen:
-            raise ValueError(
-                f"{type(step).__name__} was fitted on {len(seen)} of the {len(tested)} identities that are probes "
-                f"here, such as {next(iter(seen))!r}: its figures would mean nothing. Pass fit=True to fit on "
-                "each repeat's training images, or on_seen='ignore' if these names meant other people when it "
-                "was fitted."
-            )
+    return get_labels(dataset, "cams", "evaluate", n_images)
 
 
 def _described(estimator, images, places):
     """Describe the images at some places of the dataset, all of which must be usable."""
-    descriptors = describe(estimator, images.take(places))
+    descriptors = describe(estimator, _safe_indexing(images, places))
     check_usable(descriptors, places)
     return descriptors
 
@@ -314,7 +226,7 @@ def _fit(estimator, images, target, cams, trial):
     given = {}
     if cams is not None:
         given = dict.fromkeys(_camera_keywords(estimator), cams[trial.train])
-    return estimator.fit(images.take(trial.train), target[trial.train], **given)
+    return estimator.fit(_safe_indexing(images, trial.train), target[trial.train], **given)
 
 
 def _camera_keywords(estimator):

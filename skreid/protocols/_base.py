@@ -3,12 +3,12 @@
 A protocol needs only identities and cameras, so it works on any object that has `target` and `cams`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from skreid._base.labels import as_labels, codes_of, factorize
+from skreid._base.dataset import get_labels
+from skreid._base.labels import codes_of, factorize
 from skreid.protocols._aggregate import Comparison, aggregate_distances
 
 
@@ -35,26 +35,15 @@ class Trial:
     gallery: np.ndarray
 
 
-def column(dataset, name, needed_by, n=None):
-    """Return one array of a dataset, which may be a Bunch, a dict or any object with attributes."""
-    values = dataset.get(name) if isinstance(dataset, Mapping) else getattr(dataset, name, None)
-    if values is None:
-        raise ValueError(f"{needed_by} needs dataset.{name}, with one entry an image.")
-    values = as_labels(values, f"dataset.{name}")
-    if n is not None and len(values) != n:
-        raise ValueError(f"dataset.{name} has {len(values)} entries, but dataset.target has {n}.")
-    return values
-
-
 def coded(dataset, owner, left_out=()):
     """Return the identities as integers, their names, and which images belong to a person at all."""
-    (identity,), uniques = factorize(target=column(dataset, "target", owner))
+    (identity,), uniques = factorize(target=get_labels(dataset, "target", owner))
     return identity, uniques, ~np.isin(identity, codes_of(list(left_out), uniques))
 
 
 def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=False):
     """Attach identities, and cameras if they count, to a trial's distances; aggregate them if asked."""
-    target = column(dataset, "target", owner)
+    target = get_labels(dataset, "target", owner)
     y_probe, y_gallery = target[trial.probe], target[trial.gallery]
     shape = (len(y_probe), len(y_gallery))
     if not callable(distances):
@@ -70,5 +59,5 @@ def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=F
         return Comparison(y_probe, y_gallery, combined)
     if not with_cams:
         return Comparison(y_probe, y_gallery, distances)
-    cams = column(dataset, "cams", owner, len(target))
+    cams = get_labels(dataset, "cams", owner, len(target))
     return Comparison(y_probe, y_gallery, distances, cams[trial.probe], cams[trial.gallery])

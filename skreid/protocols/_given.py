@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skreid.protocols._base import Trial, coded, column, compare
+from skreid._base.dataset import get_labels
+from skreid.protocols._base import Trial, coded, compare
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class GivenSplitProtocol:
         owner = type(self).__name__
         identity, uniques, counts = coded(dataset, owner, self.junk_ids)
         _, _, is_person = coded(dataset, owner, [*self.junk_ids, *self.distractor_ids])
-        subset = column(dataset, "subset", owner, len(identity))
+        subset = get_labels(dataset, "subset", owner, len(identity))
         train = np.flatnonzero((subset == "train") & is_person)
         probe = np.flatnonzero((subset == "query") & is_person)
         gallery = np.flatnonzero((subset == "gallery") & counts)

@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skreid._base.checks import check_choice, check_count_or_share, check_int
+from skreid._base.dataset import get_labels
 from skreid._base.labels import factorize
 from skreid.model_selection import draw_per_identity, split_probe_gallery
-from skreid.protocols._base import Trial, coded, column, compare
+from skreid.protocols._base import Trial, coded, compare
 
 
 class _Repeated(ABC):
@@ -151,7 +152,7 @@ class TwoViewProtocol(_Repeated):
 
     def _prepare(self, dataset):
         identity, uniques, is_person = coded(dataset, type(self).__name__, self.junk_ids)
-        cams = column(dataset, "cams", type(self).__name__, len(identity))
+        cams = get_labels(dataset, "cams", type(self).__name__, len(identity))
         (camera,), names = factorize(cams=cams)
         views = [camera == names.index(cam) for cam in self._cams(names)]
         in_probe, in_gallery = (view & is_person for view in views)
@@ -284,7 +285,7 @@ class ShotProtocol(_Repeated):
 
     def _prepare(self, dataset):
         identity, _, is_person = coded(dataset, type(self).__name__, self.junk_ids)
-        cams = column(dataset, "cams", type(self).__name__, len(identity)) if self.use_cams else None
+        cams = get_labels(dataset, "cams", type(self).__name__, len(identity)) if self.use_cams else None
 
         def draw(test, rng):
             tested = np.flatnonzero(np.isin(identity, test) & is_person)

@@ -7,7 +7,6 @@ import math
 import os
 import platform
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from numbers import Integral
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skreid._base.dataset import get_column
 from skreid.displays import CMCDisplay, FilterMarginDisplay, TrainingCurveDisplay
 from skreid.displays._common import fitted_part, picture, require_matplotlib
 from skreid.evaluation import EvaluationResult
@@ -193,11 +193,11 @@ def _drawable(name):
 def _rankings(result, dataset, n_probes, n_neighbors, repeat):
     """Return the rankings of the probes that were found best and worst in one repeat."""
     done = result.repeats[repeat]
-    images = None if dataset is None else _get(dataset, "images", "paths")
+    images = None if dataset is None else get_column(dataset, "images", "paths")
     if not n_probes or images is None or not done.nearest.indices.shape[1]:
         return ""
     places = np.append(done.nearest.indices.ravel(), done.probe)
-    target = _get(dataset, "target")
+    target = get_column(dataset, "target")
     if target is None or len(target) <= places.max():
         raise ValueError(
             f"dataset.target has {0 if target is None else len(target)} entries, but an image at place "
@@ -232,7 +232,7 @@ class _Shown:
     def __init__(self, dataset, images, target, n_neighbors):
         self._images, self._target, self._n_neighbors = images, target, n_neighbors
         self._unreadable = {}  # place -> reason
-        self._cams, self._paths = _get(dataset, "cams"), _get(dataset, "paths")
+        self._cams, self._paths = get_column(dataset, "cams"), get_column(dataset, "paths")
 
     def ranking(self, done, row):
         """Return one probe and its nearest gallery images."""
@@ -370,12 +370,3 @@ def _part(estimator, attribute):
         return fitted_part(estimator, attribute, "evaluation_report")
     except ValueError:
         return None
-
-
-def _get(dataset, *keys):
-    """Return the first of some entries of a dataset that is there."""
-    for key in keys:
-        values = dataset.get(key) if isinstance(dataset, Mapping) else getattr(dataset, key, None)
-        if values is not None:
-            return values
-    return None

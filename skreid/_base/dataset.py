@@ -1,0 +1,71 @@
+"""Columns of a dataset, which may be a Bunch, a dict or any object with attributes."""
+
+from collections.abc import Mapping
+
+from sklearn.utils.validation import _num_samples
+
+from skreid._base.labels import as_labels
+
+IMAGES = ("images", "paths", "data")  # where images may be, in this order
+
+
+def get_column(dataset, *names):
+    """Return the first of these columns that a dataset has, or None."""
+    for name in names:
+        values = dataset.get(name) if isinstance(dataset, Mapping) else getattr(dataset, name, None)
+        if values is not None:
+            return values
+    return None
+
+
+def get_labels(dataset, name, owner, n_images=None):
+    """Return a column of labels as a checked array.
+
+    Parameters
+    ----------
+    dataset : Bunch, dict or object
+    name : str
+        The column: "target", "cams" or "subset".
+    owner : str
+        Who needs it, for messages.
+    n_images : int, optional
+        Length it must have.
+
+    Returns
+    -------
+    ndarray of shape (n_images,)
+
+    Raises
+    ------
+    ValueError
+        If the column is missing, has another length, or its labels are refused by `as_labels`.
+    """
+    values = get_column(dataset, name)
+    if values is None:
+        raise ValueError(f"{owner} needs dataset.{name}, with one entry per image.")
+    labels = as_labels(values, f"dataset.{name}")
+    if n_images is not None and len(labels) != n_images:
+        raise ValueError(f"dataset.{name} has {len(labels)} entries, but dataset.target has {n_images}.")
+    return labels
+
+
+def get_images(dataset, n_images):
+    """Return the images of a dataset in the form they come, under the first name that it has.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or not `n_images` of them.
+    """
+    for name in IMAGES:
+        images = get_column(dataset, name)
+        if images is not None:
+            if _num_samples(images) != n_images:
+                raise ValueError(
+                    f"dataset.{name} has {_num_samples(images)} entries, but dataset.target has {n_images}."
+                )
+            return images
+    raise ValueError(
+        f"The dataset, a {type(dataset).__name__}, has neither 'images' nor 'paths' nor 'data': give one of them, "
+        "with one entry per image, beside 'target', in a dict or a Bunch such as loaders return."
+    )
