@@ -1,6 +1,5 @@
 """Forks, threads and processes: the same numbers as in one, or a refusal that says what to do."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from skreid import MultiDepthReID
 from skreid._base.blas import FreshLock
@@ -59,13 +57,6 @@ def test_a_fork_after_use_describes_ranks_and_fits():
     subprocess.run([sys.executable, "-c", FORKED], check=True, env=environment, timeout=280)
 
 
-def describe_there(reid, images, queue):
-    try:
-        queue.put(reid.transform(images))
-    except ValueError as error:
-        queue.put(str(error))
-
-
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_lock_held_by_another_thread_is_free_in_a_fork():
@@ -95,28 +86,6 @@ def test_a_lock_held_by_another_thread_is_free_in_a_fork():
     done.set()
     thread.join()
     assert os.waitstatus_to_exitcode(ended[1]) == 7
-
-
-@needs_fork
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("device", ["cuda", "auto", "cpu"])
-def test_a_fork_after_cuda_is_refused_for_cuda_alone(people, fitted, monkeypatch, device):
-    """The error says how to go on; the CPU still works."""
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    reid = MultiDepthReID(**fitted.get_params() | {"device": device})
-    reid.__dict__ |= {name: value for name, value in vars(fitted).items() if name.endswith("_")}
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=describe_there, args=(reid, people.images[:4], queue))
-    child.start()
-    found = queue.get(timeout=60)
-    child.join()
-    if device == "cpu":
-        np.testing.assert_array_equal(found, fitted.transform(people.images[:4]))
-    else:
-        assert "device='cuda' cannot be used in this process: it was forked from one that had used CUDA" in found
-        assert "loky" in found
 
 
 def hammer(work, n_threads=8, n_rounds=5):

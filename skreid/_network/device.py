@@ -1,4 +1,4 @@
-"""The device on which a network runs now, and networks in forked processes."""
+"""The device on which a network runs now, and torch's threads in forked processes."""
 
 import os
 import warnings
@@ -27,7 +27,6 @@ def resolve_device(name, fall_back=False):
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device={name!r} is not a torch device: {error}") from error
-    check_fork(device)
     if _exists(device):
         return device
     kind = "CUDA" if device.type == "cuda" else device.type
@@ -47,29 +46,6 @@ def _exists(device):
     return same_type and (device.index or 0) < torch.accelerator.device_count()
 
 
-_parent_used_cuda = _spoilt = False
-
-
-def check_fork(device):
-    """Raise ValueError if `device` cannot work here because this process was forked from one that used CUDA."""
-    if _spoilt and device.type == "cuda":
-        raise ValueError(
-            f"device='{device}' cannot be used in this process: it was forked from one that had used CUDA already. "
-            "Use n_jobs=1, or joblib's own processes (backend 'loky', the default) or threads; or start processes with "
-            "the method 'spawn'; or use device='cpu' in them."
-        )
-
-
-def _note_cuda():
-    global _parent_used_cuda
-    _parent_used_cuda = torch.cuda.is_initialized()
-
-
-def _begin_anew():
-    global _spoilt
-    _spoilt = _spoilt or _parent_used_cuda
-    torch.set_num_threads(1)
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_note_cuda, after_in_child=_begin_anew)
+    # a fork copies no threads: torch would wait forever for those of the parent
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
