@@ -100,6 +100,21 @@ def test_what_torch_and_skops_write_passes(tmp_path, fitted):
         check_archive(io.BytesIO(archive(a=b"b").replace(b"PK\1\2", b"PK\1\3")))
 
 
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
+    """As weights and as a checkpoint; torch before 2.10 would read what lies behind it in memory."""
+    saved = io.BytesIO()
+    torch.save({"origin": {}, "state": torch.zeros(100_000)}, saved)
+    with zipfile.ZipFile(saved) as honest:
+        entries = {name: honest.read(name) for name in honest.namelist()}
+    content = archive(**{name: value[:4] if name.endswith("data/0") else value for name, value in entries.items()})
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pth' could not be read"):
+        initial_weights(tmp_path / "w.pth", narrow)
+    (tmp_path / "epoch-000000.pt").write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert Checkpoint(tmp_path, {}).load(torch.device("cpu")) is None
+
+
 # pickles --------------------------------------------------------------------------------------------------
 
 

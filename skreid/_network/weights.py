@@ -13,6 +13,7 @@ from torchvision import models
 
 from skreid._base.archives import check_archive
 from skreid._base.checks import did_you_mean
+from skreid._network.tensor_files import load_tensors
 
 _CHOOSE = "Choose the backbone the weights were made for (vgg16 and vgg16_bn differ, and so do resnet18 and resnet34)."
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -140,7 +141,7 @@ def _read_state(path):
         return _arrays(state, path)
     try:
         check_archive(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
     except Exception as error:  # a damaged file may raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if isinstance(error, pickle.UnpicklingError):  # torch's words advise to run it

@@ -15,6 +15,7 @@ import torch
 from skreid._base.archives import check_archive
 from skreid._base.files import locked, replacing
 from skreid._base.provenance import changed_parts, check_same_origin
+from skreid._network.tensor_files import load_tensors
 from skreid._training.parallel import is_first
 
 KEPT = 2
@@ -77,7 +78,7 @@ class Checkpoint:
                     f"Checkpoint {path} cannot be read: {error.strerror}. It is left as it is."
                 ) from error
             try:
-                origin, state = _read(content, device)
+                origin, state = _read(path, content, device)
                 changed_parts(origin, self.origin)
             except Exception as error:  # a damaged file may raise anything
                 reason = str(error).partition("\n")[0] or type(error).__name__
@@ -129,11 +130,11 @@ class Checkpoint:
         return sorted(self.folder.glob(f"epoch-{'[0-9]' * 6}.pt"))
 
 
-def _read(content, device):
+def _read(path, content, device):
     """Return the origin and the state in a file whose digest is its own; nothing in it is run."""
     content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its digest is not that of its content")
     check_archive(io.BytesIO(content))
-    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    saved = load_tensors(path, device)
     return saved["origin"], saved["state"]
