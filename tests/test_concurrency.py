@@ -1,4 +1,4 @@
-"""Forks, threads and processes: the same numbers as in one, or a refusal that says what to do."""
+"""Forks and threads return what a single thread of a single process returns."""
 
 import os
 import signal
@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import narrow
 
 from skreid import MultiDepthReID
-from skreid._base.blas import FreshLock
+from skreid._network.building import build_backbone
+from skreid._network.seeding import seeded
 from skreid._ranking import rank_gallery
 from skreid.gallery import Gallery
 from skreid.metric_learning import XQDA
@@ -50,8 +52,8 @@ assert torch.get_num_threads() == 2
 
 
 @needs_fork
-def test_a_fork_after_use_describes_ranks_and_fits():
-    """The child neither hangs nor differs, although the parent's threads are not in it; the parent keeps its own."""
+def test_a_forked_process_describes_ranks_and_fits():
+    """It neither hangs nor differs, although the parent's threads are not in it; the parent keeps its threads."""
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"}
     subprocess.run([sys.executable, "-c", FORKED], check=True, env=environment, timeout=280)
@@ -59,22 +61,22 @@ def test_a_fork_after_use_describes_ranks_and_fits():
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_lock_held_by_another_thread_is_free_in_a_fork():
-    """Of the threads, a fork copies none; of the locks, all."""
-    lock, held, done = FreshLock(), threading.Event(), threading.Event()
+def test_a_process_forked_while_a_thread_seeds_torch_can_build_networks():
+    """Networks that draw at random hold the lock for whole epochs; a fork copies the lock, but not the thread."""
+    seeding, done = threading.Event(), threading.Event()
 
     def hold():
-        with lock:
-            held.set()
+        with seeded(0):
+            seeding.set()
             done.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(60)
+    seeding.wait(60)
     child = os.fork()
     if not child:
-        with lock:
-            os._exit(7)
+        build_backbone(narrow, 0)
+        os._exit(7)
     ended = (0, 0)
     for _ in range(600):
         if (ended := os.waitpid(child, os.WNOHANG))[0]:
@@ -89,7 +91,7 @@ def test_a_lock_held_by_another_thread_is_free_in_a_fork():
 
 
 def hammer(work, n_threads=8, n_rounds=5):
-    """Run `work` in many threads at once and return what each call gave."""
+    """Run `work` in many threads at once and return the result of each call."""
     found, errors, gate = [], [], threading.Barrier(n_threads)
 
     def go():
@@ -109,8 +111,8 @@ def hammer(work, n_threads=8, n_rounds=5):
     return found
 
 
-def test_the_first_use_may_be_in_many_threads(people, fitted):
-    """Of a network that no thread has built yet: maps, descriptors and rankings are those of one thread."""
+def test_threads_may_use_an_estimator_that_has_not_built_its_network_yet(people, fitted):
+    """Maps, descriptors and rankings are those of one thread."""
     import copy
 
     rows, maps = fitted.transform(people.images), fitted.feature_maps(people.images[:4], smooth=True)
@@ -125,8 +127,8 @@ def test_the_first_use_may_be_in_many_threads(people, fitted):
             np.testing.assert_array_equal(found, maps["high"])
 
 
-def test_metrics_and_galleries_in_many_threads(people, fitted):
-    """A learned metric and an index give in eight threads what they give in one."""
+def test_metrics_and_galleries_rank_alike_in_many_threads(people, fitted):
+    """A learned metric and a gallery return in eight threads what they return in one."""
     rows = fitted.transform(people.images)[:, :24]
     metric, gallery = XQDA().fit(rows, people.target, cams=people.cams), Gallery(rows, cams=people.cams)
     calls = [
@@ -139,8 +141,8 @@ def test_metrics_and_galleries_in_many_threads(people, fitted):
             np.testing.assert_array_equal(found, expected)
 
 
-def test_fits_in_many_threads_are_fits_alone(people, settings):
-    """Seeds do not mix: each thread's estimator is the one that a fit by itself gives."""
+def test_fits_in_many_threads_equal_a_fit_alone(people, settings):
+    """Seeds do not mix: the estimator of each thread is that of a fit by itself."""
     expected = MultiDepthReID(**settings).fit(people.images, people.target).transform(people.images)
     fits = hammer(lambda: MultiDepthReID(**settings).fit(people.images, people.target), n_threads=4, n_rounds=1)
     for reid in fits:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skreid._base.blas import one_product_a_thread
+from skreid._base.blas import single_threaded_blas
 from skreid._filters.choosing import JointMoments
 from skreid._filters.smoothing import box_sides, compact_maps, compact_operator, compact_shape, signed_root
 
@@ -229,7 +229,7 @@ def _hold_compact(out, maps, frame_shape, blur_size):
             turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
             np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
 
-    with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+    with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(compact, range(len(maps))))
 
 
@@ -256,7 +256,7 @@ def _distance_sums(maps, labels, pairs):
         few = few - _reference(few)
         return np.stack([_same_sums(few, identities), _different_sums(few, different)], axis=-1)
 
-    with one_product_a_thread() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+    with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         parts = pool.map(compare, (maps[start : start + step] for start in range(0, len(maps), step)))
         return np.concatenate(list(parts), axis=1)
 

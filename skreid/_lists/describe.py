@@ -9,6 +9,7 @@ import warnings
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 
 import joblib
 import numpy as np
@@ -16,7 +17,6 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skreid._base.blas import FreshLock
 from skreid._base.checks import check_int
 from skreid._lists.output import ArrayOutput, FileOutput
 from skreid._ranking import describe as describe_chunk
@@ -27,7 +27,7 @@ try:
 except ImportError:  # joblib before 1.6 carries it along
     from joblib.externals import cloudpickle
 
-_held, _lock = {}, FreshLock()  # in a worker: digest -> the estimator of that pickle, the last one only
+_held, _lock = {}, Lock()  # in a worker: digest -> the estimator of that pickle, the last one only
 
 
 def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):

@@ -1,15 +1,25 @@
 """Networks that draw at random: torch's own generators seeded while they do, and put back afterwards."""
 
+import os
 from contextlib import contextmanager
 from threading import RLock
 
 import torch
 from torch import nn
 
-from skreid._base.blas import FreshLock
 from skreid._network.backbone import Backbone
 
-_one_at_a_time = FreshLock(RLock)
+_one_at_a_time = RLock()
+
+
+def _renew_lock():
+    global _one_at_a_time
+    _one_at_a_time = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # held for whole epochs: a process forked meanwhile would wait forever for a thread that it does not have
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from skreid._base.blas import one_product_a_thread
+from skreid._base.blas import single_threaded_blas
 from skreid._search.distances import centre_of, check_finite, twins
 
 BLOCK_PROBES = 1024
@@ -185,7 +185,7 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
     check_finite("probes", probes)
     distances = np.full((len(probes), n_neighbors), np.inf)
     indices = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
-    with one_product_a_thread() as n_threads:
+    with single_threaded_blas() as n_threads:
         for start in range(0, len(probes), BLOCK_PROBES):
             some = slice(start, start + BLOCK_PROBES)
             keys = None if row_keys is None else (probe_keys[some], row_keys)

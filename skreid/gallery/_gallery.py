@@ -3,9 +3,10 @@
 So a read in one thread never sees half of a change in another, and nothing waits.
 """
 
+from threading import Lock
+
 import numpy as np
 
-from skreid._base.blas import FreshLock
 from skreid._base.labels import check_same_kind, encode
 from skreid._images.sequence import from_torch
 from skreid._search.distances import check_range
@@ -73,7 +74,7 @@ class Gallery:
 
     def __init__(self, descriptors, ids=None, cams=None, *, engine="exact", index="HNSW32", effort=None):
         self._settings = check_settings(engine, index, effort)
-        self._lock = FreshLock()
+        self._lock = Lock()
         descriptors = self._checked("descriptors", descriptors)
         if engine == "faiss":
             empty_index(index, *descriptors.shape)
@@ -99,7 +100,7 @@ class Gallery:
         """
         columns, settings, others = open_gallery(folder)
         gallery = cls.__new__(cls)
-        gallery._settings, gallery._lock = settings, FreshLock()
+        gallery._settings, gallery._lock = settings, Lock()
         names = {name: np.array(columns[name]) if name in columns else None for name in ("ids", "cams")}
         gallery._state = _State(Rows([(columns["descriptors"], None)]), **names)
         if settings["engine"] == "faiss":
@@ -292,7 +293,7 @@ class Gallery:
         return {"settings": self._settings, "columns": plain}
 
     def __setstate__(self, pickled):
-        self._settings, self._lock = pickled["settings"], FreshLock()
+        self._settings, self._lock = pickled["settings"], Lock()
         columns = pickled["columns"]
         self._state = _State(Rows([(columns["descriptors"], None)]), columns["ids"], columns["cams"])
 
@@ -302,7 +303,7 @@ class _State:
 
     def __init__(self, rows, ids=None, cams=None):
         self.rows, self.ids, self.cams = rows, ids, cams
-        self.index, self._measure, self._codes, self._lock = None, None, {}, FreshLock()
+        self.index, self._measure, self._codes, self._lock = None, None, {}, Lock()
 
     def measure(self):
         """Return what measures distances to the rows."""
