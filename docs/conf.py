@@ -1,4 +1,4 @@
-"""Settings of the documentation: Sphinx, the theme, the gallery. Nothing is fetched while it is built."""
+"""Settings of the documentation: Sphinx, the theme, the gallery. Nothing is downloaded while it is built."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
-from rooms import write_room_pages  # noqa: E402 - found by the line above
+from rooms import write_room_pages  # noqa: E402 - in the folder added above
 from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402
 
 import skreid  # noqa: E402

@@ -1,6 +1,7 @@
 """Leave out of the API reference what nobody here wrote: methods of scikit-learn, accessors of named tuples.
 
-Their texts say nothing of skreid, and link to pages of other projects. And mend what reStructuredText misreads.
+Their docstrings say nothing about skreid and link to other projects' pages. autodoc's options would need each private
+mixin and method by name; numpydoc's cross-references of types, which would escape shapes, need other projects' indexes.
 """
 
 import re
