@@ -1,4 +1,4 @@
-"""Loaders on tiny trees of the real layouts, drawn here."""
+"""Loaders, on tiny folders with the layouts of the real sets."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ from skreid.datasets import (
 
 
 def plant(root, *names):
-    """Write a small image of its own colour under each name."""
+    """Write a small image under each name, each of another colour."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def plant(root, *names):
 
 
 def names_of(data, root):
-    """Return the paths relative to the tree, with forward slashes."""
+    """Return the paths relative to the folder, with forward slashes."""
     return [p.replace("\\", "/")[len(str(root)) + 1 :] for p in data.paths.tolist()]
 
 
@@ -52,7 +52,7 @@ GRID += ["gallery/0000_7_25101_65_28_59_137.jpeg"]
 PRID = [f"single_shot/cam_{c}/person_{n:04d}.png" for c in "ab" for n in (1, 200, 201)]
 PKU = [f"PKUv1a_128x48/{p:03d}_{c:02d}_{v:02d}.png" for p in (1, 2) for c in (1, 2) for v in (1, 8)]
 STILLS = ["Persons/0001001.jpg", "Persons/0001002.jpg", "Persons/0119001.jpg"]
-WALKS = [f"i-LIDS-VID/images/cam{c}/person{p:03d}/cam{c}_person{p:03d}.png" for c in (1, 2) for p in (1, 319)]
+SEQUENCES = [f"i-LIDS-VID/images/cam{c}/person{p:03d}/cam{c}_person{p:03d}.png" for c in (1, 2) for p in (1, 319)]
 NP = [
     "labeled/bounding_box_train/0003_c1_21.png",
     "labeled/query/0001_c2_3.png",
@@ -74,21 +74,21 @@ def msmt(root, version="V1"):
     return root
 
 
-def test_cuhk01_labels(tmp_path):
-    """Person, view and shot come from NNNNKKK; 'campus' is found; files are sorted."""
+def test_cuhk01_labels_come_from_the_file_names(tmp_path):
+    """Person, view and shot are NNNNKKK; the folder 'campus' is found; files are sorted."""
     data = load_cuhk01(plant(tmp_path / "campus", *CUHK01[::-1]).parent)
     assert names_of(data, tmp_path / "campus") == CUHK01
     assert data.target.tolist() == [1] * 4 + [2] * 4 + [971] * 4
     assert data.cams.tolist() == [0, 0, 1, 1] * 3
     assert data.shots.tolist() == [1, 2, 3, 4] * 3
     assert data.report.n_identities == 3
-    assert "n_images is 12, published is 3884" in data.report.suspicious
+    assert "n_images is 12, the published number is 3884" in data.report.suspicious
     assert "CUHK01" in data.DESCR
     assert "487" in data.protocol
 
 
 def test_market_keeps_junk_and_distractors(tmp_path):
-    """Junk (-1) and distractors (0) stay, are counted, and are nobody's identity."""
+    """Junk (-1) and distractors (0) are counted, but not as identities."""
     data = load_market1501(plant(tmp_path, *MARKET))
     assert data.target.tolist() == [2, 2, 1, -1, 0, 1]
     assert data.cams.tolist() == [1, 3, 1, 2, 1, 6]
@@ -97,16 +97,16 @@ def test_market_keeps_junk_and_distractors(tmp_path):
     assert data.report.subsets == {"train": 2, "query": 1, "gallery": 3}
 
 
-def test_viper_labels(tmp_path):
-    """The camera is the folder, the angle is kept."""
+def test_viper_cameras_are_its_folders(tmp_path):
+    """The angle is a key of the result."""
     data = load_viper(plant(tmp_path / "VIPeR", *VIPER).parent)
     assert data.target.tolist() == [0, 1, 0, 1]
     assert data.cams.tolist() == [0, 0, 1, 1]
     assert data.angles.tolist() == [45, 0, 135, 90]
 
 
-def test_grid_labels(tmp_path):
-    """Probe is the query; lone people have identity 0."""
+def test_grid_distractors_have_identity_0(tmp_path):
+    """Images of the folder "probe" are the queries."""
     data = load_grid(plant(tmp_path / "underground_reid", *GRID).parent)
     assert data.subset.tolist() == ["query", "gallery", "gallery"]
     assert data.target.tolist() == [1, 0, 1]
@@ -114,28 +114,28 @@ def test_grid_labels(tmp_path):
     assert data.report.n_junk == 1
 
 
-def test_prid_keeps_unshared_people_apart(tmp_path):
-    """Number 201 is another person in each camera; 200 is the same."""
+def test_prid_numbers_above_200_are_other_people_in_each_camera(tmp_path):
+    """Number 200 is the same person in both cameras, 201 is not."""
     data = load_prid2011(plant(tmp_path, *PRID))
     assert data.target.tolist() == [1, 200, 201, 1, 200, 10201]
     assert data.cams.tolist() == [0, 0, 0, 1, 1, 1]
     plant(tmp_path, *(f"multi_shot/cam_{c}/person_0007/{f:04d}.png" for c in "ab" for f in (1, 2)))
-    walks = load_prid2011(tmp_path, shots="multi")
-    assert walks.target.tolist() == [7] * 4
-    assert walks.frames.tolist() == [1, 2, 1, 2]
+    sequences = load_prid2011(tmp_path, shots="multi")
+    assert sequences.target.tolist() == [7] * 4
+    assert sequences.frames.tolist() == [1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("version", ["V1", "V2"])
-def test_msmt_reads_lists(tmp_path, version):
-    """Labels come from the lists; equal numbers of the two halves are different people."""
+def test_msmt_labels_come_from_its_lists(tmp_path, version):
+    """The same number in the two halves means different people."""
     data = load_msmt17(msmt(tmp_path, version))
     assert data.subset.tolist() == ["train", "val", "query", "gallery"]
     assert data.target.tolist() == [0, 0, 10000, 10000]
     assert data.cams.tolist() == [1, 14, 2, 15]
 
 
-def test_msmt_tells_missing_and_unlisted_images(tmp_path):
-    """An image that is on disk but in no list is reported; one that is only listed raises."""
+def test_msmt_reports_unlisted_images_and_refuses_missing_ones(tmp_path):
+    """An image that is on disk but in no list gives a warning; one that is only listed, an error."""
     root = plant(msmt(tmp_path), "train/0001/0001_000_03_x_1_0.jpg")
     with pytest.warns(UserWarning, match="1 image file.*0001_000_03"):
         data = load_msmt17(root)
@@ -145,18 +145,18 @@ def test_msmt_tells_missing_and_unlisted_images(tmp_path):
         load_msmt17(root)
 
 
-def test_ilids_tells_its_two_sets_apart(tmp_path):
-    """Stills have no camera; walks have two."""
+def test_ilids_recognises_both_of_its_sets(tmp_path):
+    """QMUL i-LIDS has no cameras, iLIDS-VID has two."""
     stills = load_ilids(plant(tmp_path / "stills", *STILLS))
     assert stills.target.tolist() == [1, 1, 119]
     assert stills.cams is None
-    walks = load_ilids(plant(tmp_path / "walks", *WALKS))
-    assert walks.target.tolist() == [1, 319, 1, 319]
-    assert walks.cams.tolist() == [1, 1, 2, 2]
+    sequences = load_ilids(plant(tmp_path / "sequences", *SEQUENCES))
+    assert sequences.target.tolist() == [1, 319, 1, 319]
+    assert sequences.cams.tolist() == [1, 1, 2, 2]
 
 
-def test_pku_labels_in_both_layouts(tmp_path):
-    """One folder of PPP_CC_VV, or a folder a person, give the same labels."""
+def test_pku_labels_are_the_same_in_both_layouts(tmp_path):
+    """One folder of PPP_CC_VV, or one folder per person."""
     flat = load_pku_reid(plant(tmp_path / "a", *PKU))
     nested = [n.split("/")[1].replace("_", "/", 1) for n in PKU]
     deep = load_pku_reid(plant(tmp_path / "b", *nested))
@@ -166,8 +166,8 @@ def test_pku_labels_in_both_layouts(tmp_path):
         assert data.views.tolist() == [1, 8] * 4
 
 
-def test_cuhk03_image_folders(tmp_path):
-    """The three kinds of folders are told apart."""
+def test_cuhk03_recognises_three_layouts_of_folders(tmp_path):
+    """The folders of the new protocol, names with a camera pair, and names without."""
     new = load_cuhk03(plant(tmp_path / "np", *NP))
     assert new.target.tolist() == [3, 1, 1]
     assert new.cams.tolist() == [1, 2, 1]
@@ -216,7 +216,7 @@ def write_mat(path):
     return images
 
 
-def test_cuhk03_mat_is_unpacked_once(tmp_path):
+def test_cuhk03_mat_is_extracted_once(tmp_path):
     """The MATLAB file becomes PNG files with the same pixels; a second call writes nothing."""
     images = write_mat(tmp_path / "cuhk-03.mat")
     data = load_cuhk03(tmp_path, extract_to=tmp_path / "out")
@@ -231,8 +231,8 @@ def test_cuhk03_mat_is_unpacked_once(tmp_path):
     assert not np.asarray(Image.open(again.paths[0])).any()
 
 
-def test_cuhk03_mat_errors(tmp_path, monkeypatch):
-    """Without a place to extract to, h5py, or the right kind of file, the error says what to do."""
+def test_cuhk03_mat_errors_say_what_to_do(tmp_path, monkeypatch):
+    """Errors without a folder to extract to, without h5py, and for a file of another version."""
     write_mat(tmp_path / "cuhk-03.mat")
     with pytest.raises(ValueError, match="extract_to"):
         load_cuhk03(tmp_path)
@@ -247,7 +247,7 @@ def test_cuhk03_mat_errors(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("where", ["labeled", "testsets"])
 def test_cuhk03_mat_with_references_to_nothing_is_named(tmp_path, where):
-    """A reference that was overwritten is told with the file's name."""
+    """The error for an overwritten reference names the file."""
     write_mat(tmp_path / "cuhk-03.mat")
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "cuhk-03.mat") as file:
@@ -259,8 +259,8 @@ def test_cuhk03_mat_with_references_to_nothing_is_named(tmp_path, where):
         load_cuhk03(tmp_path, extract_to=tmp_path / "out")
 
 
-def test_image_folder_pattern_groups(tmp_path):
-    """Identity, camera, subset and further groups come from the pattern, on the path with its folders."""
+def test_image_folder_labels_come_from_the_groups_of_the_pattern(tmp_path):
+    """Identity, camera, subset and other groups are found in the path with its folders."""
     root = plant(tmp_path, "train/007/02_5.png", "train/007/01_1.png", "val/anna/01_1.png")
     data = load_image_folder(root, pattern=r"(?P<subset>\w+)/(?P<identity>\w+)/(?P<camera>\d\d)_(?P<view>\d)\.png$")
     assert data.target.tolist() == ["007", "007", "anna"]
@@ -269,12 +269,12 @@ def test_image_folder_pattern_groups(tmp_path):
     assert data.subset.tolist() == ["train", "train", "val"]
 
 
-def test_image_folder_without_pattern(tmp_path):
-    """The folder is the identity and the camera is unknown; a loose image is told."""
+def test_image_folder_without_a_pattern_takes_folders_for_identities(tmp_path):
+    """The cameras are unknown; an image outside of any folder is reported."""
     root = plant(tmp_path, "anna/1.png", "ben/2.JPG", "loose.png")
     (root / "anna" / "notes.txt").write_text("not an image")
     (root / "anna" / "._1.png").write_bytes(b"a system's own copy")
-    with pytest.warns(UserWarning, match=r"1 image file.*'loose\.png'"):
+    with pytest.warns(UserWarning, match=r"1 image file.*unexpected names.*'loose\.png'"):
         data = load_image_folder(root)
     assert data.target.tolist() == ["anna", "ben"]
     assert data.cams is None
@@ -285,26 +285,26 @@ def test_image_folder_without_pattern(tmp_path):
     ("arguments", "message"),
     [
         ({"pattern": r"(\d+)"}, "named group 'identity'"),
-        ({"pattern": r"(?P<identity>\d+"}, "'pattern' .* is no regular expression: missing"),
+        ({"pattern": r"(?P<identity>\d+"}, "'pattern' .* is not a regular expression: missing"),
         ({"pattern": r"(?P<identity>x*)"}, "empty for the image '1.png'"),
         ({"pattern": r"(?P<identity>\d)(?P<target>.)"}, "target"),
         ({"camera": int}, "needs a group 'camera'"),
     ],
 )
 def test_image_folder_refuses_bad_patterns(tmp_path, arguments, message):
-    """A pattern that cannot give an identity is an error that says so."""
+    """The error says why the pattern gives no identity."""
     with pytest.raises(ValueError, match=message):
         load_image_folder(plant(tmp_path, "1.png"), **arguments)
 
 
-def test_image_folder_where_nothing_fits(tmp_path):
-    """No image that fits raises, with how many there are and the first."""
+def test_image_folder_where_no_image_matches_is_refused(tmp_path):
+    """The error has the number of other images, and the first one."""
     with pytest.raises(FileNotFoundError, match=r"2 others.*'1\.png'"):
         load_image_folder(plant(tmp_path, "1.png", "2.png"), pattern="(?P<identity>[a-z]{9})")
 
 
-def test_csv_columns_and_rows(tmp_path):
-    """Rows keep their order; relative paths start from the table or from root; columns can be named."""
+def test_csv_keeps_the_order_of_rows(tmp_path):
+    """Columns can have other names; relative paths start from the folder of the table, or from root."""
     plant(tmp_path, "x/b.png", "x/a.png")
     table = tmp_path / "people.csv"
     table.write_text("file;who;cam;part\nx/b.png;2;c1;query\nx/a.png;1;c2;gallery\n", encoding="utf-8")
@@ -319,8 +319,8 @@ def test_csv_columns_and_rows(tmp_path):
         load_csv(table, root=tmp_path / "x", **kwargs)
 
 
-def test_csv_errors(tmp_path):
-    """A missing table, column or label is told with its name or line."""
+def test_csv_errors_name_the_column_or_line(tmp_path):
+    """Errors for a missing table, column and label."""
     table = plant(tmp_path, "a.png") / "t.csv"
     with pytest.raises(FileNotFoundError, match=r"t\.csv"):
         load_csv(table)
@@ -340,38 +340,38 @@ LOADERS = [
     (load_grid, GRID, "Chen Change Loy"),
     (load_prid2011, PRID, "Graz"),
     (load_msmt17, [], "Peking University"),
-    (load_ilids, WALKS, "Queen Mary"),
+    (load_ilids, SEQUENCES, "Queen Mary"),
     (load_pku_reid, PKU, "Peking University"),
 ]
 
 
 @pytest.mark.parametrize(("load", "owner"), [(load, owner) for load, _, owner in LOADERS])
-def test_missing_set_says_where_to_get_it(tmp_path, load, owner):
-    """A folder that is absent or empty raises with what was looked for, where, and the owner."""
+def test_missing_set_says_who_distributes_it(tmp_path, load, owner):
+    """The error for a missing or empty folder says what is missing, where, and who distributes it."""
     for root in (tmp_path, tmp_path / "absent"):
         with pytest.raises(FileNotFoundError, match=owner) as caught:
             load(root)
         assert str(tmp_path) in str(caught.value)
-        assert "looked for" in str(caught.value)
+        assert "could not find" in str(caught.value)
 
 
 @pytest.mark.parametrize(("load", "names"), [(load, names) for load, names, _ in LOADERS if names])
-def test_partial_set_raises(tmp_path, load, names):
-    """Every part of a set is needed: leaving out one camera or subset raises."""
+def test_partial_set_is_refused(tmp_path, load, names):
+    """A set without one of its cameras or subsets is an error."""
     kept = {
         load_cuhk01: [n for n in names if n[6] in "12"],
         load_pku_reid: [n for n in names if "_01_" in n],
     }.get(load, names[:1])
-    with pytest.raises(FileNotFoundError, match=r"not found|partial"):
+    with pytest.raises(FileNotFoundError, match="could not find"):
         load(plant(tmp_path, *kept))
 
 
 @pytest.mark.parametrize(("load", "names"), [(load, names) for load, names, _ in LOADERS if names])
-def test_foreign_image_is_reported(tmp_path, load, names):
-    """An image whose name does not fit is counted and named, never skipped in silence."""
+def test_image_with_an_unexpected_name_is_reported(tmp_path, load, names):
+    """A warning counts and names the images that are left out."""
     folder = plant(tmp_path, *names) / names[0].rpartition("/")[0]
     Image.new("RGB", (2, 2)).save(folder / "holiday.png")
-    if load is load_ilids:  # there, only the folders carry labels
+    if load is load_ilids:  # its labels are in the names of folders
         (folder / "holiday.png").rename(tmp_path / "i-LIDS-VID/images/cam1/holiday.png")
     with pytest.warns(UserWarning, match=r"1 image file.*holiday\.png"):
         data = load(tmp_path)
@@ -380,7 +380,7 @@ def test_foreign_image_is_reported(tmp_path, load, names):
 
 
 def test_duplicates_are_reported_and_kept(tmp_path):
-    """Byte-identical files are found within and across identities, and nothing is dropped."""
+    """Byte-identical files are found within and across identities."""
     plant(tmp_path, *CUHK01)
     for copy, original in ((1, 0), (4, 0), (11, 10)):
         (tmp_path / CUHK01[copy]).write_bytes((tmp_path / CUHK01[original]).read_bytes())
@@ -392,8 +392,8 @@ def test_duplicates_are_reported_and_kept(tmp_path):
     assert unchecked.duplicates_across is None
 
 
-def test_suspicious_labels(tmp_path):
-    """One-image and one-camera identities, spellings of one label, and empty files are told."""
+def test_suspicious_labels_and_empty_files_are_reported(tmp_path):
+    """Identities with one image or camera, and labels that differ only in case or spaces."""
     names = ("Anna/1_a.png", "anna /1_b.png", "ben/1_a.png", "ben/1_b.png", "cleo/1_a.png", "cleo/2_a.png")
     root = plant(tmp_path, *names)
     (root / "cleo/2_a.png").write_bytes(b"")
@@ -405,8 +405,8 @@ def test_suspicious_labels(tmp_path):
     assert len(report.suspicious) == 4
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path):
-    """A link to nothing, a loop and a pipe stay in the listing, with a reason in the report."""
+def test_unreadable_files_are_reported_and_kept(tmp_path):
+    """The report has a reason for a broken link, a loop of links and a pipe."""
     root = plant(tmp_path, "ann/1_a.png", "ann/1_b.png")
     (root / "ann/1_c.png").symlink_to("nowhere.png")
     (root / "ann/1_d.png").symlink_to("1_d.png")
@@ -418,7 +418,16 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(("load", "bad"), [(load_cuhk03, "boxes"), (load_prid2011, "shots"), (load_ilids, "part")])
-def test_unknown_option_is_named(tmp_path, load, bad):
-    """An option outside its set is refused in scikit-learn's wording."""
-    with pytest.raises(ValueError, match=rf"The '{bad}' parameter of \w+ must be a str among .* Got 'x' instead\."):
+def test_unknown_option_is_refused(tmp_path, load, bad):
+    """The error names the option in scikit-learn's wording."""
+    with pytest.raises(ValueError, match=rf"The '{bad}' parameter of \w+ must be among .* Got 'x' instead\."):
         load(tmp_path, **{bad: "x"})
+
+
+@pytest.mark.parametrize("load", [load for load, _, _ in LOADERS] + [load_csv, load_image_folder])
+def test_docstrings_contain_the_common_parts(load):
+    """The parts are filled in, with the indentation of their section."""
+    lines = load.__doc__.split("\n")
+    assert "%(" not in load.__doc__
+    assert lines.count("check_duplicates : bool, default=True") == 1
+    assert lines.count("    report : Bunch") == 1

@@ -1,6 +1,6 @@
-"""load_csv: a table that names images, identities and cameras.
+"""load_csv: a table of images with their identities and cameras.
 
-For sets whose labels are kept beside the images and not in their names.
+It is for sets whose labels are in a file, not in the names of the images.
 """
 
 import csv
@@ -25,22 +25,22 @@ def load_csv(
     delimiter=",",
     check_duplicates=True,
 ):
-    r"""List the images named in a CSV table with a header, in the order of its rows.
+    r"""List the images of a CSV table with a header, in the order of its rows.
 
     Parameters
     ----------
     path : str or Path
-        The table, UTF-8.
+        The table, encoded as UTF-8.
     path_column, identity_column : str, default="path", "identity"
-        Names of the columns that hold the image's path and its identity.
+        Names of the columns with the path and the identity of an image.
     camera_column : str or None, default="camera"
-        Name of the camera's column; ``None`` when there is none.
+        Name of the column with the camera; ``None`` if the table has none.
     subset_column : str or None, default=None
-        Name of the column that says "train", "query" or "gallery", if any.
+        Name of the column with the subset, such as "train", "query" or "gallery".
     root : str, Path or None, default=None
-        Folder that relative paths start from, by default the table's own.
+        Folder that relative paths start from; ``None`` is the folder of the table.
     delimiter : str, default=","
-        What stands between two columns.
+        Character between two columns.
     %(check_duplicates)s
 
     Returns
@@ -50,7 +50,7 @@ def load_csv(
     Raises
     ------
     FileNotFoundError
-        If the table, or an image it names, does not exist: how many, and the line of the first.
+        If the table, or an image in it, does not exist: the message has their number and the first line.
     ValueError
         If a column is not in the header, or a row has no path or identity.
 
@@ -69,7 +69,7 @@ def load_csv(
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"The table {str(path)!r} does not exist or is no file.")
+        raise FileNotFoundError(f"The table {str(path)!r} does not exist or is not a file.")
     root = path.parent if root is None else Path(root).expanduser()
     wanted = {
         "path": path_column,
@@ -85,9 +85,8 @@ def load_csv(
         for key, column in wanted.items():
             if column not in header:
                 raise ValueError(
-                    f"The column {column!r} is not in {str(path)!r}, whose columns are {header}. Name "
-                    "the right one "
-                    f"with '{key}_column'" + (", or pass camera_column=None." if key == "camera" else ".")
+                    f"The column {column!r} is not in {str(path)!r}, whose columns are {header}. Pass the right "
+                    f"name as '{key}_column'" + (", or pass camera_column=None." if key == "camera" else ".")
                 )
         for row in rows:
             entry = {key: (row[column] or "").strip() for key, column in wanted.items()}
@@ -102,14 +101,13 @@ def load_csv(
     if absent:
         line, image = absent[0]
         raise FileNotFoundError(
-            f"{len(absent)} of the {len(listing.paths)} images named in {str(path)!r} do not exist, the "
-            "first in line "
+            f"{len(absent)} of the {len(listing.paths)} images in {str(path)!r} do not exist, the first in line "
             f"{line}: {str(image)!r}. Relative paths start from {str(root)!r}; pass another folder as 'root'."
         )
     source = Source(
         name="CSV table",
         owner="",
-        layout=f"a header and one row an image, columns {', '.join(wanted.values())}",
+        layout=f"a header and one row per image, columns {', '.join(wanted.values())}",
         protocol="",
     )
     return bundle(listing, source, path, check_duplicates=check_duplicates)

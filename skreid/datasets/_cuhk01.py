@@ -1,6 +1,6 @@
-"""load_cuhk01: the CUHK01 set of the paper, 971 people before two cameras.
+"""load_cuhk01: CUHK01, the data set of the paper: 971 people seen by two cameras.
 
-File names are ``NNNNKKK.png``: person, then shot; shots 001 and 002 are view A, 003 and 004 view B.
+File names are ``NNNNKKK.png``: person, then shot. Shots 001 and 002 are of view A, 003 and 004 of view B.
 """
 
 from skreid.datasets._docs import fill
@@ -19,7 +19,7 @@ _SOURCE = Source(
 
 @fill
 def load_cuhk01(root, *, check_duplicates=True):
-    """List CUHK01: 971 people, two cameras, two shots a camera, 160 x 60.
+    """List CUHK01: 971 people, two cameras, two shots per camera, 160 x 60.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def load_cuhk01(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -58,7 +58,7 @@ def load_cuhk01(root, *, check_duplicates=True):
     folder = next((f for f in (root / "campus", root / "CUHK01" / "campus") if f.is_dir()), root)
     listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shot>\d{3})\.(png|jpg|bmp)", label=_label)
     if listing.paths and len(set(listing.cameras)) < 2:
-        raise _SOURCE.missing(f"view {'AB'[1 - listing.cameras[0]]} of any person (a partial copy)", folder)
+        raise _SOURCE.missing(f"view {'AB'[1 - listing.cameras[0]]} of any person (this is a partial copy)", folder)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
 
 

@@ -1,39 +1,43 @@
-"""The parts of the loaders' docstrings that are the same for all of them.
+"""The parts that all docstrings of loaders have in common.
 
-Written once, so that no loader's description of its result can drift from another's.
+They are written once, so that the loaders describe their results in the same words.
 """
+
+import inspect
 
 _PARTS = {
     "%(check_duplicates)s": """\
 check_duplicates : bool, default=True
-        Compare the contents of files of equal size, which are read once, and report byte-identical ones.""",
+    Whether to look for byte-identical files. Only files of equal size are read.""",
     "%(returns)s": """\
 data : :class:`~sklearn.utils.Bunch`
-        paths : ndarray of shape (n,), str
-            Path of each image, sorted; ``X`` of an estimator.
-        target : ndarray of shape (n,), int64 or str
-            Identity of each image as its name tells: whole numbers as int, anything else as str.
-        cams : ndarray of shape (n,), int64 or str, or None
-            Camera of each image; ``None`` when the layout does not tell it.
-        report : Bunch
-            ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``, ``subsets``;
-            ``expected`` (the published numbers); ``duplicates_within`` and ``duplicates_across`` identities
-            (tuples of indices; ``None`` when not checked); ``unmatched``, ``single_image_identities``,
-            ``single_camera_identities``, ``label_variants``, ``empty_files``, ``unreadable_files`` (path -> reason);
-            and ``suspicious``: a sentence for each thing that looks wrong. Nothing is dropped for it.
-        protocol : str
-            The customary protocol.
-        DESCR : str
-            Description of the set.""",
+    paths : ndarray of shape (n,), str
+        Path of each image, sorted; the ``X`` of an estimator.
+    target : ndarray of shape (n,), int64 or str
+        Identity of each image: int if all identities are whole numbers, else str.
+    cams : ndarray of shape (n,), int64 or str, or None
+        Camera of each image; ``None`` if the layout does not name it.
+    report : Bunch
+        Counts: ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``, ``subsets``, and the
+        published ones as ``expected``. Groups of byte-identical images (tuples of indices; ``None`` if not
+        checked): ``duplicates_within`` an identity and ``duplicates_across`` identities. Lists: ``unmatched``
+        (files with unexpected names), ``single_image_identities``, ``single_camera_identities``,
+        ``label_variants``, ``empty_files``, ``unreadable_files`` (path -> reason). ``suspicious`` has a sentence
+        for each possible problem; no image is removed because of it.
+    protocol : str
+        The usual evaluation protocol.
+    DESCR : str
+        Description of the set.""",
     "%(raises)s": """\
 FileNotFoundError
-        If the set or a part of it is not there: what was looked for, where, and who distributes it.""",
+    If the set, or a part of it, is missing: the message says what, where, and who distributes the set.""",
 }
 
 
 def fill(function):
-    """Put the shared parts into a loader's docstring."""
-    for mark, text in _PARTS.items():
-        if function.__doc__:  # python -OO leaves none
+    """Replace the marks in a loader's docstring by the common parts."""
+    if function.__doc__:  # python -OO removes it
+        function.__doc__ = inspect.cleandoc(function.__doc__)
+        for mark, text in _PARTS.items():
             function.__doc__ = function.__doc__.replace(mark, text)
     return function

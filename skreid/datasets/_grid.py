@@ -1,6 +1,6 @@
-"""load_grid: QMUL underGround Re-IDentification (GRID), 250 pairs and 775 lone people.
+"""load_grid: QMUL underGround Re-IDentification (GRID), 250 pairs of images and 775 distractors.
 
-File names start with ``PPPP_C_``: person (0000 is a lone person of the gallery), camera.
+File names start with ``PPPP_C_``: person, camera. Person 0000 is a distractor in the gallery.
 """
 
 from skreid.datasets._docs import fill
@@ -11,7 +11,7 @@ _SOURCE = Source(
     name="GRID",
     owner="Chen Change Loy, on the page 'QMUL underGround Re-IDentification (GRID) Dataset'",
     layout="folders probe and gallery of PPPP_C_*.jpeg (person, camera)",
-    protocol="125 people for training, the other 125 as probes against their images and the 775 lone ones, "
+    protocol="125 people for training, the other 125 as probes against their images and the 775 distractors, "
     "mean of the 10 splits that come with the set",
     expected={"n_images": 1275, "n_identities": 250, "n_cameras": 8, "n_junk": 775},
 )
@@ -19,7 +19,7 @@ _SOURCE = Source(
 
 @fill
 def load_grid(root, *, check_duplicates=True):
-    """List GRID: 250 people in probe and gallery, and 775 gallery images of people without a match.
+    """List GRID: 250 people in probe and gallery, and 775 distractors (people without a match) in the gallery.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def load_grid(root, *, check_duplicates=True):
     -------
     %(returns)s
         subset : ndarray of shape (n,), str
-            "query" (the folder probe) or "gallery". People without a match
-            have target 0, as distractors, and are kept.
+            "query" (the folder probe) or "gallery". Distractors have target 0 and are kept.
 
     Raises
     ------
@@ -40,7 +39,7 @@ def load_grid(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -62,5 +61,5 @@ def load_grid(root, *, check_duplicates=True):
         pattern = r"(?P<identity>\d+)_(?P<camera>\d+)_.*\.(jpeg|jpg|png)"
         read_names(listing, folder / name, pattern, subset=subset, prefix=f"{name}/")
         if len(listing.paths) == before:
-            raise _SOURCE.missing(f"any image PPPP_C_*.jpeg in {name!r}", folder / name)
+            raise _SOURCE.missing("any image PPPP_C_*.jpeg", folder / name)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(0,))

@@ -1,8 +1,9 @@
-"""load_ilids: the two sets made from i-LIDS, 119 people in stills or 300 in walks.
+"""load_ilids: the two sets made from i-LIDS: 119 people in still images, or 300 in image sequences.
 
-Both circulate under this name; the folders tell which one is there.
+Both go by this name; the folders show which of them is there.
 """
 
+from skreid._base.checks import check_choice
 from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, existing_folder, locate, read_names
 from skreid.datasets._report import bundle
@@ -12,14 +13,14 @@ _LAYOUT = (
     "Persons/PPPPSSS.jpg (QMUL i-LIDS: person, shot), or images/camC/personPPP/*.png and "
     "sequences/camC/personPPP/*.png (iLIDS-VID)"
 )
-_STILLS = Source(
+_IMAGES = Source(
     name="QMUL i-LIDS",
     owner=f"{_OWNER} (W. Zheng, S. Gong, T. Xiang, BMVC 2009)",
     layout=_LAYOUT,
     protocol="59 people for training and 60 as probe and gallery, one random image each, mean of 10 random splits",
     expected={"n_images": 476, "n_identities": 119},
 )
-_WALKS = Source(
+_SEQUENCES = Source(
     name="iLIDS-VID",
     owner=f"{_OWNER} (T. Wang et al., ECCV 2014)",
     layout=_LAYOUT,
@@ -30,14 +31,14 @@ _WALKS = Source(
 
 @fill
 def load_ilids(root, *, part="images", check_duplicates=True):
-    """List QMUL i-LIDS (119 people, stills, no camera told) or iLIDS-VID (300 people, two cameras).
+    """List QMUL i-LIDS (119 people, unknown cameras) or iLIDS-VID (300 people, two cameras).
 
     Parameters
     ----------
     root : str or Path
         Folder of the unpacked set.
     part : {"images", "sequences"}, default="images"
-        Of iLIDS-VID: one image a person and camera, or the whole walk.
+        For iLIDS-VID: one image per person and camera, or the whole sequence.
     %(check_duplicates)s
 
     Returns
@@ -50,7 +51,7 @@ def load_ilids(root, *, part="images", check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -65,22 +66,19 @@ def load_ilids(root, *, part="images", check_duplicates=True):
     >>> data.target, data.cams
     (array([  1,   1, 119]), None)
     """
-    if part not in ("images", "sequences"):
-        raise ValueError(
-            f"The 'part' parameter of load_ilids must be a str among {{'images', 'sequences'}}. Got {part!r} instead."
-        )
-    root = existing_folder(root, _STILLS)
+    check_choice(part, "part", "load_ilids", ("images", "sequences"))
+    root = existing_folder(root, _IMAGES)
     nests = [root, *(root / name for name in ("i-LIDS-VID", "iLIDS-VID", "i-LIDS_Pedestrian"))]
     nest = next((f for f in nests if (f / part).is_dir()), None)
     if nest is not None:
-        locate(nest, _WALKS, [f"{part}/cam1", f"{part}/cam2"])
+        locate(nest, _SEQUENCES, [f"{part}/cam1", f"{part}/cam2"])
         listing = Listing()
         pattern = r"cam(?P<camera>\d+)/person(?P<identity>\d+)/.*"
         read_names(listing, nest / part, pattern, recursive=True, prefix=f"{part}/")
         if len(set(listing.cameras)) == 1:
             empty = "cam2" if listing.cameras[0] == "1" else "cam1"
-            raise _WALKS.missing(f"any image of a person in {empty!r} (a partial copy)", nest / part)
-        return bundle(listing, _WALKS, nest, check_duplicates=check_duplicates)
+            raise _SEQUENCES.missing(f"any image of {empty!r} (this is a partial copy)", nest / part)
+        return bundle(listing, _SEQUENCES, nest, check_duplicates=check_duplicates)
     folder = next((f / "Persons" for f in nests if (f / "Persons").is_dir()), root)
     listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shots>\d{3})\.(jpg|jpeg|png)")
-    return bundle(listing, _STILLS, folder, check_duplicates=check_duplicates)
+    return bundle(listing, _IMAGES, folder, check_duplicates=check_duplicates)

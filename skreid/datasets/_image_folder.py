@@ -1,6 +1,6 @@
-"""load_image_folder: any folder of images, identity and camera read from each file's path.
+"""load_image_folder: any folder of images, with identity and camera from the path of each file.
 
-The way in for sets without a loader of their own, and for one's own pictures.
+It is for sets without a loader of their own, and for the user's own images.
 """
 
 import re
@@ -19,17 +19,17 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     Parameters
     ----------
     root : str or Path
-        The folder; images are looked for in it and below.
+        The folder; images may be in it or in its subfolders.
     pattern : str, re.Pattern or None, default=None
-        Regular expression searched (`re.search`) in each image's path relative to ``root``, written with
-        forward slashes. The named group ``identity`` is needed; ``camera`` and ``subset`` are used when
-        present, other named groups become further keys of the result. With ``None`` the identity is the name
-        of the folder an image lies in, and the camera is unknown.
+        Regular expression to search (`re.search`) in the path of each image relative to ``root``, with forward
+        slashes. It needs the named group ``identity`` and may have ``camera`` and ``subset``; other named
+        groups become further keys of the result. With ``None``, the identity is the name of the folder that
+        contains the image, and the camera is unknown.
     camera : callable or None, default=None
-        Called with the text of the group ``camera``, returns the camera. For names that hold the number of a
-        view where several views belong to one camera.
+        Function from the text of the group ``camera`` to the camera, for names with the number of a view
+        where several views belong to one camera.
     extensions : tuple of str, default=common image formats
-        Endings of image files, upper or lower case.
+        Extensions of image files, in upper or lower case.
     %(check_duplicates)s
 
     Returns
@@ -39,14 +39,14 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     Raises
     ------
     FileNotFoundError
-        If the folder does not exist, or holds no image that fits.
+        If the folder does not exist, or contains no image that matches.
     ValueError
-        If the pattern has no group ``identity``, or the group is empty for an image.
+        If the pattern has no group ``identity``, or that group is empty for an image.
 
     Warns
     -----
     UserWarning
-        If images do not match the pattern: how many, and the first.
+        If images do not match the pattern: their number, and the first one.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
             pattern = re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f"The 'pattern' parameter of load_image_folder is no regular expression: {error}. Got {pattern!r}."
+                f"The 'pattern' parameter of load_image_folder is not a regular expression: {error}. Got {pattern!r}."
             ) from error
         if "identity" not in pattern.groupindex:
             raise ValueError(
@@ -79,7 +79,7 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
             )
         taken = sorted(_TAKEN & set(pattern.groupindex))
         if taken:
-            raise ValueError(f"The groups {taken} of the pattern have names that the result needs: choose others.")
+            raise ValueError(f"The groups {taken} of the pattern have names of keys of the result: choose others.")
     if camera is not None and (pattern is None or "camera" not in pattern.groupindex):
         raise ValueError("The 'camera' parameter of load_image_folder needs a group 'camera' in 'pattern'.")
     folder = existing_folder(root)
@@ -100,11 +100,11 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
         if camera is not None and groups.get("camera") is not None:
             groups["camera"] = camera(groups["camera"])
         listing.add(folder / name, **groups)
-    fits = "one folder an identity" if pattern is None else f"paths that fit {pattern.pattern!r}"
+    form = "one folder per identity" if pattern is None else f"paths that match {pattern.pattern!r}"
     source = Source(
         name="Image folder",
         owner="",
-        layout=f"images ({', '.join(extensions)}) in {fits}",
+        layout=f"images ({', '.join(extensions)}) in {form}",
         protocol="",
     )
     return bundle(listing, source, folder, check_duplicates=check_duplicates)

@@ -1,7 +1,7 @@
-"""What every loader shares: finding the folder, listing its images, reading labels from their names.
+"""What all loaders share: finding the folder, listing its images, and reading labels from their names.
 
-Nothing is dropped in silence: a name that cannot be read is counted, and a set that is not there says where
-to get it.
+No image is left out silently: files with unexpected names are listed. The error for a missing set says who
+distributes it.
 """
 
 import os
@@ -16,7 +16,7 @@ IMAGE_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 
 @dataclass(frozen=True)
 class Source:
-    """A public set: its name, who gives it out, how it lies on disk, its protocol and published numbers."""
+    """A data set: its name, distributor, layout on disk, usual protocol and published counts."""
 
     name: str
     owner: str
@@ -25,16 +25,16 @@ class Source:
     expected: dict = field(default_factory=dict)
 
     def missing(self, what, where):
-        """Return the error that says what was looked for, where, and where to get the set."""
-        message = f"{self.name}: {what} was looked for in {str(where)!r} and not found. Expected: {self.layout}."
-        if self.owner:  # one's own images have none
+        """Return the error that says what is missing, where, and who distributes the set."""
+        message = f"{self.name}: could not find {what} in {str(where)!r}. Expected layout: {self.layout}."
+        if self.owner:  # not for the user's own images
             message += f" The set is distributed by {self.owner}; unpack it and pass its folder as 'root'."
         return FileNotFoundError(message)
 
 
 @dataclass
 class Listing:
-    """The images found so far: one entry an image, in order."""
+    """The images listed so far: one entry per image in each list."""
 
     paths: list = field(default_factory=list)
     identities: list = field(default_factory=list)
@@ -54,18 +54,18 @@ class Listing:
 
 
 def existing_folder(root, source=None):
-    """Return ``root`` as a Path, or raise when it is no folder."""
+    """Return ``root`` as a Path, or raise if it is not a folder."""
     folder = Path(root).expanduser()
     if folder.is_dir():
         return folder
     problem = "is a file, not a folder" if folder.exists() else "does not exist"
     if source is None:
-        raise FileNotFoundError(f"The folder {str(folder)!r} {problem}. Pass the folder that holds the images.")
-    raise source.missing(f"its folder ('root' {problem})", folder)
+        raise FileNotFoundError(f"The folder {str(folder)!r} {problem}. Pass the folder that contains the images.")
+    raise source.missing(f"the folder of the set ('root' {problem})", folder)
 
 
 def locate(root, source, needed, inside=()):
-    """Return the folder that holds all of ``needed``: ``root`` or one of the folders ``inside`` it."""
+    """Return the folder that contains all of ``needed``: ``root`` or one of the folders ``inside`` it."""
     root = existing_folder(root, source)
     candidates = [root, *(root / name for name in inside)]
     for folder in candidates:
@@ -73,7 +73,7 @@ def locate(root, source, needed, inside=()):
             return folder
     best = max(candidates, key=lambda folder: sum((folder / name).exists() for name in needed))
     absent = [name for name in needed if not (best / name).exists()]
-    partial = " (the others are there: a partial copy)" if len(absent) < len(needed) else ""
+    partial = " (the other parts are there: this is a partial copy)" if len(absent) < len(needed) else ""
     raise source.missing(", ".join(repr(name) for name in absent) + partial, best)
 
 
@@ -81,31 +81,32 @@ def scan(folder, extensions=IMAGE_EXTENSIONS, recursive=True):
     """Return the image files below ``folder`` as sorted relative paths with forward slashes."""
     extensions = tuple(e.lower() if e.startswith(".") else f".{e.lower()}" for e in extensions)
     folder = str(folder)
-    found = []
+    names = []
     for directory, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(subfolders) if recursive else []
         inner = os.path.relpath(directory, folder).replace(os.sep, "/")
         prefix = "" if inner == "." else f"{inner}/"
-        # Hidden files are copies made by other systems ("._0001.jpg"), not images of the set.
-        found += [prefix + f for f in files if not f.startswith(".") and f.lower().endswith(extensions)]
-    return sorted(found)
+        # Hidden files are copies that other systems make ("._0001.jpg"), not images of the set.
+        names += [prefix + f for f in files if not f.startswith(".") and f.lower().endswith(extensions)]
+    return sorted(names)
 
 
 def read_text(path):
-    """Return the text of a list or table; one that is no UTF-8 is named."""
+    """Return the text of a file; the error for a file that is not UTF-8 names its line."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(
-            f"Line {line} of {str(path)!r} is not UTF-8 text ({error.reason}): save it as such."
+            f"Line {line} of {str(path)!r} is not UTF-8 text ({error.reason}): save the file as UTF-8."
         ) from error
 
 
 def read_names(listing, folder, pattern, *, subset=None, recursive=False, prefix="", label=None):
-    """Add the images of a folder whose relative path matches ``pattern`` entirely; note the others.
+    """Add the images of a folder whose whole relative path matches ``pattern``; add the others to ``unmatched``.
 
-    ``label(groups)`` turns the groups of a match into keywords of `Listing.add`, or refuses with ``None``.
+    ``label(groups)`` turns the groups of a match into keywords of `Listing.add`, or returns ``None`` for a name
+    that does not match after all.
     """
     pattern = re.compile(pattern, re.IGNORECASE)
     for name in scan(folder, recursive=recursive):
@@ -120,7 +121,7 @@ def read_names(listing, folder, pattern, *, subset=None, recursive=False, prefix
 
 
 def as_labels(values):
-    """Return labels as int64 when all are whole numbers, else as str; ``None`` when there are none."""
+    """Return labels as int64 if all are whole numbers, else as str; ``None`` if all are ``None``."""
     if all(v is None for v in values):
         return None
     if all(re.fullmatch(r"[+-]?\d{1,18}", str(v)) for v in values):

@@ -1,6 +1,6 @@
-"""load_market1501: Market-1501, and sets kept in the same layout.
+"""load_market1501: Market-1501, and sets with the same layout.
 
-File names are ``PPPP_cCsS_FFFFFF_BB.jpg``; -1 is junk that never counts, 0000 is a distractor.
+File names are ``PPPP_cCsS_FFFFFF_BB.jpg``. Person -1 is junk that an evaluation ignores, 0000 is a distractor.
 """
 
 from skreid.datasets._docs import fill
@@ -11,9 +11,8 @@ _SOURCE = Source(
     name="Market-1501",
     owner="its authors (L. Zheng et al., ICCV 2015), on the project page of Liang Zheng",
     layout="folders bounding_box_train, query and bounding_box_test of PPPP_cCsS_FFFFFF_BB.jpg",
-    protocol="all queries against the gallery, leaving out junk and images of the query's person in its "
-    "own camera; "
-    "rank-1 and mAP",
+    protocol="all queries against the gallery, without junk and without images of the query's person in its own "
+    "camera; rank-1 and mAP",
     expected={"n_images": 12936 + 3368 + 19732, "n_identities": 1501, "n_cameras": 6},
 )
 _FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -22,7 +21,7 @@ _NAME = r"(?P<identity>-1|\d+)_c(?P<camera>\d+)(s\d+)?_.*\.(jpg|jpeg|png)"
 
 @fill
 def load_market1501(root, *, check_duplicates=True):
-    """List Market-1501: 1501 people, six cameras, given training, query and gallery images.
+    """List Market-1501: 1501 people, six cameras, with fixed training, query and gallery images.
 
     Parameters
     ----------
@@ -36,8 +35,8 @@ def load_market1501(root, *, check_duplicates=True):
         subset : ndarray of shape (n,), str
             "train", "query" or "gallery".
 
-        Junk (target -1) and distractors (target 0) of the gallery are kept: an evaluation removes the junk,
-        and leaves the distractors in as nobody's match.
+        Junk (target -1) and distractors (target 0) of the gallery are kept. An evaluation ignores junk, and
+        ranks distractors, which match no query.
 
     Raises
     ------
@@ -45,7 +44,7 @@ def load_market1501(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -67,5 +66,5 @@ def load_market1501(root, *, check_duplicates=True):
         before = len(listing.paths)
         read_names(listing, folder / name, _NAME, subset=subset, prefix=f"{name}/")
         if len(listing.paths) == before:
-            raise _SOURCE.missing(f"any image PPPP_cC... in {name!r}", folder / name)
+            raise _SOURCE.missing("any image PPPP_cC...", folder / name)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(-1, 0))

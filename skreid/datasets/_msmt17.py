@@ -1,6 +1,6 @@
-"""load_msmt17: MSMT17, 4101 people before 15 cameras, read from its own lists.
+"""load_msmt17: MSMT17, 4101 people seen by 15 cameras, from the lists that come with it.
 
-Training and test number their people from 0 each: the loader keeps the two apart.
+Training and test half both number their people from 0; the loader gives them different identities.
 """
 
 import re
@@ -14,8 +14,7 @@ _SOURCE = Source(
     owner="its authors (L. Wei et al., CVPR 2018) at Peking University, on the page of the group PKU-VMC",
     layout="list_train.txt, list_val.txt, list_query.txt, list_gallery.txt beside the folders train and test "
     "(V1) or mask_train_v2 and mask_test_v2 (V2)",
-    protocol="all queries against the gallery, leaving out images of the query's person in its own camera; "
-    "rank-1 and mAP",
+    protocol="all queries against the gallery, without images of the query's person in its own camera; rank-1 and mAP",
     expected={"n_images": 32621 + 11659 + 82161, "n_identities": 4101, "n_cameras": 15},
 )
 _LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # 1: the test half
@@ -26,7 +25,7 @@ _NAME = re.compile(r"\d+_\d+_(\d+)_.*")
 
 @fill
 def load_msmt17(root, *, check_duplicates=True):
-    r"""List MSMT17 (V1 or V2): 4101 people, 15 cameras, given training, validation, query and gallery images.
+    r"""List MSMT17 (V1 or V2): 4101 people, 15 cameras, with fixed training, validation, query and gallery images.
 
     Parameters
     ----------
@@ -38,10 +37,10 @@ def load_msmt17(root, *, check_duplicates=True):
     -------
     %(returns)s
         subset : ndarray of shape (n,), str
-            "train", "val" (further images of training people), "query" or "gallery".
+            "train", "val" (more images of the training people), "query" or "gallery".
 
-        Both halves of the set number their people from 0: those of the test half get 10000 added, since a
-        target must name one person.
+        Both halves of the set number their people from 0. 10000 is added to the identities of the test half,
+        so that no two people have the same.
 
     Raises
     ------
@@ -49,7 +48,7 @@ def load_msmt17(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -85,7 +84,9 @@ def load_msmt17(root, *, check_duplicates=True):
                 listing.add(folder / halves[half] / name, identity, int(match[1]), subset)
             listed[halves[half]].add(name)
     if absent:
-        raise _SOURCE.missing(f"{len(absent)} listed image(s), the first {absent[0]!r} (a partial copy)", folder)
+        raise _SOURCE.missing(
+            f"{len(absent)} listed image(s), the first {absent[0]!r} (this is a partial copy)", folder
+        )
     for name in halves:  # on disk, but in no list
         listing.unmatched += [f"{name}/{image}" for image in sorted(there[name] - listed[name])]
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

@@ -1,7 +1,6 @@
-"""load_pku_reid: PKU-Reid, 114 people before two cameras, from eight directions in each.
+"""load_pku_reid: PKU-Reid, 114 people seen by two cameras, from eight directions in each.
 
-Names are ``PPP_CC_VV.png`` in one folder, or ``PPP/CC_V.png`` in a folder a person: person, camera,
-direction.
+Names are ``PPP_CC_VV.png`` in one folder, or ``PPP/CC_V.png`` with a folder per person: person, camera, direction.
 """
 
 from skreid.datasets._docs import fill
@@ -31,7 +30,7 @@ def load_pku_reid(root, *, check_duplicates=True):
     -------
     %(returns)s
         views : ndarray of shape (n,), int64
-            Number of the direction the person is seen from.
+            Number of the direction from which the person is seen.
 
     Raises
     ------
@@ -39,7 +38,7 @@ def load_pku_reid(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -59,5 +58,7 @@ def load_pku_reid(root, *, check_duplicates=True):
     pattern = r"(?P<identity>\d+)[_/](?P<camera>\d+)_(?P<views>\d+)\.(png|jpg|bmp)"
     listing = read_names(Listing(), folder, pattern, recursive=True)
     if listing.paths and len(set(listing.cameras)) < 2:
-        raise _SOURCE.missing(f"any image of a camera other than {listing.cameras[0]!r} (a partial copy)", folder)
+        raise _SOURCE.missing(
+            f"any image of a camera other than {listing.cameras[0]!r} (this is a partial copy)", folder
+        )
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

@@ -1,10 +1,11 @@
-"""load_prid2011: PRID 2011, 385 and 749 people, the first 200 of them before both cameras.
+"""load_prid2011: PRID 2011, 385 and 749 people seen by two cameras, the first 200 of them by both.
 
-Beyond the 200th, equal numbers in the two cameras are different people: the loader keeps them apart.
+Above 200, the same number in the two cameras means different people; the loader gives them different identities.
 """
 
 from dataclasses import replace
 
+from skreid._base.checks import check_choice
 from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, locate, read_names
 from skreid.datasets._report import bundle
@@ -12,7 +13,7 @@ from skreid.datasets._report import bundle
 _SOURCE = Source(
     name="PRID 2011",
     owner="the Institute of Computer Graphics and Vision, Graz University of Technology (M. Hirzer et al., SCIA 2011)",
-    layout="single_shot/cam_a/person_NNNN.png and multi_shot/cam_a/person_NNNN/NNNN.png, likewise cam_b",
+    layout="single_shot/cam_a/person_NNNN.png and multi_shot/cam_a/person_NNNN/NNNN.png, and the same with cam_b",
     protocol="100 of the 200 shared people for training; the other 100 of cam_a as probes against the "
     "other 649 of cam_b",
 )
@@ -29,16 +30,15 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     shots : {"single", "multi"}, default="single"
-        One image a person and camera, or the whole walk.
+        One image per person and camera, or the whole sequence.
     %(check_duplicates)s
 
     Returns
     -------
     %(returns)s
 
-        Cameras are 0 (cam_a) and 1 (cam_b). People 1 to 200 are seen by both. A number above 200 means
-        another person
-        in each camera: those of cam_b get 10000 added, since a target must name one person.
+        Cameras are 0 (cam_a) and 1 (cam_b). People 1 to 200 are seen by both. A number above 200 means another
+        person in each camera: 10000 is added to those of cam_b, so that no two people have the same identity.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -61,10 +61,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     >>> data.target, data.cams
     (array([1, 1]), array([0, 1]))
     """
-    if shots not in ("single", "multi"):
-        raise ValueError(
-            f"The 'shots' parameter of load_prid2011 must be a str among {{'single', 'multi'}}. Got {shots!r} instead."
-        )
+    check_choice(shots, "shots", "load_prid2011", ("single", "multi"))
     part = f"{shots}_shot"
     folder = locate(root, _SOURCE, [f"{part}/cam_a", f"{part}/cam_b"], ("prid_2011", "prid2011", "PRID2011"))
     listing = Listing()
@@ -80,7 +77,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
             label=lambda groups, camera=camera: _label(groups, camera),
         )
         if camera not in listing.cameras:
-            raise _SOURCE.missing(f"any person_NNNN in '{part}/{name}'", inner)
+            raise _SOURCE.missing("any image of a person_NNNN", inner)
     return bundle(listing, replace(_SOURCE, expected=_EXPECTED[shots]), folder, check_duplicates=check_duplicates)
 
 

@@ -1,7 +1,7 @@
-"""From a listing of images to the Bunch a loader returns, with a report of what looks wrong in it.
+"""From a listing of images to the Bunch that a loader returns, with a report of possible problems.
 
-Duplicates and suspicious labels are told, never mended: which of two equal images is right is not ours to
-guess.
+Duplicates and suspicious labels are reported, not fixed: a loader cannot know which of two equal images is
+right.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ _SHOWN = 5
 
 
 def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=3, **more):
-    """Return the Bunch of a set whose images are listed; ``junk`` are targets that name nobody."""
+    """Return the Bunch for the listed images; ``junk`` are the targets that stand for no identity."""
     if not listing.paths:
-        what = "any image whose name fits"
+        what = "any image with an expected name"
         if listing.unmatched:
-            what += f" ({len(listing.unmatched)} others are there, for instance {listing.unmatched[0]!r})"
+            what += f" ({len(listing.unmatched)} others are there, for example {listing.unmatched[0]!r})"
         raise source.missing(what, root)
     target, cams = as_labels(listing.identities), as_labels(listing.cameras)
     data = Bunch(paths=np.array(listing.paths), target=target, cams=cams)
@@ -38,9 +38,8 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
     data.DESCR = describe(data, source)
     if listing.unmatched:
         warnings.warn(
-            f"{source.name}: {len(listing.unmatched)} image file(s) below {str(root)!r} have a name that "
-            "does not fit "
-            f"and were left out, the first is {listing.unmatched[0]!r}; all are in report.unmatched.",
+            f"{source.name}: {len(listing.unmatched)} image file(s) below {str(root)!r} have unexpected names and were "
+            f"left out, the first is {listing.unmatched[0]!r}; report.unmatched lists all.",
             UserWarning,
             stacklevel=stacklevel,
         )
@@ -48,7 +47,7 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
 
 
 def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
-    """Return the report: counts, duplicates, and one sentence for each thing that looks wrong."""
+    """Return the report: counts, duplicates, and a sentence for each possible problem."""
     named = ~np.isin(data.target, list(junk)) if junk else np.ones(len(data.target), dtype=bool)
     people = Counter(data.target[named].tolist())
     sizes, unreadable = file_sizes(data.paths)
@@ -74,23 +73,23 @@ def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
 
 
 def file_sizes(paths):
-    """Return the size of each file, None where it has none, and path -> reason of those."""
+    """Return the size of each file (None if it cannot be read), and path -> reason of those that cannot."""
     sizes, unreadable = [], {}
     for path in paths.tolist():
         try:
-            found = os.stat(path)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
                 unreadable[path] = "a pipe, device or folder"
         except OSError as error:
             unreadable[path] = error.strerror
-        sizes.append(None if path in unreadable else found.st_size)
+        sizes.append(None if path in unreadable else status.st_size)
     return sizes, unreadable
 
 
 def find_duplicates(paths, target, sizes, unreadable):
     """Return groups of indices of byte-identical files: within one identity, and across identities.
 
-    Only files of equal size are read; those that cannot be are noted in `unreadable`.
+    Only files of equal size are read; those that cannot be read are added to `unreadable`.
     """
     by_size = defaultdict(list)
     for i, size in enumerate(sizes):
@@ -120,7 +119,7 @@ def _seen_once(data, named):
 
 
 def _variants(identities):
-    """Return groups of labels that may mean one person: equal but for case, blanks or leading zeros."""
+    """Return groups of labels that may mean the same person: they differ in case, spaces or leading zeros."""
     spellings = defaultdict(set)
     for identity in {str(i) for i in identities}:
         plain = re.sub(r"\s+", "", identity).casefold()
@@ -128,51 +127,51 @@ def _variants(identities):
     return sorted(tuple(sorted(group)) for group in spellings.values() if len(group) > 1)
 
 
-def _few(items):
+def _first(items):
     shown = ", ".join(str(i) for i in items[:_SHOWN])
     return shown + (", ..." if len(items) > _SHOWN else "")
 
 
 def _sentences(report):
-    found = []
+    sentences = []
 
     def note(items, text):
         if items:
-            found.append(f"{len(items)} {text}: {_few(items)}")
+            sentences.append(f"{len(items)} {text}: {_first(items)}")
 
     note(report.duplicates_across, "group(s) of byte-identical images across identities (indices)")
     note(report.duplicates_within, "group(s) of byte-identical images within an identity (indices)")
-    note(report.unmatched, "image file(s) left out, their names do not fit")
+    note(report.unmatched, "image file(s) left out because of unexpected names")
     note(report.empty_files, "empty file(s)")
     note([f"{path} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
-    note(report.label_variants, "group(s) of identity labels that differ only in case, blanks or leading zeros")
-    note(report.single_image_identities, "identity(ies) with a single image, no pair can be made")
+    note(report.label_variants, "group(s) of identity labels that differ only in case, spaces or leading zeros")
+    note(report.single_image_identities, "identity(ies) with a single image, which gives no pair")
     if report.n_cameras and report.n_cameras > 1:
         note(report.single_camera_identities, "identity(ies) seen by one camera only")
     for key, number in report.expected.items():
         if report.get(key) is not None and report[key] != number:
-            found.append(f"{key} is {report[key]}, published is {number}")
-    return found
+            sentences.append(f"{key} is {report[key]}, the published number is {number}")
+    return sentences
 
 
 def describe(data, source):
-    """Return the DESCR text of a loaded set."""
+    """Return the text of DESCR."""
     report = data.report
-    cameras = "camera unknown" if report.n_cameras is None else f"{report.n_cameras} camera(s)"
+    cameras = "unknown cameras" if report.n_cameras is None else f"{report.n_cameras} camera(s)"
     lines = [source.name, "=" * len(source.name), ""]
     lines.append(f"{report.n_images} images of {report.n_identities} identities, {cameras}.")
     if report.n_junk:
-        lines.append(f"{report.n_junk} of the images name nobody (junk or distractors) and are kept.")
+        lines.append(f"{report.n_junk} of the images belong to no identity (junk or distractors); they are kept.")
     if report.subsets:
         lines.append("Subsets: " + ", ".join(f"{name} {count}" for name, count in report.subsets.items()) + ".")
     lines += ["", f"Layout: {source.layout}."]
     if source.owner:
         lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]
     lines += ["", "    paths     path of each image", "    target    identity of each image"]
-    lines.append("    cams      " + ("None: the camera is not told" if data.cams is None else "camera of each image"))
+    lines.append("    cams      " + ("None: the cameras are unknown" if data.cams is None else "camera of each image"))
     if "subset" in data:
         lines.append("    subset    subset of each image")
-    lines.append("    report    what was found: counts, duplicates, suspicious labels")
+    lines.append("    report    counts, duplicates and possible problems")
     if report.suspicious:
-        lines += ["", "What looks wrong:", *(f"- {sentence}" for sentence in report.suspicious)]
+        lines += ["", "Possible problems:", *(f"- {sentence}" for sentence in report.suspicious)]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """load_viper: VIPeR, 632 people, one image in each of two cameras.
 
-File names are ``PPP_AAA.bmp``: person, then the angle the person is seen from, in degrees.
+File names are ``PPP_AAA.bmp``: person, then the angle in degrees from which the person is seen.
 """
 
 from skreid.datasets._docs import fill
@@ -30,7 +30,7 @@ def load_viper(root, *, check_duplicates=True):
     -------
     %(returns)s
         angles : ndarray of shape (n,), int64
-            Angle of view in degrees. Cameras are 0 (cam_a) and 1 (cam_b).
+            Angle in degrees from which the person is seen. Cameras are 0 (cam_a) and 1 (cam_b).
 
     Raises
     ------
@@ -38,7 +38,7 @@ def load_viper(root, *, check_duplicates=True):
 
     Examples
     --------
-    A set of the same shape, as small as can be:
+    A tiny set with the same layout:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -64,5 +64,5 @@ def load_viper(root, *, check_duplicates=True):
             label=lambda groups, camera=camera: {**groups, "camera": camera},
         )
         if camera not in listing.cameras:
-            raise _SOURCE.missing(f"any image PPP_AAA.bmp in {name!r}", folder / name)
+            raise _SOURCE.missing("any image PPP_AAA.bmp", folder / name)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
