@@ -1,4 +1,4 @@
-"""The Displays: what they draw, by their artists; what they refuse; and that they leave torch alone."""
+"""The Displays: what they draw (read from their artists), what they refuse, and that they do not import torch."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def flatten(images):
 
 
 @pytest.fixture(autouse=True)
-def closed():
+def close_figures():
     yield
     plt.close("all")
 
@@ -47,7 +47,7 @@ def pixels():
 
 
 def drawn_without_overflow(figure):
-    """Draw a figure and return whether all its axes lie within it, with their labels, ticks and legends."""
+    """Draw a figure and return whether all its axes lie within it, including labels, ticks and legends."""
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
@@ -55,7 +55,6 @@ def drawn_without_overflow(figure):
 
 
 def test_displays_do_not_import_torch_or_matplotlib():
-    """Importing the displays loads neither."""
     code = "import sys, skreid.displays; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
@@ -63,7 +62,7 @@ def test_displays_do_not_import_torch_or_matplotlib():
 
 class TestCMC:
     def test_line_is_the_mean_and_band_one_deviation(self):
-        """The line is the mean over repeats, the band one standard deviation cut to [0, 1]."""
+        """The band is cut to [0, 1]."""
         curves = np.array([[0.2, 0.6, 1.0], [0.4, 0.6, 1.0], [0.9, 0.9, 1.0]])
         display = CMCDisplay(cmc=curves, name="ours").plot()
         np.testing.assert_allclose(display.line_.get_ydata(), curves.mean(axis=0))
@@ -77,8 +76,8 @@ class TestCMC:
         assert display.figure_ is display.ax_.figure
 
     @pytest.mark.parametrize("band", ["ci", "range", None])
-    def test_other_bands(self, band):
-        """The range holds all repeats; None draws no band; the legend says what a band is."""
+    def test_band_may_be_an_interval_the_range_or_absent(self, band):
+        """The range spans all repeats; None draws no band; the legend says what the band is."""
         curves = np.array([[0.2, 0.6], [0.4, 0.7], [0.9, 0.9]])
         display = CMCDisplay(cmc=curves).plot(band=band)
         title = display.ax_.get_legend().get_title().get_text()
@@ -104,8 +103,7 @@ class TestCMC:
         assert first.ax_.get_xlim()[1] >= 12
         assert drawn_without_overflow(first.figure_)
 
-    def test_from_predictions_is_the_curve(self):
-        """The curve drawn is cmc_curve's, and max_rank cuts it."""
+    def test_from_predictions_draws_cmc_curve_up_to_max_rank(self):
         rng = np.random.default_rng(0)
         arguments = rng.integers(0, 5, 9), np.repeat(np.arange(5), 6), rng.random((9, 30))
         display = CMCDisplay.from_predictions(*arguments, max_rank=7)
@@ -113,15 +111,15 @@ class TestCMC:
         assert display.line_.get_label().startswith("rank-1 = ")
         assert len(CMCDisplay.from_predictions(*arguments, max_rank=None).line_.get_xdata()) == 30
 
-    def test_from_estimator_is_the_scorer(self, people, pixels):
-        """Rank 1 of the mean curve is cmc_score's, drawn from the same galleries."""
+    def test_from_estimator_draws_the_galleries_of_the_scorer(self, people, pixels):
+        """Rank 1 of the mean curve is cmc_score."""
         display = CMCDisplay.from_estimator(pixels, people.images, people.target, cams=people.cams)
         score = cmc_score(pixels, people.images, people.target, cams=people.cams)
         assert display.line_.get_ydata()[0] == pytest.approx(score)
         assert display.line_.get_label().startswith("FunctionTransformer (")
 
-    def test_from_cv_results_has_a_repeat_a_fold(self, people, pixels):
-        """Each fold gives one curve, whose rank 1 is the fold's score."""
+    def test_from_cv_results_has_one_curve_per_fold(self, people, pixels):
+        """Rank 1 of each curve is the fold's score."""
         cv = cross_validate(
             pixels, people.images, people.target, cv=IdentityKFold(3), scoring=cmc_score,
             return_estimator=True, return_indices=True, error_score="raise",
@@ -134,15 +132,14 @@ class TestCMC:
         with pytest.raises(ValueError, match="were cross-validated"):
             CMCDisplay.from_cv_results(cv, people.images[:5], people.target[:5])
 
-    def test_from_evaluation(self, people, pixels):
-        """An evaluation's curves and name are drawn."""
+    def test_from_evaluation_draws_its_curves_and_name(self, people, pixels):
         result = evaluate(pixels, people, TwoViewProtocol(n_repeats=3), name="pixels")
         display = CMCDisplay.from_evaluation(result)
         np.testing.assert_allclose(display.line_.get_ydata(), result.cmc.mean(axis=0)[:20])
         assert "pixels" in display.line_.get_label()
 
     def test_arguments_reach_matplotlib(self):
-        """Keyword arguments win over the defaults, short names too."""
+        """Keyword arguments replace the defaults, also under their short names."""
         line = CMCDisplay(cmc=[0.5, 1]).plot(color="k", ls=":").line_
         assert (line.get_color(), line.get_linestyle()) == ("k", ":")
         with pytest.raises(TypeError, match="aliases"):
@@ -156,15 +153,14 @@ class TestCMC:
             ([0.5], {"max_rank": 0}, "'max_rank' parameter of CMCDisplay.plot"),
         ],
     )
-    def test_refusals(self, cmc, given, message):
-        """Empty curves and unknown options are named."""
+    def test_empty_curves_and_unknown_options_are_refused(self, cmc, given, message):
         with pytest.raises(ValueError, match=message):
             CMCDisplay(cmc=cmc).plot(**given)
 
 
 class TestTrainingCurve:
     def test_curves_are_the_history(self, fitted):
-        """Each line holds one figure of the history, epochs counted from 1, and the best epoch is marked."""
+        """Epochs are counted from 1, and the best epoch is marked."""
         display = TrainingCurveDisplay.from_estimator(make_pipeline(fitted))
         for key, line in display.lines_.items():
             np.testing.assert_allclose(line.get_ydata(), [record[key] for record in fitted.history_])
@@ -175,7 +171,7 @@ class TestTrainingCurve:
         assert drawn_without_overflow(display.figure_)
 
     def test_without_validation_only_training_is_drawn(self):
-        """NaN validation figures give no line and no legend entry."""
+        """NaN in place of validation figures leaves out their lines."""
         history = [
             {"epoch": 0, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": np.nan,
              "validation_accuracy": np.nan, "best": True}
@@ -184,8 +180,8 @@ class TestTrainingCurve:
         assert set(display.lines_) == {"train_loss", "train_accuracy"}
         assert display.axes_[0].get_title(loc="left") == "ours"
 
-    def test_one_axes_is_divided_and_two_are_taken(self):
-        """`ax` may be one axes of a grid, or two; any other number is refused."""
+    def test_ax_may_be_one_axes_of_a_grid_or_two(self):
+        """One is divided; any other number is refused."""
         history = [{"epoch": 0, "train_loss": 1.0, "train_accuracy": 0.5}]
         figure, ax = plt.subplots(1, 3)
         assert TrainingCurveDisplay.from_history(history, ax=ax[0]).figure_ is figure
@@ -195,8 +191,7 @@ class TestTrainingCurve:
         with pytest.raises(ValueError, match="no place in a grid"):
             TrainingCurveDisplay.from_history(history, ax=figure.add_axes((0, 0, 1, 1)))
 
-    def test_refusals(self, pixels):
-        """No epochs, incomplete records and unfitted estimators are named."""
+    def test_empty_or_incomplete_histories_and_unfitted_estimators_are_refused(self, pixels):
         with pytest.raises(ValueError, match="max_epochs=0"):
             TrainingCurveDisplay.from_history([])
         with pytest.raises(ValueError, match="lacks 'train_loss'"):
@@ -207,8 +202,8 @@ class TestTrainingCurve:
 
 class TestFilterMargin:
     @pytest.mark.parametrize("sort", [False, True])
-    def test_lines_are_the_distances_and_marks_the_chosen(self, fitted, sort):
-        """The lines hold d_d, d_s and their difference in the order shown; marks sit on the chosen margins."""
+    def test_lines_are_the_distances_and_marks_the_chosen_filters(self, fitted, sort):
+        """The lines are d_d, d_s and their difference, in the order of the filters shown."""
         display = FilterMarginDisplay.from_estimator(fitted, layer="middle", sort=sort)
         distances = fitted.filter_distances_["middle"]
         margin = distances["d_different"] - distances["d_same"]
@@ -224,8 +219,8 @@ class TestFilterMargin:
         assert texts[-1] == f"chosen: {', '.join(map(str, chosen))}"
         assert drawn_without_overflow(display.figure_)
 
-    def test_numbers_beside_marks_never_cover_each_other(self):
-        """Of many neighbouring chosen filters, those numbers that would overlap are left to the legend."""
+    def test_indices_beside_marks_never_overlap(self):
+        """With many neighbouring chosen filters, indices without room are named in the legend only."""
         rng = np.random.default_rng(0)
         same = rng.random(512)
         display = FilterMarginDisplay(d_same=same, d_different=same + rng.random(512), chosen=range(100, 120)).plot()
@@ -235,13 +230,11 @@ class TestFilterMargin:
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
         assert display.marks_.get_label().endswith("…")
 
-    def test_default_layer_is_the_last_and_none_may_be_chosen(self, fitted):
-        """Without a layer the last one is drawn; without chosen filters nothing is marked."""
+    def test_the_last_layer_is_drawn_by_default_and_no_filter_need_be_chosen(self, fitted):
         assert FilterMarginDisplay.from_estimator(fitted, name="ours").ax_.get_title() == "ours, high"
         assert FilterMarginDisplay(d_same=[1, 2], d_different=[2, 2]).plot().marks_ is None
 
-    def test_refusals(self, fitted):
-        """Unknown layers, differing lengths, NaN and impossible filters are named."""
+    def test_unknown_layers_and_bad_distances_or_filters_are_refused(self, fitted):
         with pytest.raises(ValueError, match="'conv9' was not explored"):
             FilterMarginDisplay.from_estimator(fitted, layer="conv9")
         for arguments, message in (
@@ -254,8 +247,8 @@ class TestFilterMargin:
 
 
 class TestFeatureMaps:
-    def test_maps_thirds_and_distances(self, people, fitted):
-        """Shown are the chosen filter's smoothed maps; thirds and distances are those of the maps shown."""
+    def test_maps_are_those_of_the_chosen_filter(self, people, fitted):
+        """Thirds and distances are those of the maps shown."""
         display = FeatureMapDisplay.from_estimator(fitted, people.images, people.target, query=5, layers="high")
         (title,) = display.maps
         chosen = fitted.filters_["high"][0]
@@ -272,14 +265,13 @@ class TestFeatureMaps:
         assert len({image.get_clim() for image in display.images_[title]}) == 1
         np.testing.assert_array_equal(display.images_["picture"][0].get_array(), people.images[5])
 
-    def test_all_layers_by_default_and_nothing_overflows(self, people, fitted):
-        """Every layer gets a map and a histogram, and all words fit in."""
+    def test_all_layers_are_shown_by_default_and_fit_in_the_figure(self, people, fitted):
+        """Each layer has one column of maps and one of histograms."""
         display = FeatureMapDisplay.from_estimator(fitted, people.images, people.target, rank=1)
         assert display.axes_.shape == (3, 7)
         assert drawn_without_overflow(display.figure_)
 
-    def test_other_cameras_come_first(self, people, fitted):
-        """With cameras, the same person is shown in another one."""
+    def test_the_same_person_is_shown_in_another_camera_if_there_is_one(self, people, fitted):
         display = FeatureMapDisplay.from_estimator(
             fitted, people.images, people.target, query=1, cams=people.cams, layers="high"
         )
@@ -290,33 +282,36 @@ class TestFeatureMaps:
         [
             ({"layers": "conv9"}, "'conv9' was not explored"),
             ({"rank": 2}, "has 2 chosen filter"),
-            ({"query": 99}, "query=99 is not the place"),
-            ({"same": 8}, "same=8 is not an image of the same person"),
-            ({"different": 1}, "different=1 is not an image of a different person"),
+            ({"query": True}, "'query' parameter of FeatureMapDisplay.from_estimator must be an int"),
+            ({"rank": False}, "'rank' parameter of FeatureMapDisplay.from_estimator must be an int"),
+            ({"same": True}, "same=True is not another image"),
+            ({"cams": [0, 1]}, "cams has 2 entries, but there are 32 images"),
+            ({"query": 99}, "query=99 is not the position"),
+            ({"same": 8}, "same=8 is not another image that shows the same person as image 0"),
+            ({"different": 1}, "different=1 is not another image that shows a different person than image 0"),
         ],
     )
-    def test_refusals(self, people, fitted, given, message):
-        """What cannot be shown is named."""
+    def test_unknown_layers_filters_and_images_are_refused(self, people, fitted, given, message):
         with pytest.raises(ValueError, match=message):
             FeatureMapDisplay.from_estimator(fitted, people.images, people.target, **given)
 
     def test_impossible_data_is_refused(self, people, fitted):
-        """No image of the same person, other lengths, or maps of another shape are named."""
-        with pytest.raises(ValueError, match="no image of the same person"):
+        """No image of the same person, lengths that differ, or maps of another shape."""
+        with pytest.raises(ValueError, match="no other image that shows the same person"):
             FeatureMapDisplay.from_estimator(fitted, people.images[[0, 4]], people.target[[0, 4]])
         with pytest.raises(ValueError, match="y has 2 entries"):
             FeatureMapDisplay.from_estimator(fitted, people.images, people.target[:2])
         with pytest.raises(ValueError, match="must have shape"):
             FeatureMapDisplay(pictures=people.images[:3], maps={"a": np.zeros((2, 4, 4))}).plot()
-        with pytest.raises(ValueError, match="must be three"):
+        with pytest.raises(ValueError, match="must hold three images"):
             FeatureMapDisplay(pictures=people.images[:2], maps={"a": np.zeros((3, 4, 4))}).plot()
         with pytest.raises(ValueError, match="maps is empty"):
             FeatureMapDisplay(pictures=people.images[:3], maps={}).plot()
 
 
 class TestRanking:
-    def test_order_frames_and_signs(self, people):
-        """The gallery stands by distance; right and wrong differ in sign, colour and dashes."""
+    def test_gallery_is_ordered_by_distance_and_framed_right_or_wrong(self, people):
+        """Right and wrong differ in sign, colour and dashes."""
         distances = np.array([[3.0, 1.0, 2.0], [0.5, 0.2, 0.1]])
         display = RankingDisplay.from_predictions(
             [0, 1], [0, 1, 2], distances, probes=people.images[:2], gallery=people.images[[2, 6, 10]]
@@ -332,23 +327,22 @@ class TestRanking:
             "first match\nat rank 2",
         ]
 
-    def test_long_labels_fit(self, people):
-        """A long label and the rank below it are not cut off at the figure's edge."""
+    def test_long_labels_fit_in_the_figure(self, people):
         display = RankingDisplay.from_predictions(
             [0], [1, 2], [[1.0, 2.0]], probes=people.images[:1], gallery=people.images[4:6],
             labels=["somebody with quite a long name"],
         )  # fmt: skip
         assert drawn_without_overflow(display.figure_)
 
-    def test_ties_put_right_matches_last_as_the_figures_do(self, people):
-        """With equal distances the wrong image stands first, as cmc_curve counts it."""
+    def test_true_matches_come_last_at_equal_distances(self, people):
+        """As cmc_curve counts them."""
         display = RankingDisplay.from_predictions(
             [0], [0, 1], [[1.0, 1.0]], probes=people.images[:1], gallery=people.images[[1, 4]]
         )
         assert [text.get_text()[0] for text in display.texts_[0]] == ["✗", "✓"]
 
     def test_from_estimator_ranks_by_descriptors(self, people, pixels, tmp_path):
-        """Distances are those of the descriptors, and pictures may be files, with labels."""
+        """Images may be files, and probes have labels."""
         paths = [tmp_path / f"{i}.png" for i in range(3)]
         for path, image in zip(paths, people.images[[0, 5, 9]], strict=True):
             Image.fromarray(image).save(path)
@@ -361,31 +355,30 @@ class TestRanking:
         assert display.ax_.get_yticklabels()[0].get_text() == "ann"
         assert drawn_without_overflow(display.figure_)
 
-    def test_same_camera_is_left_out(self, people):
-        """With cameras, a probe's person in its own camera is not shown."""
+    def test_images_of_the_probes_person_in_its_camera_are_left_out(self, people):
         display = RankingDisplay.from_predictions(
             [0], [0, 0, 1], [[0.0, 2.0, 1.0]], cams_probe=[0], cams_gallery=[0, 1, 0],
             probes=people.images[:1], gallery=people.images[[0, 2, 4]],
         )  # fmt: skip
         assert [text.get_text() for text in display.texts_[0]] == ["✗ 1.00", "✓ 2.00"]
 
-    def test_pictures_keep_their_proportions(self, people):
-        """A square image in a row of upright ones is neither cut nor stretched."""
+    def test_images_keep_their_proportions(self, people):
+        """A square image among upright ones is neither cut nor stretched."""
         images = [people.images[0], np.zeros((8, 8, 3), dtype=np.uint8), people.images[1]]
         display = RankingDisplay.from_predictions(None, None, [[1.0, 2.0, 3.0]], probes=images[:1], gallery=images)
         left, right, bottom, top = display.images_[0][2].get_extent()
         assert right - left == pytest.approx(abs(top - bottom))
         assert drawn_without_overflow(display.figure_)
 
-    def test_grey_pil_and_no_match(self, people):
-        """Grey arrays and PIL images are shown; a probe without a match says so."""
+    def test_grey_arrays_and_pil_images_are_shown(self, people):
+        """The label of a probe without a true match says so."""
         gallery = [people.images[4][:, :, 0], Image.fromarray(people.images[8])]
         display = RankingDisplay.from_predictions([0], [1, 2], [[1, 2]], probes=people.images[:1], gallery=gallery)
         assert display.images_[0][1].get_array().shape == (32, 16, 3)
         assert "no match" in display.ax_.get_yticklabels()[0].get_text()
 
-    def test_pictures_are_shown_as_networks_see_them(self, people, tmp_path):
-        """16 bits scaled, transparency over black, and nothing but pictures is opened."""
+    def test_images_are_shown_as_networks_see_them(self, people, tmp_path):
+        """16 bits are scaled, transparency is black, and files that are not images are refused."""
         paths = [tmp_path / name for name in ("deep.png", "clear.png", "page.png")]
         Image.fromarray(people.images[0, :, :, 0].astype(np.uint16) * 257).save(paths[0])
         Image.fromarray(np.dstack([people.images[0], people.images[0, :, :, 0]])).save(paths[1])
@@ -405,14 +398,16 @@ class TestRanking:
             ({"cams_probe": [0]}, "cams_probe was given without cams_gallery"),
             ({"distances": [[1.0]]}, r"distances must have shape \(n_probe, n_gallery\) = \(1, 2\)"),
             ({"n_neighbors": 0}, "'n_neighbors' parameter of RankingDisplay"),
+            ({"n_neighbors": True}, "'n_neighbors' parameter of RankingDisplay"),
+            ({"cams_probe": [0], "cams_gallery": [1]}, "cams_gallery has 1 entries, but there are 2 images"),
+            ({"y_gallery": ["a", "b"]}, "y_probe holds numbers, such as 0, and y_gallery holds strings, such as 'a'"),
             ({"labels": ["a", "b"]}, "labels has 2 entries"),
             ({"probes": np.zeros((26, 8, 4, 3))}, "1 to 25 probes"),
             ({"gallery": np.zeros((2, 7))}, "If these are descriptors"),
             ({"gallery": ["missing.png", "gone.png"]}, r"Cannot be shown: image 0 \('missing.png'\) does not exist"),
         ],
     )
-    def test_refusals(self, people, given, message):
-        """What does not fit together is named."""
+    def test_arguments_that_do_not_fit_together_are_refused(self, people, given, message):
         arguments = {
             "y_probe": [0], "y_gallery": [0, 1], "distances": [[1.0, 2.0]],
             "probes": people.images[:1], "gallery": people.images[[1, 4]],
@@ -420,7 +415,7 @@ class TestRanking:
         with pytest.raises(ValueError, match=message):
             RankingDisplay.from_predictions(**arguments | given)
 
-    def test_descriptors_are_refused_before_describing(self, pixels):
-        """Tables have nothing to show, which is said at once."""
+    def test_descriptors_are_refused_before_anything_is_computed(self, pixels):
+        """They cannot be shown."""
         with pytest.raises(ValueError, match="pass the images they came from"):
             RankingDisplay.from_estimator(pixels, np.zeros((1, 5)), np.zeros((2, 5)))

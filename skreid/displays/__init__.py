@@ -1,6 +1,6 @@
-"""Pictures of training, exploring, ranking and figures, by scikit-learn's Display convention.
+"""Plots of training, chosen filters, rankings and recognition rates, by scikit-learn's Display convention.
 
-Each Display keeps what it draws as attributes and draws in ``plot()``; matplotlib is imported only there.
+A Display keeps the data it draws as attributes and draws them in ``plot()``. matplotlib is imported only there.
 """
 
 from skreid.displays._cmc import CMCDisplay

@@ -1,20 +1,21 @@
-"""What the Displays share: axes, styles, pictures from whatever X holds, and finding what was fitted.
+"""What the Displays share: axes, styles, single images of X, and the fitted step of a Pipeline or search.
 
-Colours are from Okabe and Ito's set, which colour-blind readers tell apart; nothing is said by colour alone.
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Colour is never the only difference.
 """
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 
 from skreid._images.decode import load
 from skreid.exceptions import ImageError
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs for right and wrong
+SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs ✓ and ✗
 
 
 def require_matplotlib(caller):
-    """Say which extra to install if matplotlib is missing."""
+    """Raise an ImportError that says what to install if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -22,7 +23,7 @@ def require_matplotlib(caller):
 
 
 def single_axes(ax, owner, **figure_kwargs):
-    """Return the axes to draw on, new ones if `ax` is None."""
+    """Return the axes to draw on: `ax`, or the axes of a new figure if it is None."""
     require_matplotlib(f"{owner}.plot")
     if ax is not None:
         return ax
@@ -32,7 +33,7 @@ def single_axes(ax, owner, **figure_kwargs):
 
 
 def grid_of_axes(ax, shape, owner, *, figsize, **ratios):
-    """Return an array of axes of a shape: new ones, the place of one axes divided, or the ones given."""
+    """Return an array of axes of a shape: those of a new figure, one given axes divided, or a given array of axes."""
     require_matplotlib(f"{owner}.plot")
     if ax is None:
         import matplotlib.pyplot as plt
@@ -43,7 +44,7 @@ def grid_of_axes(ax, shape, owner, *, figsize, **ratios):
         spec = ax.get_subplotspec()
         if spec is None:
             raise ValueError(
-                f"The 'ax' given to {owner}.plot has no place in a grid to be divided: make it with "
+                f"The 'ax' given to {owner}.plot has no place in a grid, so it cannot be divided: make it with "
                 f"plt.subplots(), or pass an array of axes of shape {shape}."
             )
         ax.set_axis_off()
@@ -53,13 +54,13 @@ def grid_of_axes(ax, shape, owner, *, figsize, **ratios):
     if axes.size != shape[0] * shape[1]:
         raise ValueError(
             f"{owner}.plot draws on {shape[0]} x {shape[1]} axes, but 'ax' holds {axes.size}. Pass one axes, "
-            "that many, or None."
+            f"an array of {shape[0] * shape[1]}, or None."
         )
     return axes.reshape(shape)
 
 
 def style(default, given):
-    """Merge keyword arguments of matplotlib, whose short names replace the long ones."""
+    """Merge given keyword arguments of matplotlib into the defaults; short names such as "lw" are spelled out."""
     short = {"c": "color", "ls": "linestyle", "lw": "linewidth", "ms": "markersize", "ec": "edgecolor"}
     given = {} if given is None else given
     for alias, name in short.items():
@@ -74,7 +75,7 @@ def picture(images, index):
     Parameters
     ----------
     images : sequence
-        Images as estimators take them: arrays, PIL images or file paths.
+        Images as estimators accept them: arrays, PIL images or file paths.
     index : int
 
     Returns
@@ -85,9 +86,9 @@ def picture(images, index):
     Raises
     ------
     ImageError
-        If the entry is no image, or its file cannot be read.
+        If the entry is not an image, or its file cannot be read.
     """
-    image = images.iloc[index] if hasattr(images, "iloc") else images[index]
+    image = _safe_indexing(images, index)
     try:
         array = load(image, index)
     except ImageError as error:
@@ -98,13 +99,8 @@ def picture(images, index):
     return array if array.dtype == np.uint8 else array.astype(np.float64)
 
 
-def count(images):
-    """Return the number of images."""
-    return images.shape[0] if hasattr(images, "shape") else len(images)
-
-
 def fitted_part(estimator, attribute, owner):
-    """Return the estimator, or the step of a Pipeline or search, that has a fitted attribute."""
+    """Return the estimator that has a fitted attribute: the given one, or a step of the given Pipeline or search."""
     candidates = [estimator]
     best = getattr(estimator, "best_estimator_", None)
     if best is not None:
@@ -116,8 +112,6 @@ def fitted_part(estimator, attribute, owner):
         if hasattr(candidate, attribute):
             return candidate
     raise ValueError(
-        f"{owner} needs a fitted estimator with the attribute {attribute!r}, such as MultiDepthReID, "
-        "alone or "
-        f"in a Pipeline. Got {type(estimator).__name__}, which has none: fit it first, or use another "
-        "display."
+        f"{owner} needs a fitted estimator with the attribute {attribute!r}, such as MultiDepthReID, alone or in a "
+        f"Pipeline. Got {type(estimator).__name__} without it: fit it first, or use another display."
     )

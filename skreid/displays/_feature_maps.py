@@ -1,42 +1,47 @@
-"""FeatureMapDisplay: what the chosen filters see in a query, the same person and a different one (Fig. 6).
+"""FeatureMapDisplay: what chosen filters see in images of a query, the same person and a different one (Fig. 6).
 
-The three-part histogram says where on the body a filter answers: top, middle or bottom.
+The three bars beside a map show where on the body a filter responds: top, middle or bottom.
 """
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
-from skreid.displays._common import BLUE, count, fitted_part, grid_of_axes, picture, style
+from skreid._base.checks import check_int, is_int
+from skreid._base.labels import factorize
+from skreid.displays._common import BLUE, fitted_part, grid_of_axes, picture, style
 
 ROWS = ("query", "same person", "different person")
 PARTS = ("top", "middle", "bottom")
-HISTOGRAM = 1.25  # its width, in inches
+HISTOGRAM = 1.25  # width in inches
 
 
 class FeatureMapDisplay:
-    """Pictures, smoothed maps and three-part histograms of a query, the same and a different person.
+    """Images, smoothed maps and three-part histograms of a query, the same person and a different person.
 
-    Make one with :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create one.
 
     Parameters
     ----------
     pictures : list of three ndarray of shape (height, width, 3)
-        Query, same person, different person.
+        The images of the query, the same person and a different person.
     maps : dict of str to ndarray of shape (3, height, width)
-        Title -> their maps of one filter, smoothed at frame size (Eq. 1).
+        Title -> the maps of one filter for the three images, smoothed at frame size (Eq. 1).
 
     Attributes
     ----------
     parts_ : dict of str to ndarray of shape (3, 3)
-        Title -> mean of each map (rows) in its top, middle and bottom third.
+        Title -> mean of each map (rows) over its top, middle and bottom third (columns).
     distances_ : dict of str to ndarray of shape (2,)
-        Title -> Euclidean distance of the query's map to the same and to the different person's.
+        Title -> Euclidean distances from the query's map to those of the same and of the different person.
     images_ : dict of str to list of matplotlib Artist
-        Title -> the three maps; "picture" -> the three pictures.
+        Title -> the three maps; "picture" -> the three images.
     bars_ : dict of str to list of matplotlib Artist
         Title -> the three histograms.
     axes_ : ndarray of matplotlib Axes, shape (3, 1 + 2 * n_maps)
+        All axes; a row shows one image.
     figure_ : matplotlib Figure
+        The figure that holds them.
 
     Examples
     --------
@@ -58,18 +63,20 @@ class FeatureMapDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes or array of them, default=None
-            One axes is divided; an array needs ``3 * (1 + 2 * n_maps)``; a new figure by default.
+        ax : matplotlib axes or array of axes, default=None
+            Where to draw: one axes, which is divided, or an array of ``3 * (1 + 2 * n_maps)``. None makes a new
+            figure.
         cmap : str or Colormap, default="viridis"
-            Of the maps. One scale serves the three maps of a filter.
+            Colour map of the maps. The three maps of a filter share one scale.
         bar_kwargs : dict, default=None
-            Passed to matplotlib's `barh` of the histograms.
+            Passed to matplotlib's `barh` for the histograms.
         **kwargs : dict
-            Passed to matplotlib's `imshow` of the maps.
+            Passed to matplotlib's `imshow` for the maps.
 
         Returns
         -------
         display : FeatureMapDisplay
+            This display.
         """
         maps = self._checked()
         height, width = next(iter(maps.values())).shape[1:]
@@ -89,9 +96,9 @@ class FeatureMapDisplay:
         ]
         for axes, label in zip(self.axes_[:, 0], ROWS, strict=True):
             axes.set_ylabel(label)
-        for i, (title, three) in enumerate(maps.items()):
-            self._show_maps(self.axes_[:, 1 + 2 * i], title, three, {"cmap": cmap} | kwargs)
-            self._show_parts(self.axes_[:, 2 + 2 * i], title, three, bar_kwargs)
+        for i, (title, three_maps) in enumerate(maps.items()):
+            self._show_maps(self.axes_[:, 1 + 2 * i], title, three_maps, {"cmap": cmap} | kwargs)
+            self._show_parts(self.axes_[:, 2 + 2 * i], title, three_maps, bar_kwargs)
             for axes in self.axes_[:, 2 + 2 * i]:
                 axes.set_box_aspect(height / width * column / HISTOGRAM)  # bars stand beside their thirds
         for axes in self.axes_[:, [0, *range(1, len(ratios), 2)]].ravel():
@@ -100,36 +107,38 @@ class FeatureMapDisplay:
 
     def _checked(self):
         if len(self.pictures) != 3:
-            raise ValueError(f"pictures must be three: {', '.join(ROWS)}. Got {len(self.pictures)}.")
+            raise ValueError(f"pictures must hold three images: {', '.join(ROWS)}. Got {len(self.pictures)} instead.")
         if not self.maps:
-            raise ValueError("maps is empty: give the maps of one filter at least.")
-        maps = {title: np.asarray(three, dtype=np.float64) for title, three in self.maps.items()}
-        for title, three in maps.items():
-            if three.ndim != 3 or len(three) != 3 or three.shape[1] < 3:
+            raise ValueError("maps is empty: give the maps of at least one filter.")
+        maps = {title: np.asarray(three_maps, dtype=np.float64) for title, three_maps in self.maps.items()}
+        for title, three_maps in maps.items():
+            if three_maps.ndim != 3 or len(three_maps) != 3 or three_maps.shape[1] < 3:
                 raise ValueError(
                     f"maps[{title!r}] must have shape (3, height, width), at least 3 pixels high. "
-                    f"Got {three.shape} instead."
+                    f"Got {three_maps.shape} instead."
                 )
         return maps
 
-    def _show_maps(self, column, title, three, kwargs):
-        low, high = float(three.min()), float(three.max())
+    def _show_maps(self, column, title, three_maps, kwargs):
+        low, high = float(three_maps.min()), float(three_maps.max())
         shared = {"vmin": low, "vmax": high if high > low else low + 1}
-        self.images_[title] = [axes.imshow(one, **shared | kwargs) for axes, one in zip(column, three, strict=True)]
-        self.distances_[title] = np.array([np.linalg.norm(three[0] - other) for other in three[1:]])
+        self.images_[title] = [
+            axes.imshow(map_, **shared | kwargs) for axes, map_ in zip(column, three_maps, strict=True)
+        ]
+        self.distances_[title] = np.array([np.linalg.norm(three_maps[0] - other) for other in three_maps[1:]])
         column[0].set_title(title, fontsize="medium")
         for axes in column:
-            for edge in (1, 2):  # where the histogram's thirds meet
-                axes.axhline(edge * three.shape[1] / 3 - 0.5, color="white", linewidth=0.8, linestyle=":")
-        scale = column[-1].inset_axes((0, -0.3, 1, 0.04))  # outside the grid, which it would misalign
+            for edge in (1, 2):  # where the thirds of the histogram meet
+                axes.axhline(edge * three_maps.shape[1] / 3 - 0.5, color="white", linewidth=0.8, linestyle=":")
+        scale = column[-1].inset_axes((0, -0.3, 1, 0.04))  # inset, because axes in the grid would misalign it
         self.figure_.colorbar(self.images_[title][0], cax=scale, orientation="horizontal")
         scale.set_xticks([shared["vmin"], shared["vmax"]])
         scale.set_xticklabels([f"{value:.2g}" for value in scale.get_xticks()], fontsize="small")
         for axes, distance in zip(column[1:], self.distances_[title], strict=True):
             axes.set_xlabel(f"distance {distance:.3g}", fontsize="small")
 
-    def _show_parts(self, column, title, three, bar_kwargs):
-        thirds = np.array_split(three, 3, axis=1)
+    def _show_parts(self, column, title, three_maps, bar_kwargs):
+        thirds = np.array_split(three_maps, 3, axis=1)
         self.parts_[title] = np.stack([third.mean(axis=(1, 2)) for third in thirds], axis=1)
         self.bars_[title] = []
         top = float(self.parts_[title].max())
@@ -161,25 +170,25 @@ class FeatureMapDisplay:
 
         Parameters
         ----------
-        estimator : MultiDepthReID, or Pipeline or search that holds one
-            Fitted.
+        estimator : MultiDepthReID, or a Pipeline or search that holds one
+            The fitted estimator.
         X : images, n of them
-            To take the query and the others from.
+            Images to choose the three shown from.
         y : array-like of shape (n,)
-            Identities.
+            Identity of each image.
         query : int, default=0
-            Place of the query in `X`.
+            Position of the query (the probe) in `X`.
         same, different : int, default=None
-            Places of the same and of a different person; by default the first that fit after the query, of
-            another camera than the query if there is one.
+            Positions of an image of the same person and of a different person. None takes the first one after the
+            query, from another camera if there is one.
         cams : array-like of shape (n,), default=None
-            Cameras.
+            Camera of each image.
         layers : str or sequence of str, default=None
-            Of its `layers_`; by default all.
+            Layers to show, among its `layers_`. None shows all.
         rank : int, default=0
-            Which of a layer's chosen filters: 0 is the best.
-        ax : matplotlib axes or array of them, default=None
-            As in :meth:`plot`.
+            Which of a layer's chosen filters to show; 0 is the best.
+        ax : matplotlib axes or array of axes, default=None
+            Where to draw, as in :meth:`plot`.
         **kwargs : dict
             Passed to :meth:`plot`.
 
@@ -190,29 +199,32 @@ class FeatureMapDisplay:
         Raises
         ------
         ValueError
-            If the estimator was not fitted, a layer or filter was not chosen, or `X` holds no image of the
-            same or of a different person.
+            If the estimator is not fitted, a layer or filter was not chosen, or `X` has no image of the same or of a
+            different person.
         ImageError
-            Naming one of the three pictures that cannot be used.
+            If one of the three images cannot be used; the message names it.
         """
-        found = fitted_part(estimator, "filters_", cls.__name__)
-        layers = found.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
+        fitted, owner = fitted_part(estimator, "filters_", cls.__name__), "FeatureMapDisplay.from_estimator"
+        layers = fitted.layers_ if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
+        check_int(rank, "rank", owner, 0)
         for layer in layers:
-            if layer not in found.filters_:
-                raise ValueError(f"Layer {layer!r} was not explored. Those that were: {list(found.filters_)}.")
-            if not 0 <= rank < len(found.filters_[layer]):
+            if layer not in fitted.filters_:
+                raise ValueError(f"Layer {layer!r} was not explored. Explored layers: {list(fitted.filters_)}.")
+            if rank >= len(fitted.filters_[layer]):
                 raise ValueError(
-                    f"rank={rank}, but layer {layer!r} has {len(found.filters_[layer])} chosen filter(s), the "
-                    "best is rank 0. Fit with a larger n_filters."
+                    f"rank={rank}, but layer {layer!r} has {len(fitted.filters_[layer])} chosen filter(s), counted "
+                    "from 0. Fit with a larger n_filters."
                 )
-        y = column_or_1d(y)
-        if len(y) != count(X):
-            raise ValueError(f"y has {len(y)} entries, but there are {count(X)} images.")
-        cams = None if cams is None else column_or_1d(cams)
+        (y,), _ = factorize(y=y)
+        cams = None if cams is None else factorize(cams=cams)[0][0]
+        for name, labels in (("y", y), ("cams", cams)):
+            if labels is not None and len(labels) != _num_samples(X):
+                raise ValueError(f"{name} has {len(labels)} entries, but there are {_num_samples(X)} images.")
+        check_int(query, "query", owner, 0)
         places = [query, *_others(y, cams, query, same, different)]
         pictures = [picture(X, i) for i in places]
-        smoothed = found.feature_maps([_as_given(X, i) for i in places], layers=layers, smooth=True)
-        chosen = {layer: int(found.filters_[layer][rank]) for layer in layers}
+        smoothed = fitted.feature_maps(_safe_indexing(X, places), layers=layers, smooth=True)
+        chosen = {layer: int(fitted.filters_[layer][rank]) for layer in layers}
         return cls(
             pictures=pictures,
             maps={f"{layer}\nfilter {chosen[layer]}": smoothed[layer][:, chosen[layer]] for layer in layers},
@@ -220,24 +232,21 @@ class FeatureMapDisplay:
 
 
 def _others(y, cams, query, same, different):
-    """Return the places of the same and of a different person, those asked for or the first that fit."""
-    if not 0 <= query < len(y):
-        raise ValueError(f"query={query} is not the place of one of the {len(y)} images.")
+    """Return where images of the same and of a different person are: as given, or the first ones after the query."""
+    if query >= len(y):
+        raise ValueError(f"query={query} is not the position of one of the {len(y)} images.")
     after = np.roll(np.arange(len(y)), -query - 1)[:-1]
     if cams is not None:  # other cameras first
         after = after[np.argsort(cams[after] == cams[query], kind="stable")]
-    found = []
-    for place, wanted, what in ((same, True, "same"), (different, False, "different")):
-        fits = after[(y[after] == y[query]) == wanted]
+    is_same = y[after] == y[query]
+    places = []
+    for name, place, allowed in (("same", same, after[is_same]), ("different", different, after[~is_same])):
+        person = "the same person as" if name == "same" else "a different person than"
         if place is None:
-            if not len(fits):
-                raise ValueError(f"X holds no image of {'the' if wanted else 'a'} {what} person as image {query}.")
-            place = fits[0]
-        elif place not in fits:
-            raise ValueError(f"{what}={place} is not an image of {'the' if wanted else 'a'} {what} person.")
-        found.append(int(place))
-    return found
-
-
-def _as_given(images, index):
-    return images.iloc[index] if hasattr(images, "iloc") else images[index]
+            if not len(allowed):
+                raise ValueError(f"X has no other image that shows {person} image {query}.")
+            place = allowed[0]
+        elif not is_int(place, 0) or place not in allowed:
+            raise ValueError(f"{name}={place} is not another image that shows {person} image {query}.")
+        places.append(int(place))
+    return places

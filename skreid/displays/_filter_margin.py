@@ -1,46 +1,49 @@
-"""FilterMarginDisplay: how far each filter of a layer keeps persons apart, and which were chosen (Fig. 5).
+"""FilterMarginDisplay: how well each filter of a layer tells people apart, and which filters were chosen (Fig. 5).
 
-It tells whether the chosen filters stand out or were picked from a crowd of equals.
+It shows whether the chosen filters stand out, or are barely better than the others.
 """
 
 import numpy as np
 
 from skreid.displays._common import BLUE, GREEN, ORANGE, fitted_part, single_axes, style
 
-NAMED = 8  # chosen filters whose numbers are written
+NAMED = 8  # chosen filters whose index is written
 
 
 class FilterMarginDisplay:
-    """Mean distances of same and of different persons for every filter of a layer, and their margin.
+    """Mean distances between images of the same and of different people for each filter of a layer, and the margin.
 
-    Make one with :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create one.
 
     Parameters
     ----------
     d_same, d_different : array-like of shape (n_filters,)
-        Mean distance of the smoothed maps over pairs of one person and of two (Eqs. 2-3), in units of the
-        maps.
+        Mean distance between the smoothed maps of two images, over all pairs of the same person and over all pairs
+        of different people (Eqs. 2-3), in units of the maps.
     chosen : array-like of int, default=()
-        Filters to mark, best first.
+        Indices of the filters to mark, best first.
     layer : str, default=None
-        For the title.
+        Name of the layer, for the title.
     name : str, default=None
-        Of the system, for the title.
+        Name of the system, for the title.
 
     Attributes
     ----------
     margin_ : ndarray of shape (n_filters,)
         ``d_different - d_same`` (Eq. 4).
     order_ : ndarray of shape (n_filters,)
-        The filters from left to right.
+        Indices of the filters from left to right.
     lines_ : dict of str to matplotlib Artist
-        "d_same", "d_different" and "margin".
+        The curves "d_same", "d_different" and "margin".
     marks_ : matplotlib Artist or None
-        The chosen filters on the margin.
+        The marks of the chosen filters, on the margin.
     labels_ : list of matplotlib Artist
-        Numbers beside the marks, of those of the first 8 that have room; the legend names all 8.
+        Indices written beside the marks of the first 8 chosen filters, where they do not overlap. The legend names
+        all 8.
     ax_ : matplotlib Axes
+        The axes drawn on.
     figure_ : matplotlib Figure
+        The figure that holds them.
 
     Examples
     --------
@@ -63,19 +66,20 @@ class FilterMarginDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
+            Where to draw. None makes a new figure.
         name : str, default=None
-            For the title; by default the display's own.
+            Name of the system, for the title. None uses that of the display.
         sort : bool, default=False
-            Whether filters stand by falling margin rather than by number.
+            True orders the filters by decreasing margin, False by index.
         mark_kwargs : dict, default=None
-            Passed to matplotlib's `plot` of the marks.
+            Passed to matplotlib's `plot` for the marks.
         **kwargs : dict
-            Passed to matplotlib's `plot` of the three curves.
+            Passed to matplotlib's `plot` for the three curves.
 
         Returns
         -------
         display : FilterMarginDisplay
+            This display.
         """
         same, different, chosen = self._checked()
         self.margin_ = different - same
@@ -87,12 +91,12 @@ class FilterMarginDisplay:
         self.figure_ = self.ax_.figure
         x = np.arange(n_filters)
         marker = {"marker": "o", "markersize": 4} if n_filters <= 64 else {}
-        few = n_filters <= 128  # dashes of a long jagged line read as noise
-        width = 1.5 if few else 0.7
+        is_short = n_filters <= 128  # a long jagged line is drawn thin, and not dashed: dashes would look like noise
+        width = 1.5 if is_short else 0.7
         self.lines_ = {}
         for key, values, label, color, dashes in (
             ("d_different", different, "different persons, $d_d$", ORANGE, "-"),
-            ("d_same", same, "same person, $d_s$", BLUE, "--" if few else "-"),
+            ("d_same", same, "same person, $d_s$", BLUE, "--" if is_short else "-"),
             ("margin", self.margin_, "margin, $d_d - d_s$", GREEN, "-"),
         ):
             default = {"label": label, "color": color, "linestyle": dashes, "linewidth": width} | marker
@@ -121,10 +125,10 @@ class FilterMarginDisplay:
                 f"d_same and d_different must both have shape (n_filters,). Got {same.shape} and {different.shape}."
             )
         if not (np.isfinite(same).all() and np.isfinite(different).all()):
-            raise ValueError("d_same or d_different is not finite: no pair of a kind was compared.")
+            raise ValueError("d_same or d_different is not finite: no pair of that kind was compared.")
         chosen = np.asarray(self.chosen, dtype=np.intp).ravel()
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(same)):
-            raise ValueError(f"chosen holds {chosen.tolist()}, but the layer has {len(same)} filters, from 0.")
+            raise ValueError(f"chosen holds {chosen.tolist()}, but the layer has {len(same)} filters, counted from 0.")
         return same, different, chosen
 
     def _mark(self, chosen, place, sort, mark_kwargs):
@@ -134,12 +138,12 @@ class FilterMarginDisplay:
         numbers = ", ".join(map(str, chosen[:NAMED])) + ", …" * (len(chosen) > NAMED)
         default = {"label": f"chosen: {numbers}", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
         (self.marks_,) = self.ax_.plot(place[chosen], self.margin_[chosen], **style(default, mark_kwargs))
-        if sort:  # they stand side by side at the left: the legend names them
+        if sort:  # the chosen filters crowd at the left: the legend names them
             return
         written = []
         for filter_ in chosen[:NAMED]:
             if any(abs(place[filter_] - place[other]) < 0.04 * len(place) for other in written):
-                continue  # would cover a better one's number
+                continue  # would cover the index of a better filter
             written.append(filter_)
             self.labels_.append(
                 self.ax_.annotate(
@@ -161,14 +165,14 @@ class FilterMarginDisplay:
 
         Parameters
         ----------
-        estimator : MultiDepthReID, or Pipeline or search that holds one
-            Fitted.
+        estimator : MultiDepthReID, or a Pipeline or search that holds one
+            The fitted estimator.
         layer : str, default=None
-            One of its `layers_`; by default the last.
+            The layer, one of its `layers_`. None is the last one.
         name : str, default=None
-            For the title.
+            Name of the system, for the title.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
+            Where to draw. None makes a new figure.
         **kwargs : dict
             Passed to :meth:`plot`.
 
@@ -179,18 +183,18 @@ class FilterMarginDisplay:
         Raises
         ------
         ValueError
-            If the estimator was not fitted, or did not explore that layer.
+            If the estimator is not fitted, or the layer was not explored.
         """
-        found = fitted_part(estimator, "filter_distances_", cls.__name__)
-        layers = list(found.filter_distances_)
+        fitted = fitted_part(estimator, "filter_distances_", cls.__name__)
+        layers = list(fitted.filter_distances_)
         layer = layers[-1] if layer is None else layer
         if layer not in layers:
-            raise ValueError(f"Layer {layer!r} was not explored. Those that were: {layers}.")
-        distances = found.filter_distances_[layer]
+            raise ValueError(f"Layer {layer!r} was not explored. Explored layers: {layers}.")
+        distances = fitted.filter_distances_[layer]
         return cls(
             d_same=distances["d_same"],
             d_different=distances["d_different"],
-            chosen=found.filters_[layer],
+            chosen=fitted.filters_[layer],
             layer=layer,
             name=name,
         ).plot(ax, **kwargs)

@@ -1,58 +1,60 @@
-"""RankingDisplay: probes and the gallery images nearest to them, right ones and wrong ones framed (Fig. 1).
+"""RankingDisplay: probes and the gallery images nearest to them, framed as right or wrong (Fig. 1).
 
-Looking at what a system mistakes for whom tells more than its rank-1 figure.
+Seeing which people a system confuses says more than its rank-1 figure.
 """
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _num_samples
 
+from skreid._base.checks import check_int
+from skreid._base.labels import factorize
 from skreid._ranking import describe, gallery_distances
-from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, count, picture, single_axes, style
+from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, single_axes, style
 from skreid.evaluation import nearest_images
 
 SIGNS = {True: "✓", False: "✗"}
-GAP = 0.06  # between pictures, in heights of a picture
-TEXT = 0.16  # room below a picture for sign and distance
-LIMIT = 25  # probes in one picture; more is a mistake of the call
+GAP = 0.06  # between images; lengths are in heights of an image
+TEXT = 0.16  # room below an image for sign and distance
+LIMIT = 25  # probes in one figure; more are surely a mistake
 
 
 class RankingDisplay:
-    """Probes, each with its ranked gallery.
+    """Probes, each with its ranked gallery images.
 
-    Right matches have a solid green frame and the sign ✓, wrong ones a dashed vermilion frame and the sign
-    ✗; distances stand below. Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+    True matches have a solid green frame and the sign ✓, other images a dashed vermilion frame and the sign ✗.
+    Distances are written below. Use :meth:`from_estimator` or :meth:`from_predictions` to create one.
 
     Parameters
     ----------
     probes : list of ndarray of shape (height, width, 3), n of them
-        Pictures of the probes.
+        The images of the probes.
     ranked : list of list of ndarray
-        Pictures of the gallery images of each probe, nearest first.
+        The gallery images of each probe, nearest first.
     distances : list of array-like
-        Their distances.
+        The distances of these gallery images.
     matches : list of array-like of bool, default=None
-        Whether each is of the probe's person; None if unknown.
+        Whether each gallery image is a true match; None if unknown.
     first_rank : array-like of int, default=None
-        Rank of the nearest right match of each probe, shown or not; 0 if it has none.
+        Rank of each probe's nearest true match, even if it is not shown; 0 if it has none.
     labels : list of str, default=None
-        Of the probes.
+        Labels of the probes.
 
     Attributes
     ----------
     images_ : list of list of matplotlib Artist
-        A row a probe: the probe, then its gallery.
+        One row per probe: the probe, then its gallery images.
     frames_ : list of list of matplotlib Artist
-        Of the gallery images.
+        Frames of the gallery images.
     texts_ : list of list of matplotlib Artist
-        Sign and distance of the gallery images.
+        Sign and distance of each gallery image.
     ax_ : matplotlib Axes
+        The axes drawn on.
     figure_ : matplotlib Figure
+        The figure that holds them.
 
     See Also
     --------
-    skreid.rank_gallery : The ranking in numbers.
+    skreid.rank_gallery : Returns such a ranking as arrays.
 
     Examples
     --------
@@ -74,24 +76,25 @@ class RankingDisplay:
         self.labels = labels
 
     def plot(self, ax=None, *, labels=None, frame_kwargs=None, text_kwargs=None, **kwargs):
-        """Draw all rankings, a row a probe.
+        """Draw all rankings, one row per probe.
 
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
+            Where to draw. None makes a new figure.
         labels : list of str, default=None
-            Of the probes; by default the display's own.
+            Labels of the probes. None uses those of the display.
         frame_kwargs : dict, default=None
-            Passed to matplotlib's `Rectangle` of all frames.
+            Passed to matplotlib's `Rectangle` for the frames.
         text_kwargs : dict, default=None
-            Passed to matplotlib's `text` of signs and distances.
+            Passed to matplotlib's `text` for signs and distances.
         **kwargs : dict
-            Passed to matplotlib's `imshow`.
+            Passed to matplotlib's `imshow` for the images.
 
         Returns
         -------
         display : RankingDisplay
+            This display.
         """
         labels = self.labels if labels is None else labels
         n_probes, n_columns = len(self.probes), 1 + max(len(row) for row in self.ranked)
@@ -125,7 +128,7 @@ class RankingDisplay:
         return self
 
     def _show(self, image, left, top, width, kwargs):
-        """Draw a picture in its cell, whole and undistorted."""
+        """Draw an image in its cell, whole and undistorted."""
         height = np.shape(image)[0] / np.shape(image)[1] * width
         scale = min(1, 1 / height)
         x, y = left + (1 - scale) * width / 2, top + (1 - scale * height) / 2
@@ -168,37 +171,45 @@ class RankingDisplay:
         ax=None,
         **kwargs,
     ):
-        """Rank a gallery for some probes with a fitted estimator, and draw it.
+        """Rank a gallery for each probe with a fitted estimator, and draw the rankings.
 
         Parameters
         ----------
         estimator : fitted transformer or Pipeline
             As for :func:`skreid.rank_gallery`.
-        X : images, a few of them
+        X : images, 1 to 25 of them
             The probes.
         gallery : images
-            Those to rank.
+            The gallery.
         y, y_gallery : array-like, default=None
-            Identities of probes and gallery; without them no frame says right or wrong.
+            Identities of the probes and of the gallery. Without them frames do not say right or wrong.
         cams, cams_gallery : array-like, default=None
-            Cameras. If given, gallery images of a probe's person and camera are left out for it.
+            Cameras of the probes and of the gallery. If given, a ranking leaves out gallery images that show the
+            probe's person in the probe's camera.
         n_neighbors : int, default=10
-            Gallery images shown.
+            Number of gallery images shown per probe.
         labels : list of str, default=None
-            Of the probes.
+            Labels of the probes.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
+            Where to draw. None makes a new figure.
         **kwargs : dict
             Passed to :meth:`plot`.
 
         Returns
         -------
         display : RankingDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, identities or cameras are given for one side only, or there are more than 25 probes.
+        ImageError
+            If an image cannot be used; the message names it.
         """
         for images in (X, gallery):
-            picture(images, 0)  # descriptors have nothing to show: refuse them before describing
-        described = describe(estimator, X), describe(estimator, gallery)
-        distances = gallery_distances(estimator, *described, cams, cams_gallery)
+            picture(images, 0)  # descriptors cannot be shown: refuse them before anything is computed
+        descriptors = describe(estimator, X), describe(estimator, gallery)
+        distances = gallery_distances(estimator, *descriptors, cams, cams_gallery)
         return cls.from_predictions(
             y,
             y_gallery,
@@ -234,20 +245,20 @@ class RankingDisplay:
         Parameters
         ----------
         y_probe, y_gallery : array-like or None
-            Identities; without them no frame says right or wrong.
+            Identities of the probes and of the gallery. Without them frames do not say right or wrong.
         distances : array-like of shape (n_probe, n_gallery), or callable
-            Lower is nearer, as in :mod:`skreid.metrics`; equal distances count against a right match, as
-            there.
+            Lower is nearer, as in :mod:`skreid.metrics`. At equal distances a true match comes last, as there.
         probes, gallery : images
-            The pictures of rows and columns: arrays, PIL images or paths.
+            The images of the probes and of the gallery: arrays, PIL images or paths.
         cams_probe, cams_gallery : array-like, default=None
-            Cameras. If given, gallery images of a probe's person and camera are left out for it.
+            Cameras of the probes and of the gallery. If given, a ranking leaves out gallery images that show the
+            probe's person in the probe's camera.
         n_neighbors : int, default=10
-            Gallery images shown.
+            Number of gallery images shown per probe.
         labels : list of str, default=None
-            Of the probes.
+            Labels of the probes.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure by default.
+            Where to draw. None makes a new figure.
         **kwargs : dict
             Passed to :meth:`plot`.
 
@@ -258,38 +269,33 @@ class RankingDisplay:
         Raises
         ------
         ValueError
-            If lengths disagree, only one side's identities or cameras are given, or there are more than 25
-            probes.
+            If lengths differ, identities or cameras are given for one side only, or there are more than 25 probes.
         ImageError
-            Naming a picture to be shown that estimators could not use either.
+            If an image to be shown cannot be used; the message names it.
         """
-        n_probes, n_gallery = count(probes), count(gallery)
+        n_probes = _num_samples(probes)
+        shape = n_probes, _num_samples(gallery)
         if not 1 <= n_probes <= LIMIT:
             raise ValueError(f"RankingDisplay draws 1 to {LIMIT} probes. Got {n_probes}: choose some of them.")
-        if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral) or n_neighbors < 1:
-            raise ValueError(
-                "The 'n_neighbors' parameter of RankingDisplay must be an int in the range [1, inf). "
-                f"Got {n_neighbors!r} instead."
-            )
-        known = _both_or_none(y_probe, y_gallery, ("y_probe", "y_gallery"), (n_probes, n_gallery))
-        cams = _both_or_none(cams_probe, cams_gallery, ("cams_probe", "cams_gallery"), (n_probes, n_gallery))
-        if cams is not None and known is None:
-            raise ValueError("The camera filter leaves out images of the same person: give identities too.")
-        same = np.zeros((n_probes, n_gallery), dtype=bool) if known is None else known[0][:, None] == known[1]
-        left_out = None if cams is None else same & (cams[0][:, None] == cams[1])
+        check_int(n_neighbors, "n_neighbors", "RankingDisplay")
+        same = _equal_pairs(shape, y_probe=y_probe, y_gallery=y_gallery)
+        left_out = _equal_pairs(shape, cams_probe=cams_probe, cams_gallery=cams_gallery)
+        if left_out is not None and same is None:
+            raise ValueError("Cameras leave out images of the same person: give identities too.")
+        is_known = same is not None
+        same = same if is_known else np.zeros(shape, dtype=bool)
+        left_out = None if left_out is None else same & left_out
         matrix = np.asarray(distances(0, n_probes) if callable(distances) else distances, dtype=np.float64)
-        if matrix.shape != same.shape:
-            raise ValueError(
-                f"distances must have shape (n_probe, n_gallery) = {same.shape}. Got {matrix.shape} instead."
-            )
-        found = nearest_images(matrix, same, left_out, n_neighbors)
-        kept = [index[index >= 0] for index in found.indices]
+        if matrix.shape != shape:
+            raise ValueError(f"distances must have shape (n_probe, n_gallery) = {shape}. Got {matrix.shape} instead.")
+        nearest = nearest_images(matrix, same, left_out, n_neighbors)
+        rows = [row[row >= 0] for row in nearest.indices]
         return cls(
             probes=[picture(probes, i) for i in range(n_probes)],
-            ranked=[[picture(gallery, i) for i in row] for row in kept],
-            distances=[found.distances[i, : len(row)] for i, row in enumerate(kept)],
-            matches=None if known is None else [found.matches[i, : len(row)] for i, row in enumerate(kept)],
-            first_rank=None if known is None else found.first_rank,
+            ranked=[[picture(gallery, i) for i in row] for row in rows],
+            distances=[nearest.distances[i, : len(row)] for i, row in enumerate(rows)],
+            matches=[nearest.matches[i, : len(row)] for i, row in enumerate(rows)] if is_known else None,
+            first_rank=nearest.first_rank if is_known else None,
             labels=labels,
         ).plot(ax, **kwargs)
 
@@ -301,19 +307,21 @@ def _color(match, dark=False):
 
 
 def _short(distance):
-    """Write a distance in at most six characters where its size allows."""
+    """Write a distance with two decimals, or three significant digits if it is very small or large."""
     size = abs(distance)
     return f"{distance:.2f}" if 0.01 <= size < 100 or size == 0 else f"{distance:.3g}"
 
 
-def _both_or_none(probe, gallery, names, sizes):
-    if (probe is None) != (gallery is None):
-        missing, given = names[:: 1 if probe is None else -1]
-        raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
-    if probe is None:
+def _equal_pairs(shape, **labels):
+    """Return which pairs of probe and gallery image have equal labels, (n_probe, n_gallery); None without labels."""
+    given = [name for name, values in labels.items() if values is not None]
+    if not given:
         return None
-    arrays = column_or_1d(probe), column_or_1d(gallery)
-    for name, array, size in zip(names, arrays, sizes, strict=True):
-        if len(array) != size:
-            raise ValueError(f"{name} has {len(array)} entries, but there are {size} images.")
-    return arrays
+    if len(given) == 1:
+        (missing,) = set(labels) - set(given)
+        raise ValueError(f"{given[0]} was given without {missing}: pass both, or neither.")
+    (probe, gallery), _ = factorize(**labels)
+    for name, codes, n_images in zip(labels, (probe, gallery), shape, strict=True):
+        if len(codes) != n_images:
+            raise ValueError(f"{name} has {len(codes)} entries, but there are {n_images} images.")
+    return probe[:, None] == gallery

@@ -1,6 +1,6 @@
-"""TrainingCurveDisplay: loss and accuracy of the baseline network over the epochs (Fig. 4).
+"""TrainingCurveDisplay: loss and accuracy of the baseline network in each epoch (Fig. 4).
 
-It tells whether training was long enough, and which epoch the descriptors come from.
+It shows whether training was long enough, and from which epoch the weights are.
 """
 
 import math
@@ -14,27 +14,28 @@ _SIDES = (("train", BLUE, "-", "o"), ("validation", ORANGE, "--", "s"))
 
 
 class TrainingCurveDisplay:
-    """Loss and accuracy of each epoch, on training and validation images; the epoch kept is marked.
+    """Loss and accuracy of each epoch, on training and validation images; the epoch whose weights were kept is marked.
 
-    Make one with :meth:`from_estimator` or :meth:`from_history`.
+    Use :meth:`from_estimator` or :meth:`from_history` to create one.
 
     Parameters
     ----------
     history : list of dict
-        One record an epoch, with "epoch", "train_loss", "train_accuracy" and, unless NaN, "validation_loss"
-        and "validation_accuracy"; "best" is true for the epoch whose weights were kept.
+        One record per epoch, with "epoch", "train_loss" and "train_accuracy". "validation_loss" and
+        "validation_accuracy" may be missing or NaN. "best" is true for the epoch whose weights were kept.
     name : str, default=None
-        For the title.
+        Name of the system, for the title.
 
     Attributes
     ----------
     lines_ : dict of str to matplotlib Artist
-        By the record's keys, such as "train_loss".
+        The curves, by their keys in the records, such as "train_loss".
     best_lines_ : list of matplotlib Artist
-        The marks of the epoch kept, one a panel; empty if there is none.
+        The marks of the epoch kept, one per panel; empty if no record is "best".
     axes_ : ndarray of matplotlib Axes, shape (2,)
-        Loss and accuracy.
+        The panels of loss and accuracy.
     figure_ : matplotlib Figure
+        The figure that holds them.
 
     Examples
     --------
@@ -55,23 +56,24 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes or array of two, default=None
-            One is divided into two panels; a new figure by default.
+        ax : matplotlib axes or array of two axes, default=None
+            Where to draw: one axes, which is divided, or two. None makes a new figure.
         name : str, default=None
-            For the title; by default the display's own.
+            Name of the system, for the title. None uses that of the display.
         best_kwargs : dict, default=None
-            Passed to matplotlib's `axvline` that marks the epoch kept.
+            Passed to matplotlib's `axvline` for the marks of the epoch kept.
         **kwargs : dict
-            Passed to matplotlib's `plot` of every curve.
+            Passed to matplotlib's `plot` for every curve.
 
         Returns
         -------
         display : TrainingCurveDisplay
+            This display.
 
         Raises
         ------
         ValueError
-            If no epoch was trained, or a record lacks a figure.
+            If the history is empty, or a record lacks "epoch", "train_loss" or "train_accuracy".
         """
         self._check()
         axes = grid_of_axes(ax, (1, 2), "TrainingCurveDisplay", figsize=(9.6, 3.8))
@@ -83,7 +85,7 @@ class TrainingCurveDisplay:
             for side, color, dashes, marker in _SIDES:
                 values = [record.get(f"{side}_{figure}", math.nan) for record in self.history]
                 if all(math.isnan(value) for value in values):
-                    continue  # nothing could be held out
+                    continue  # there were no validation images
                 default = {"label": f"{side}ing" if side == "train" else side, "color": color}
                 default |= {"linestyle": dashes, "marker": marker if len(epochs) <= 30 else None, "markersize": 4}
                 (self.lines_[f"{side}_{figure}"],) = panel.plot(epochs, values, **style(default, kwargs))
@@ -131,12 +133,12 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : MultiDepthReID, or Pipeline or search that holds one
-            Fitted.
+        estimator : MultiDepthReID, or a Pipeline or search that holds one
+            The fitted estimator.
         name : str, default=None
-            For the title.
-        ax : matplotlib axes or array of two, default=None
-            One is divided into two panels; a new figure by default.
+            Name of the system, for the title.
+        ax : matplotlib axes or array of two axes, default=None
+            Where to draw, as in :meth:`plot`.
         **kwargs : dict
             Passed to :meth:`plot`.
 
@@ -144,21 +146,21 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
         """
-        found = fitted_part(estimator, "history_", cls.__name__)
-        return cls(history=found.history_, name=name).plot(ax, **kwargs)
+        fitted = fitted_part(estimator, "history_", cls.__name__)
+        return cls(history=fitted.history_, name=name).plot(ax, **kwargs)
 
     @classmethod
     def from_history(cls, history, *, name=None, ax=None, **kwargs):
-        """Draw a history that was kept.
+        """Draw a history, for example one read from a file.
 
         Parameters
         ----------
         history : list of dict
-            As in the constructor.
+            One record per epoch, as in the constructor.
         name : str, default=None
-            For the title.
-        ax : matplotlib axes or array of two, default=None
-            One is divided into two panels; a new figure by default.
+            Name of the system, for the title.
+        ax : matplotlib axes or array of two axes, default=None
+            Where to draw, as in :meth:`plot`.
         **kwargs : dict
             Passed to :meth:`plot`.
 
