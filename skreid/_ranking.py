@@ -1,32 +1,33 @@
-"""Ranking a gallery: descriptors from any fitted transformer or Pipeline, distances, neighbours.
+"""Ranking a gallery: descriptors from any fitted transformer or Pipeline, their distances, their neighbours.
 
-A last step with a method `pairwise_distances` (a learned metric) decides the distance; otherwise it is
-Euclidean. Everything streams over blocks of probes, so that memory is one block by one gallery.
+A last step with a method `pairwise_distances` (a learned metric) decides the distance; otherwise it is Euclidean.
+Everything streams over blocks of probes, so that memory holds one block by one gallery.
 """
 
 from inspect import signature
-from numbers import Integral
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.checks import check_int
 from skreid._images.sequence import from_torch
 from skreid._search.distances import check_finite, distance_blocks
-from skreid._search.nearest import EuclideanMeasure, LearnedMeasure, nearest_rows
+from skreid._search.measures import EuclideanMeasure, LearnedMeasure
+from skreid._search.nearest import check_n_neighbors, nearest_rows
 from skreid.gallery import Gallery
 
 
 def describe(estimator, X):
-    """Describe images by everything in an estimator but a metric at its end.
+    """Describe images by all of an estimator except a metric at its end.
 
     Parameters
     ----------
     estimator : fitted transformer or Pipeline
-        If its last step has `pairwise_distances`, the steps before describe.
+        If its last step has `pairwise_distances`, the steps before it describe.
     X : images, or array of shape (n, n_features)
-        Where the estimator takes images, a float table is taken for descriptors it made before, and returned.
+        If the estimator takes images, a two-dimensional float array is assumed to be its descriptors, and returned.
 
     Returns
     -------
@@ -35,7 +36,7 @@ def describe(estimator, X):
     transformer, _ = _split(estimator)
     if len(getattr(X, "shape", ())) == 2:
         X = from_torch(X)
-        if hasattr(X, "to_numpy"):  # what transform gave under set_output
+        if hasattr(X, "to_numpy"):  # what transform returns under set_output
             table = X.to_numpy()
             X = table if table.dtype.kind == "f" else X
     if transformer is None or _are_descriptors(transformer, X):
@@ -49,7 +50,7 @@ def describe(estimator, X):
 
 
 def check_usable(descriptors, places=None):
-    """Raise a ValueError if images have no descriptor, naming the first by its place among all."""
+    """Raise a ValueError if an image has no usable descriptor, naming the first by its place among all images."""
     bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
     if len(bad):
         raise ValueError(
@@ -66,9 +67,9 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
     estimator : fitted transformer or Pipeline
     probes : ndarray of shape (n_probes, n_features)
     gallery : ndarray of shape (n_gallery, n_features)
-        Descriptors, as given by `describe`.
+        Descriptors, as `describe` returns them.
     cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
-        Cameras, for a metric whose `pairwise_distances` takes them; any other does without.
+        Cameras, for a metric whose `pairwise_distances` takes them; otherwise ignored.
 
     Returns
     -------
@@ -100,16 +101,16 @@ def rank_gallery(
     Parameters
     ----------
     estimator : fitted transformer or Pipeline
-        What describes images, such as `MultiDepthReID`. A last step with `pairwise_distances`, such as
+        An estimator that describes images, such as `MultiDepthReID`. A last step with `pairwise_distances`, such as
         `skreid.metric_learning.XQDA`, decides the metric.
     probes : images or descriptors
         Images in any form the estimator takes, or a float array (n_probes, n_features) of descriptors.
     gallery : images, descriptors or Gallery
-        Likewise; or a `skreid.gallery.Gallery` of descriptors of the same estimator.
+        In the same forms, or as a `skreid.gallery.Gallery` of descriptors of the same estimator.
     n_neighbors : int, default=5
         Length of each ranking.
     return_distance : bool, default=True
-        Whether to return distances too.
+        Whether to return the distances too.
     cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
         Cameras, for a metric whose `pairwise_distances` takes them, such as `skreid.metric_learning.CVDCA`.
 
@@ -118,12 +119,12 @@ def rank_gallery(
     distances : ndarray of shape (n_probes, n_neighbors)
         Ascending; only if `return_distance`.
     indices : ndarray of shape (n_probes, n_neighbors), int64
-        Places in the gallery; equal distances in the gallery's order.
+        Indices of gallery images; equal distances in the gallery's order.
 
     Raises
     ------
     ValueError
-        If `n_neighbors` exceeds the gallery, the numbers of features differ, descriptors hold NaN or infinity, or
+        If `n_neighbors` exceeds the size of the gallery, descriptors differ in length or hold NaN or infinity, or
         cameras are given that the metric does not take.
 
     Examples
@@ -139,27 +140,23 @@ def rank_gallery(
     check_is_fitted(estimator)
     metric = _split(estimator)[1]
     if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
-        named = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
+        distance = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
         raise ValueError(
-            f"cams_probe and cams_gallery were given, but {named} takes no cameras: leave them out. To hide a probe's "
-            "own camera from its ranking, put the gallery in a skreid.Gallery."
+            f"cams_probe and cams_gallery were given, but {distance} takes no cameras: leave them out. To hide a "
+            "probe's own camera from its ranking, put the gallery in a skreid.Gallery."
         )
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
-        raise ValueError(f"n_neighbors must be an int in the range [1, n_gallery]. Got {n_neighbors!r} instead.")
+    check_int(n_neighbors, "n_neighbors", "rank_gallery")  # before images are described
     probes = describe(estimator, probes)
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)
     gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
-    if not 1 <= n_neighbors <= len(gallery):
-        raise ValueError(
-            f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
-        )
+    check_n_neighbors(n_neighbors, len(gallery), "rank_gallery")
     distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     return (distances, indices) if return_distance else indices
 
 
 def takes_cams(metric):
-    """Whether a metric's `pairwise_distances` has a use for cameras."""
+    """Whether a metric's `pairwise_distances` takes cameras."""
     return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
 
 
@@ -181,7 +178,7 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     """
     _check_widths(probes, gallery)
     if metric is None:
-        measure = EuclideanMeasure(gallery)  # looks at each row when it reads it
+        measure = EuclideanMeasure(gallery)  # checks each row when it reads it
     else:
         check_finite("gallery", gallery)
         measure = LearnedMeasure(metric, gallery, cams_gallery)
@@ -197,14 +194,14 @@ def _check_widths(probes, gallery):
 
 
 def _are_descriptors(transformer, X):
-    """Whether X is what the transformer gave: a table of floats, where it takes images."""
+    """Whether X holds descriptors: a two-dimensional array of floats, where the transformer takes images."""
     if getattr(X, "ndim", None) != 2 or getattr(X, "dtype", None) is None or X.dtype.kind != "f":
         return False
     return not get_tags(_first_step(transformer)).input_tags.two_d_array
 
 
 def _first_step(estimator):
-    """Return what sees the images first in a Pipeline, a FeatureUnion or a search, however nested."""
+    """Return the estimator that gets the images first in a Pipeline, a FeatureUnion or a search, however nested."""
     if hasattr(estimator, "best_estimator_"):
         return _first_step(estimator.best_estimator_)
     parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
@@ -215,9 +212,9 @@ def _first_step(estimator):
 
 
 def _split(estimator):
-    """Return what describes (None if nothing) and the learned metric (None if Euclidean) of an estimator.
+    """Return the describing part of an estimator (or None) and its learned metric (None if Euclidean).
 
-    The metric is the last step of a Pipeline, also of one within another or within a fitted search.
+    The metric is the last step of a Pipeline, even of one within another Pipeline or within a fitted search.
     """
     if hasattr(estimator, "best_estimator_"):
         return _split(estimator.best_estimator_)

@@ -9,23 +9,14 @@ import threading
 
 import numpy as np
 import pytest
+import reference
 import torch
-from scipy.spatial.distance import cdist
 
 from skreid.gallery import Gallery, _files
 
 
 def rows(n, d=6, seed=0, dtype=np.float32):
     return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
-
-
-def brute_force(probes, gallery, k, hidden=None):
-    distances = cdist(probes, gallery)
-    if hidden is not None:
-        distances[hidden] = np.inf
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    found = np.take_along_axis(distances, order, axis=1)
-    return found, np.where(np.isinf(found), -1, order)
 
 
 @pytest.fixture
@@ -44,12 +35,12 @@ def test_rankings_equal_brute_force_with_rows_left_out(filled, filters):
     if "ids" in given:
         hidden &= ids[:, None] == filled.ids
     found = filled.kneighbors(probes, 30, **given)
-    expected = brute_force(probes, np.asarray(filled.descriptors), 30, hidden)
+    expected = reference.nearest(probes, filled.descriptors, 30, hidden)
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
 
 
-def test_places_that_cannot_be_filled_say_so():
+def test_rankings_shorter_than_asked_for_are_padded():
     """Where the filter leaves fewer images than asked for, indices are -1 and distances infinite."""
     gallery = Gallery(rows(4), cams=[0, 0, 0, 1])
     distances, indices = gallery.kneighbors(rows(2, seed=1), 3, cams=[0, 7])
@@ -92,7 +83,7 @@ def test_a_saved_gallery_opens_the_same_and_stays_on_disk(filled, tmp_path):
 
 
 def test_an_interrupted_save_leaves_the_gallery_that_was_there(filled, tmp_path, monkeypatch):
-    """A save that fails on its last file changes nothing and leaves no rest."""
+    """A save that fails on its last file changes nothing and leaves no files behind."""
     filled.save(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
     write = _files._write_npy
@@ -113,14 +104,14 @@ def test_an_interrupted_save_leaves_the_gallery_that_was_there(filled, tmp_path,
     "card", ["not json", "{}", '{"format": "skreid gallery", "version": 1, "files": {"descriptors": "../x.npy"}}', "[]"]
 )
 def test_a_damaged_description_is_refused(tmp_path, card):
-    """What is no gallery, or points out of its folder, is not opened."""
+    """A file that describes no gallery, or points out of its folder, is not opened."""
     (tmp_path / "gallery.json").write_text(card, encoding="utf-8")
     with pytest.raises(ValueError, match="is not the description of a gallery"):
         Gallery.open(tmp_path)
 
 
 def test_pickles_in_a_folder_are_not_loaded(filled, tmp_path):
-    """Arrays that would need unpickling are refused; a folder without gallery is named."""
+    """Arrays that would need unpickling are refused; a folder without a gallery is named."""
     filled.save(tmp_path)
     card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
     np.save(tmp_path / card["files"]["ids"], np.array([{}] * 200, dtype=object), allow_pickle=True)
@@ -134,7 +125,7 @@ def test_pickles_in_a_folder_are_not_loaded(filled, tmp_path):
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 @pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links, and has no pipes with names")
 def test_links_and_pipes_are_not_followed(filled, tmp_path, name, kind):
-    """A gallery of a stranger shows no file outside of its folder, and nothing to wait for."""
+    """A gallery from a stranger can neither read files outside of its folder nor block the reader."""
     folder, elsewhere = tmp_path / "gallery", tmp_path / "elsewhere"
     filled.save(folder)
     path = next(folder.glob(f"{name}*"))
@@ -154,7 +145,7 @@ def test_links_and_pipes_are_not_followed(filled, tmp_path, name, kind):
 
 @pytest.mark.parametrize("column", ["ids", "cams", "faiss"])
 @pytest.mark.parametrize("foreign", ["my-notes.txt", "descriptors-2.npy", "descriptors"])
-def test_a_save_takes_only_files_of_a_gallery_away(filled, tmp_path, column, foreign):
+def test_a_save_removes_only_files_of_a_gallery(filled, tmp_path, column, foreign):
     """A description that names a file of another kind, or of another column, is refused and the file kept."""
     filled.save(tmp_path)
     card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
@@ -174,7 +165,7 @@ def test_a_save_takes_only_files_of_a_gallery_away(filled, tmp_path, column, for
     [{"effort": "all"}, {"effort": 0}, {"effort": True}, {"effort": 1.5}, {"index": 3}, {"index": None}, {"index": ""}],
 )
 def test_settings_are_checked_wherever_they_come_from(filled, tmp_path, settings):
-    """Given or read, by name; a numpy integer is an integer, also in the file."""
+    """Given or read, wrong ones are named; a NumPy integer is an integer, also in the file."""
     with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter of Gallery must be"):
         Gallery(rows(3), **settings)
     Gallery(rows(3), effort=np.int64(5)).save(tmp_path)
@@ -188,7 +179,7 @@ def test_settings_are_checked_wherever_they_come_from(filled, tmp_path, settings
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks no folder")
 def test_saves_at_the_same_time_leave_one_gallery(tmp_path, monkeypatch):
-    """The last one, whole, and no file of the others."""
+    """The last one is complete, and no file of the others remains."""
     write, together = _files._write_npy, threading.Barrier(3)
 
     def wait(path, column):
@@ -207,7 +198,7 @@ def test_saves_at_the_same_time_leave_one_gallery(tmp_path, monkeypatch):
 
 
 def test_removing_nothing_removes_nothing(filled):
-    """Whatever the empty selection is made of."""
+    """An empty selection may be a list, a tuple, an array or a mask."""
     for nothing in ([], (), np.array([]), np.array([], dtype=int), np.zeros(200, dtype=bool)):
         filled.remove(nothing)
     assert len(filled) == 200
@@ -215,7 +206,7 @@ def test_removing_nothing_removes_nothing(filled):
 
 
 def test_searches_in_threads_see_whole_states(filled):
-    """While one thread adds and removes, every search answers for some state, never for half of one."""
+    """While one thread adds and removes, every search sees a complete state, never half of a change."""
     extra, probe = rows(10, seed=6), rows(10, seed=6)
     allowed = {tuple(filled.kneighbors(probe, 3)[1].ravel())}
     filled.add(extra, ids=["x"] * 10, cams=[9] * 10)
@@ -273,7 +264,7 @@ print((max(peak) - before) / 1024, indices[:, 0].sum())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the process's own memory from /proc")
 def test_a_gallery_on_disk_is_searched_in_bounded_memory(tmp_path):
-    """200,000 descriptors of 128 numbers, 98 MiB, are searched within 40 MiB beside the page cache."""
+    """200,000 descriptors of 128 dimensions, 98 MiB, are searched within 40 MiB beside the page cache."""
     Gallery(rows(200_000, 128)).save(tmp_path)
     done = subprocess.run([sys.executable, "-c", SEARCH, tmp_path], capture_output=True, text=True, check=True)
     assert float(done.stdout.split()[0]) < 40
@@ -303,7 +294,7 @@ def test_the_approximate_engine_finds_nearly_all_and_hides_cameras(tmp_path, ind
 
 @pytest.mark.parametrize(("index", "effort"), [("HNSW16", 64), ("IVF32,Flat", 8), ("IVF4,Flat", 4)])
 def test_the_default_effort_is_the_documented_one(index, effort):
-    """64 candidates, or one in 32 of the cells and at least 8, if there are so many."""
+    """64 candidates, or 1/32 of the cells and at least 8, but never more than there are."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     galleries = [Gallery(rows(2000, 16), engine="faiss", index=index, effort=given) for given in (None, effort)]
     one, two = (gallery.kneighbors(rows(50, 16, seed=1), 10)[1] for gallery in galleries)
@@ -319,16 +310,16 @@ def test_the_default_effort_is_the_documented_one(index, effort):
         ("IVF0,Flat", "asks for 0 cells"),
         ("IMI2x16,Flat", "asks for 4,294,967,296 cells"),
         ("PQ2x24", "asks for 16,777,216 cells"),
-        ("HNSW1", "asks for 1 links an image"),
-        ("HNSW99999999", "asks for 99999999 links an image"),
-        ("tree", "cannot build index='tree' over 300 descriptors of 6 numbers: .*could not parse"),
+        ("HNSW1", "asks for 1 links per image"),
+        ("HNSW99999999", "asks for 99999999 links per image"),
+        ("tree", "cannot build index='tree' over 300 descriptors of 6 dimensions: .*could not parse"),
         ("PQ4", "cannot build index='PQ4'"),
         ("IVF99999999999999999999,Flat", "cells, which must be between 1"),
         ("LSH", "is of type IndexLSH, which cannot hide rows"),
     ],
 )
 def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
-    """When the gallery is made or opened, before FAISS takes memory for it or ends the process."""
+    """When the gallery is made or opened, before FAISS allocates memory for it or ends the process."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     with pytest.raises(ValueError, match=message):
         Gallery(rows(300), engine="faiss", index=index)
@@ -340,7 +331,7 @@ def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
 
 
 def test_an_index_of_another_gallery_is_refused(tmp_path):
-    """One of other rows would rank places that are not there; what is no index is named."""
+    """An index of other rows would return rows that do not exist; a file that is no index is named."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     for n in (300, 200):
         Gallery(rows(n), engine="faiss").save(tmp_path / str(n))
@@ -352,7 +343,7 @@ def test_an_index_of_another_gallery_is_refused(tmp_path):
 
 
 def test_more_effort_than_rows_is_all_of_them():
-    """However large the number."""
+    """However large the effort."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     for index in ("HNSW8", "IVF4,Flat"):
         found = Gallery(rows(300), engine="faiss", index=index, effort=10**30).kneighbors(rows(9, seed=1), 3)[1]
@@ -360,8 +351,8 @@ def test_more_effort_than_rows_is_all_of_them():
 
 
 @pytest.mark.parametrize("value", [1e19, 1e39, 1e100])
-def test_numbers_too_large_for_faiss_are_refused(tmp_path, value):
-    """It squares in float32: where that overflows it would find nothing and not say so."""
+def test_values_too_large_for_faiss_are_refused(tmp_path, value):
+    """It squares in float32: where that overflows, it would silently find nothing."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     large = np.array([[1.0] * 6, [value] * 6])
     says = r"in row 1, whose squared distances overflow float32: scale them below 4e\+18 or use engine='exact'"
@@ -400,18 +391,23 @@ def test_numbers_too_large_for_faiss_are_refused(tmp_path, value):
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1)), "has ids, but add was given no ids"),
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1), ids=["1"]), "so that both use one kind"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 4), "n_neighbors = 4, n_gallery = 3"),
+        (
+            lambda: Gallery(rows(3)).kneighbors(rows(1), True),
+            "'n_neighbors' parameter of Gallery.kneighbors must be an",
+        ),
+        (lambda: Gallery(rows(3)).kneighbors(rows(1), 2.5), r"an int in the range \[1, inf\)\. Got 2\.5 instead"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 features and the gallery has 6"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 1, cams=[0]), "The gallery has no cams"),
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).kneighbors(rows(1), 1, ids=[1]), "leave nothing out without cams"),
     ],
 )
 def test_mistakes_are_named(call, message):
-    """Every wrong call says what is wrong."""
+    """Every error says what is wrong."""
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_half_precision_of_torch_is_taken():
-    """Numpy has no bfloat16; its numbers fit float32."""
+def test_bfloat16_tensors_are_taken():
+    """NumPy has no bfloat16; its values fit float32."""
     rows = torch.tensor([[0.0], [2.0]], dtype=torch.bfloat16)
     assert Gallery(rows).kneighbors(rows[1:], 1)[1].tolist() == [[1]]

@@ -1,10 +1,11 @@
-"""Any sequence of changes, savings and searches of a Gallery, against a plain list of rows."""
+"""Any sequence of changes, saves and searches of a Gallery, against plain lists of what it holds."""
 
 import pickle
 import shutil
 import tempfile
 
 import numpy as np
+import reference
 import strategies as own
 from hypothesis import settings as tries
 from hypothesis import strategies as st
@@ -36,10 +37,10 @@ class GalleryMachine(RuleBasedStateMachine):
         more = {"descriptors": data.draw(own.descriptors(count, N_FEATURES))}
         self.rows.extend(more["descriptors"].tolist())
         for name, draw in (("ids", st.sampled_from(["ann", "bo", "cleo"])), ("cams", st.integers(0, 2))):
-            held = getattr(self, name)
-            if held is not None:
+            kept = getattr(self, name)
+            if kept is not None:
                 more[name] = data.draw(st.lists(draw, min_size=count, max_size=count))
-                held.extend(more[name])
+                kept.extend(more[name])
         return more
 
     @rule(data=st.data(), count=st.integers(1, 4))
@@ -52,21 +53,21 @@ class GalleryMachine(RuleBasedStateMachine):
         gone = data.draw(st.sets(st.integers(0, len(self.rows) - 1)))
         mask = np.isin(np.arange(len(self.rows)), list(gone))
         self.gallery.remove(mask if masked else np.array(sorted(gone), dtype=int))
-        for held in (self.rows, self.ids, self.cams):
-            if held is not None:
+        for kept in (self.rows, self.ids, self.cams):
+            if kept is not None:
                 for place in sorted(gone, reverse=True):
-                    del held[place]
+                    del kept[place]
 
     @rule()
     def save(self):
         self.gallery.save(self.folder)
-        self.saved = [None if held is None else list(held) for held in (self.rows, self.ids, self.cams)]
+        self.saved = [None if kept is None else list(kept) for kept in (self.rows, self.ids, self.cams)]
 
     @precondition(lambda self: self.saved)
     @rule()
     def open(self):
         self.gallery = Gallery.open(self.folder)
-        self.rows, self.ids, self.cams = (None if held is None else list(held) for held in self.saved)
+        self.rows, self.ids, self.cams = (None if kept is None else list(kept) for kept in self.saved)
 
     @rule()
     def pickle(self):
@@ -77,24 +78,19 @@ class GalleryMachine(RuleBasedStateMachine):
         data=st.data(), probe=own.descriptors(1, N_FEATURES), hide=st.sampled_from(["nothing", "cams", "ids in cams"])
     )
     def search(self, data, probe, hide):
-        """Nearest first, ties by place, what is hidden left out: by a sort of whole numbers."""
+        """Nearest first, ties in the gallery's order, hidden images left out."""
         if (hide != "nothing" and self.cams is None) or (hide == "ids in cams" and self.ids is None):
             return
         k = data.draw(st.integers(1, len(self.rows)))
         person, camera = data.draw(st.sampled_from(["ann", "bo", "nobody"])), data.draw(st.integers(0, 3))
         given = {} if hide == "nothing" else {"cams": [camera]} | ({"ids": [person]} if hide != "cams" else {})
-        wanted = []
-        for place, row in enumerate(self.rows):
-            hidden = (
-                "cams" in given and self.cams[place] == camera and ("ids" not in given or self.ids[place] == person)
-            )
-            if not hidden:
-                wanted.append((sum((a - b) ** 2 for a, b in zip(row, probe[0].tolist(), strict=True)), place))
-        wanted = sorted(wanted)[:k]
+        hidden = np.zeros((1, len(self.rows)), dtype=bool) if hide == "nothing" else np.equal([self.cams], camera)
+        if hide == "ids in cams":
+            hidden &= np.equal([self.ids], person)
+        expected = reference.nearest(probe, self.rows, k, hidden)
         distances, indices = self.gallery.kneighbors(probe, k, **given)
-        missing = k - len(wanted)
-        assert indices[0].tolist() == [place for _, place in wanted] + [-1] * missing
-        np.testing.assert_allclose(distances[0], [square**0.5 for square, _ in wanted] + [np.inf] * missing, atol=1e-9)
+        np.testing.assert_array_equal(indices, expected[1])
+        np.testing.assert_allclose(distances, expected[0], atol=1e-9)
 
     @invariant()
     def holds_the_same(self):
@@ -102,9 +98,9 @@ class GalleryMachine(RuleBasedStateMachine):
             assert self.gallery.shape == (len(self.rows), N_FEATURES)
             np.testing.assert_array_equal(np.asarray(self.gallery.descriptors), np.reshape(self.rows, (-1, N_FEATURES)))
             for name in ("ids", "cams"):
-                held = getattr(self, name)
-                assert (getattr(self.gallery, name) is None) == (held is None)
-                assert held is None or getattr(self.gallery, name).tolist() == held
+                kept = getattr(self, name)
+                assert (getattr(self.gallery, name) is None) == (kept is None)
+                assert kept is None or getattr(self.gallery, name).tolist() == kept
 
 
 TestGallery = GalleryMachine.TestCase

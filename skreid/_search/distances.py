@@ -1,15 +1,17 @@
-"""Distances from descriptors, a block of probes at a time: 100,000 probes x 1,000,000 images need no matrix.
+"""Distances between descriptors, a block of probes at a time: 100,000 probes x 1,000,000 images need no matrix.
 
 Equal gallery descriptors get equal distances to the last bit, which matrix products alone do not promise.
 """
 
 import numpy as np
 
-TILE_NUMBERS = 2**23  # of the gallery, converted and multiplied at a time
+from skreid._base.checks import check_choice
+
+TILE_VALUES = 2**23  # of the gallery, converted and multiplied at once
 
 
 class DistanceBlocks:
-    """What :func:`distance_blocks` returns: call it with ``(start, stop)`` for these probes' rows.
+    """What :func:`distance_blocks` returns: call it with ``(start, stop)`` for the rows of these probes.
 
     Attributes
     ----------
@@ -60,19 +62,19 @@ class DistanceBlocks:
 
 
 def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64):
-    """Return a callable that gives the distances of some probes to the whole gallery, for `distances`.
+    """Return a callable that computes the distances of a block of probes to the whole gallery.
 
     Parameters
     ----------
     X_probe : ndarray of shape (n_probe, n_features)
-        Descriptors; memory-mapped arrays are read a block at a time.
+        Descriptors; memory-mapped arrays are read one block at a time.
     X_gallery : ndarray of shape (n_gallery, n_features)
         Descriptors of the gallery.
     metric : {"euclidean", "sqeuclidean", "cosine"}, default="euclidean"
         "cosine" is one minus the cosine similarity.
     dtype : dtype, default=numpy.float64
-        In which the sums are taken. float32 is about twice as fast and can swap neighbours whose distances
-        agree to six digits.
+        Precision of the sums. float32 is about twice as fast, and can swap neighbours whose distances agree to six
+        digits.
 
     Returns
     -------
@@ -82,14 +84,13 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     Raises
     ------
     ValueError
-        If the descriptors are not two-dimensional, not finite or of differing lengths, or the metric is
+        If descriptors are not two-dimensional, not finite or differ in their number of dimensions, or the metric is
         unknown.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skreid._search.distances import distance_blocks
-    >>> from skreid.metrics import ranking_metrics
+    >>> from skreid.metrics import distance_blocks, ranking_metrics
     >>> gallery = np.array([[0.0, 0.0], [3.0, 4.0]])
     >>> blocks = distance_blocks(gallery, gallery)
     >>> blocks(0, 2)
@@ -97,12 +98,7 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     >>> ranking_metrics(["a", "b"], ["a", "b"], blocks).mean_average_precision
     1.0
     """
-    metrics = ("euclidean", "sqeuclidean", "cosine")
-    if metric not in metrics:
-        raise ValueError(
-            f"The 'metric' parameter of distance_blocks must be a str among {{{str(metrics)[1:-1]}}}. "
-            f"Got {metric!r} instead."
-        )
+    check_choice(metric, "metric", "distance_blocks", ("euclidean", "sqeuclidean", "cosine"))
     X_probe, X_gallery = np.asarray(X_probe), np.asarray(X_gallery)
     if X_probe.ndim != 2 or X_gallery.ndim != 2 or X_probe.shape[1] != X_gallery.shape[1]:
         raise ValueError(
@@ -115,8 +111,8 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
 
 
 def tiles(X, n_rows=None):
-    """Yield slices of the rows of X, or of so many, few enough to be worked on at once."""
-    n_rows, step = len(X) if n_rows is None else n_rows, max(1, TILE_NUMBERS // max(1, X.shape[1]))
+    """Yield slices of the rows of X (or of `n_rows` of its width), each small enough to be worked on at once."""
+    n_rows, step = len(X) if n_rows is None else n_rows, max(1, TILE_VALUES // max(1, X.shape[1]))
     for low in range(0, n_rows, step):
         yield slice(low, min(low + step, n_rows))
 
@@ -135,21 +131,21 @@ def check_finite(name, X, start=0):
 def check_range(name, rows, dtype):
     """Raise ValueError naming the first row with NaN or infinity, or whose squared distances may overflow a dtype."""
     limit = np.sqrt(np.finfo(dtype).max / rows.shape[1]) / 2
-    for some in tiles(rows):
-        largest = np.abs(rows[some]).max(axis=1)
+    for tile in tiles(rows):
+        largest = np.abs(rows[tile]).max(axis=1)
         far = np.flatnonzero(~(largest <= limit))
         if len(far):
-            place = some.start + far[0]
+            place = tile.start + far[0]
             check_finite(name, rows[place : place + 1], place)
-            otherwise = " or use engine='exact'" if dtype == np.float32 else ""
+            remedy = " or use engine='exact'" if dtype == np.float32 else ""
             raise ValueError(
                 f"{name} hold {largest[far[0]]:.3g} in row {place}, whose squared distances overflow "
-                f"{np.dtype(dtype)}: scale them below {limit:.0e}{otherwise}."
+                f"{np.dtype(dtype)}: scale them below {limit:.0e}{remedy}."
             )
 
 
 def centre_of(X):
-    """Return a point amid the rows, (n_features,), float64: the mean of 4096 of them, evenly spaced, or of all."""
+    """Return the mean of all rows, or of about 4096 evenly spaced ones, (n_features,), float64."""
     return X[:: max(1, len(X) // 4096)].mean(axis=0, dtype=np.float64) if len(X) else np.zeros(X.shape[1])
 
 
@@ -159,14 +155,14 @@ def twins(X, labels=None):
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        Read a tile at a time; 0.0 and -0.0 are equal.
+        Read one tile at a time; 0.0 and -0.0 are equal.
     labels : ndarray of shape (n,), int, optional
-        Rows are alike only if their labels are equal as well.
+        Rows are equal only if their labels are.
 
     Returns
     -------
     twin, original : ndarray of int
-        The places of the rows that repeat an earlier one, ascending, and of the first row like each.
+        Indices of the rows that repeat an earlier one, ascending, and of the first row equal to each.
 
     Examples
     --------
@@ -184,8 +180,8 @@ def twins(X, labels=None):
     original = first[which]
     twin = np.flatnonzero(original != np.arange(len(X)))
     same = np.ones(len(twin), dtype=bool)
-    for some in tiles(X, len(twin)):
-        same[some] = (X[twin[some]] == X[original[twin[some]]]).all(axis=1)
+    for tile in tiles(X, len(twin)):
+        same[tile] = (X[twin[tile]] == X[original[twin[tile]]]).all(axis=1)
     if labels is not None:
         same &= labels[twin] == labels[original[twin]]
     return twin[same], original[twin[same]]

@@ -1,6 +1,6 @@
-"""Gallery: the index behind `kneighbors`, for galleries that grow, stay on disk, or outgrow memory.
+"""Gallery: an index of descriptors that grows, stays on disk, or outgrows memory.
 
-Exact by default; an approximate engine, where installed, trades a measured share of the neighbours for time.
+The search is exact by default; an optional approximate engine misses a few neighbours and is faster.
 """
 
 from skreid.gallery._gallery import Gallery

@@ -1,6 +1,6 @@
-"""The optional approximate engine: a FAISS index over the descriptors, hidden rows left out of its search.
+"""The optional approximate engine: a FAISS index of the descriptors, whose search skips hidden rows.
 
-What it finds is measured again exactly, so that only which rows are found is approximate.
+The rows it finds are measured again exactly: only the choice of rows is approximate.
 """
 
 import re
@@ -10,15 +10,15 @@ import numpy as np
 
 from skreid._search.distances import check_range, tiles
 
-TRAINING_ROWS = 64  # a cell, to place the cells of an inverted file
+TRAINING_ROWS = 64  # per cell, to place the cells of an inverted file
 CANDIDATES = 64  # followed by default in a graph
-CELLS = 32, 8  # looked into by default: one in so many, so many at least
-LINKS = 2, 1024  # of a graph: with fewer FAISS crashes, with more it asks for terabytes
+CELLS = 32, 8  # searched by default: one in 32, and at least 8
+LINKS = 2, 1024  # per image in a graph: with fewer FAISS crashes, with more it allocates terabytes
 UNITS = {"": 1, "k": 2**10, "M": 2**20}  # of numbers of cells
 
 
 def import_faiss():
-    """Import FAISS or say how to get it."""
+    """Import FAISS, or say how to install it."""
     try:
         import faiss
     except ImportError as error:
@@ -27,7 +27,7 @@ def import_faiss():
 
 
 def empty_index(factory, n_rows, n_features):
-    """Make the index that a factory string such as "HNSW32" or "IVF1024,Flat" names; refuse what cannot be filled."""
+    """Make the index of a factory string such as "HNSW32" or "IVF1024,Flat"; refuse one that cannot be filled."""
     faiss = import_faiss()
     cells = [int(number) * UNITS[unit] for number, unit in re.findall(r"IVF(\d+)([kM]?)", factory)]
     cells += [2 ** min(int(parts) * int(bits), 64) for parts, bits in re.findall(r"IMI(\d+)x(\d+)", factory)]
@@ -39,7 +39,7 @@ def empty_index(factory, n_rows, n_features):
         )
     links = [int(number) for number in re.findall(r"HNSW(\d+)", factory)]
     if links and not LINKS[0] <= min(links) <= max(links) <= LINKS[1]:
-        raise ValueError(f"index={factory!r} asks for {links[0]} links an image: give a number in {list(LINKS)}.")
+        raise ValueError(f"index={factory!r} asks for {links[0]} links per image: give a number in {list(LINKS)}.")
     with _naming(factory, n_rows, n_features):
         index = faiss.index_factory(n_features, factory)
     searched = faiss.IndexHNSW, faiss.IndexIVF, faiss.IndexFlat, faiss.IndexPQ, faiss.IndexScalarQuantizer
@@ -52,7 +52,7 @@ def empty_index(factory, n_rows, n_features):
 
 
 def build_index(rows, factory):
-    """Build the index that a factory string names over some rows."""
+    """Build the index that a factory string names from rows of descriptors."""
     index = empty_index(factory, *rows.shape)
     check_range("descriptors", rows, np.float32)
     with _naming(factory, *rows.shape):
@@ -60,13 +60,13 @@ def build_index(rows, factory):
             cells = getattr(index, "nlist", 1)
             step = max(1, len(rows) // (TRAINING_ROWS * cells))
             index.train(np.ascontiguousarray(rows[::step], dtype=np.float32))
-        for some in tiles(rows):
-            index.add(np.ascontiguousarray(rows[some], dtype=np.float32))
+        for tile in tiles(rows):
+            index.add(np.ascontiguousarray(rows[tile], dtype=np.float32))
     return index
 
 
 def read_index(path, shape):
-    """Read an index that FAISS wrote for so many rows and features."""
+    """Read an index that FAISS wrote for descriptors of this shape."""
     try:
         index = import_faiss().read_index(str(path))
     except (RuntimeError, MemoryError) as error:
@@ -78,31 +78,31 @@ def read_index(path, shape):
 
 @contextmanager
 def _naming(factory, n_rows, n_features):
-    """Turn what FAISS raises into an error that names the index."""
+    """Turn an error of FAISS into one that names the index."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         raise ValueError(
-            f"FAISS cannot build index={factory!r} over {n_rows:,} descriptors of {n_features:,} numbers: "
+            f"FAISS cannot build index={factory!r} over {n_rows:,} descriptors of {n_features:,} dimensions: "
             f"{_reason(error)}"
         ) from error
 
 
 def _reason(error):
-    """Return what FAISS says behind the place in its own code."""
+    """Return the message of FAISS without the location in its source."""
     return str(error).rpartition("Error: ")[2]
 
 
 def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=None):
-    """Return the probe and the row of what the index finds, rows of a probe's own key left out.
+    """Return the probe and the row of each neighbour that the index finds; rows with the probe's own key are skipped.
 
-    The cells of an inverted file are scanned row by row for each probe, where the exact search takes all probes in one
-    product: beyond a few of a hundred cells it is the slower of the two, however many cells there are.
+    The cells of an inverted file are scanned row by row for each probe, whereas the exact search takes all probes in
+    one product: it is the faster of the two once more than a few per cent of the cells are searched.
     """
     faiss = import_faiss()
     probes = np.ascontiguousarray(probes, dtype=np.float32)
     effort = effort and min(effort, index.ntotal)
-    found = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
+    neighbors = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
     if probe_keys is None:
         groups = [(slice(None), None)]
     else:
@@ -112,19 +112,19 @@ def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=N
         for key in np.unique(probe_keys):
             hidden = order[np.searchsorted(ordered, key) : np.searchsorted(ordered, key, side="right")]
             groups.append((probe_keys == key, hidden if len(hidden) else None))
-    for some, hidden in groups:
+    for group, hidden in groups:
         options = {}
         if hidden is not None:
-            seen = np.ones(index.ntotal, dtype=bool)
-            seen[hidden] = False
-            options["sel"] = faiss.IDSelectorBitmap(np.packbits(seen, bitorder="little"))
+            visible = np.ones(index.ntotal, dtype=bool)
+            visible[hidden] = False
+            options["sel"] = faiss.IDSelectorBitmap(np.packbits(visible, bitorder="little"))
         if isinstance(index, faiss.IndexHNSW):
             parameters = faiss.SearchParametersHNSW(efSearch=max(effort or CANDIDATES, n_neighbors), **options)
         elif isinstance(index, faiss.IndexIVF):
-            few = min(index.nlist, max(index.nlist // CELLS[0], CELLS[1]))
-            parameters = faiss.SearchParametersIVF(nprobe=effort or few, **options)
+            cells = min(index.nlist, max(index.nlist // CELLS[0], CELLS[1]))
+            parameters = faiss.SearchParametersIVF(nprobe=effort or cells, **options)
         else:
             parameters = faiss.SearchParameters(**options)
-        found[some] = index.search(probes[some], n_neighbors, params=parameters)[1]
-    probe, place = np.nonzero(found >= 0)
-    return probe, found[probe, place]
+        neighbors[group] = index.search(probes[group], n_neighbors, params=parameters)[1]
+    probe, rank = np.nonzero(neighbors >= 0)
+    return probe, neighbors[probe, rank]

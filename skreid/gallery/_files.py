@@ -1,6 +1,6 @@
-"""A gallery in a folder: one .npy a column and a JSON file that names them, replaced in one step.
+"""A gallery in a folder: one .npy file per column, and a JSON file that names them and is replaced in one step.
 
-A save that is interrupted leaves the gallery that was there; readers of the old one keep it.
+An interrupted save leaves the previous gallery intact, and those who read the previous one can go on doing so.
 """
 
 import contextlib
@@ -8,11 +8,11 @@ import json
 import os
 import re
 import uuid
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
+from skreid._base.checks import check_choice, check_int
 from skreid._base.files import locked, replacing
 from skreid._search.distances import tiles
 
@@ -24,18 +24,11 @@ FORMAT = "skreid gallery"
 
 
 def check_settings(engine, index, effort):
-    """Return the settings of a gallery as plain values; refuse others by name."""
-    if engine not in ("exact", "faiss"):
-        raise ValueError(
-            f"The 'engine' parameter of Gallery must be a str among {{'exact', 'faiss'}}. Got {engine!r} instead."
-        )
+    """Return the settings of a gallery as plain values; refuse a wrong one by name."""
+    check_choice(engine, "engine", "Gallery", ("exact", "faiss"))
     if not isinstance(index, str) or not 0 < len(index) <= 100:
         raise ValueError(f"The 'index' parameter of Gallery must be a factory string of FAISS. Got {index!r} instead.")
-    if effort is not None and (isinstance(effort, bool) or not isinstance(effort, Integral) or effort < 1):
-        raise ValueError(
-            f"The 'effort' parameter of Gallery must be None or an int in the range [1, inf). Got {effort!r} instead."
-        )
-    return {"engine": engine, "index": index, "effort": None if effort is None else int(effort)}
+    return {"engine": engine, "index": index, "effort": check_int(effort, "effort", "Gallery", none=True)}
 
 
 def save_gallery(folder, columns, settings, extra=None):
@@ -48,7 +41,7 @@ def save_gallery(folder, columns, settings, extra=None):
     settings : dict
         Plain values, kept in the JSON file.
     extra : dict of str to callable, optional
-        Ending of a further file -> what writes it, given its path.
+        Extension of a further file -> function that writes it, given its path.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,11 +51,11 @@ def save_gallery(folder, columns, settings, extra=None):
             if column is not None:
                 files[name] = f"{name}-{token}.npy"
                 _write_npy(folder / files[name], column)
-        for ending, write in (extra or {}).items():
-            files[ending] = f"index-{token}.{ending}"
-            write(str(folder / files[ending]))
+        for extension, write in (extra or {}).items():
+            files[extension] = f"index-{token}.{extension}"
+            write(str(folder / files[extension]))
         card = {"format": FORMAT, "version": 1, "files": files, "settings": settings}
-        with locked(folder):  # each save takes the one before it away, also of several at a time
+        with locked(folder):  # each save removes the one before it, even if several run at once
             before = _read_card(folder)["files"].values() if os.path.lexists(folder / CARD) else ()
             with replacing(folder / CARD, folder / f"{CARD}-{token}") as file:  # the one step
                 file.write(json.dumps(card, indent=2).encode())
@@ -81,7 +74,7 @@ def open_gallery(folder):
         If the folder holds no gallery, or a damaged one; the file is named.
     """
     folder = Path(folder)
-    for attempt in range(3):  # a save in between takes the files away that its predecessor named
+    for attempt in range(3):  # a save in between removes the files that the card read before it names
         card = _read_card(folder)
         try:
             paths = {name: _own(folder, file) for name, file in card["files"].items()}
@@ -120,7 +113,7 @@ def _read_card(folder):
 
 
 def _own(folder, name):
-    """Return the path of a file, which no link may lead out of the folder."""
+    """Return the path of a file, unless a link leads out of the folder."""
     path = folder / name
     if Path(os.path.realpath(path)).parent != Path(os.path.realpath(folder)) or (path.exists() and not path.is_file()):
         raise ValueError(f"'{path}' is no plain file of its folder; links out of it are not followed.")
@@ -128,7 +121,7 @@ def _own(folder, name):
 
 
 def _map_npy(path):
-    """Map an array without reading it; what would need unpickling is refused."""
+    """Map an array without reading it; refuse one that would need unpickling."""
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else (None, None, None)
@@ -140,7 +133,7 @@ def _map_npy(path):
 
 
 def _write_npy(path, column):
-    """Write an array, or anything with rows, a tile at a time."""
+    """Write an array, or anything with rows, one tile at a time."""
     shape = (len(column), *column.shape[1:])
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(column.dtype), "fortran_order": False, "shape": shape}
@@ -153,5 +146,5 @@ def _write_npy(path, column):
 
 def _remove(folder, names):
     for name in names:
-        with contextlib.suppress(OSError):  # a system may keep files that someone has mapped
+        with contextlib.suppress(OSError):  # some systems do not remove files that are mapped
             (folder / name).unlink()

@@ -1,19 +1,18 @@
-"""Gallery itself: immutable states that changes replace, and searches that read one state from start to end.
+"""The Gallery: each change replaces its immutable state, and each search reads one state from start to end.
 
-So a read in one thread never sees half of a change in another, and nothing waits.
+So a search in one thread never sees half of a change made by another, and never waits for it.
 """
 
 from threading import Lock
 
 import numpy as np
 
-from skreid._base.labels import check_same_kind, encode
 from skreid._images.sequence import from_torch
 from skreid._search.distances import check_range
-from skreid._search.nearest import EuclideanMeasure, nearest_rows, sorted_neighbors
-from skreid.gallery._faiss import build_index, empty_index, import_faiss, read_index, search_index
+from skreid._search.nearest import check_n_neighbors, nearest_rows, sorted_neighbors
+from skreid.gallery._faiss import empty_index, import_faiss, read_index, search_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
-from skreid.gallery._rows import Rows
+from skreid.gallery._state import COLUMNS, State, column
 
 
 class Gallery:
@@ -22,22 +21,21 @@ class Gallery:
     Parameters
     ----------
     descriptors : ndarray of shape (n_images, n_features)
-        As `transform` gave them, of any float type. A memory-mapped array is read a tile at a time and never copied
-        whole.
+        As `transform` returns them, of any float type. A memory-mapped array is read one tile at a time and never
+        copied whole.
     ids : array-like of shape (n_images,), optional
         Identity of each image, numbers or strings.
     cams : array-like of shape (n_images,), optional
         Camera of each image.
     engine : {"exact", "faiss"}, default="exact"
-        "faiss" searches an approximate index held in memory (package faiss-cpu); the distances it returns are exact
-        nevertheless.
+        "faiss" searches an approximate index in memory (package faiss-cpu); the distances it returns are still exact.
     index : str, default="HNSW32"
-        With FAISS, its factory string: "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<bytes>"... with at most as
-        many cells as descriptors.
+        With FAISS, its factory string: "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<bytes>"... There must be at
+        least as many descriptors as cells.
     effort : int or None, default=None
-        With FAISS, candidates followed (HNSW) or cells looked into (IVF): more finds more and takes longer. None is
-        64 candidates, or one in 32 of the cells and at least 8; beyond a few of a hundred cells, the exact search of
-        many probes is faster.
+        With FAISS, the number of candidates followed (HNSW) or of cells searched (IVF): a larger one finds more
+        neighbours and takes longer. None means 64 candidates, or 1/32 of the cells and at least 8. If more than a few
+        per cent of the cells are searched, the exact search is faster for many probes.
 
     Attributes
     ----------
@@ -49,7 +47,7 @@ class Gallery:
     ------
     ValueError
         If descriptors are not finite, or so large that their squared distances overflow (float64, or float32 with
-        FAISS); or a parameter is none that is described here.
+        FAISS), or if a parameter has a value not listed here.
 
     See Also
     --------
@@ -57,8 +55,8 @@ class Gallery:
 
     Notes
     -----
-    Any number of threads may search while one changes the gallery: a search sees the gallery as it was when the search
-    began. Images keep their order; after `remove`, later ones move up.
+    Any number of threads may search while another changes the gallery: a search sees the gallery as it was when the
+    search began. Images keep their order; after `remove`, later ones move up.
 
     Examples
     --------
@@ -78,8 +76,8 @@ class Gallery:
         descriptors = self._checked("descriptors", descriptors)
         if engine == "faiss":
             empty_index(index, *descriptors.shape)
-        columns = {name: _column(name, given, len(descriptors)) for name, given in (("ids", ids), ("cams", cams))}
-        self._state = _State(Rows([(descriptors, None)]), **columns)
+        n_images = len(descriptors)
+        self._state = State.of(descriptors, column("ids", ids, n_images), column("cams", cams, n_images))
 
     @classmethod
     def open(cls, folder):
@@ -101,15 +99,16 @@ class Gallery:
         columns, settings, others = open_gallery(folder)
         gallery = cls.__new__(cls)
         gallery._settings, gallery._lock = settings, Lock()
-        names = {name: np.array(columns[name]) if name in columns else None for name in ("ids", "cams")}
-        gallery._state = _State(Rows([(columns["descriptors"], None)]), **names)
+        state = {name: np.array(columns[name]) for name in COLUMNS if name in columns}
         if settings["engine"] == "faiss":
+            shape = columns["descriptors"].shape
             try:
-                empty_index(settings["index"], *gallery.shape)
+                empty_index(settings["index"], *shape)
                 if "faiss" in others:
-                    gallery._state.index = read_index(others["faiss"], gallery.shape)
+                    state["index"] = read_index(others["faiss"], shape)
             except ValueError as error:
                 raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
+        gallery._state = State.of(columns["descriptors"], **state)
         return gallery
 
     def save(self, folder):
@@ -118,7 +117,7 @@ class Gallery:
         Parameters
         ----------
         folder : path-like
-            Made if need be.
+            Created if it does not exist.
 
         Returns
         -------
@@ -126,9 +125,9 @@ class Gallery:
 
         Notes
         -----
-        Of several saves at a time the last one stays, and takes the others' files away. One that is killed leaves the
-        gallery that was there, and files that ``gallery.json`` does not name; so may, on Windows and on disks that lock
-        no folder, several at a time.
+        If several processes save at the same time, the last one wins and removes the files of the others. A save that
+        is killed leaves the previous gallery intact, along with files that ``gallery.json`` does not name. So may
+        simultaneous saves on Windows and on file systems that cannot lock a folder.
         """
         state, extra = self._state, {}
         if self._settings["engine"] == "faiss":
@@ -144,7 +143,7 @@ class Gallery:
         Parameters
         ----------
         descriptors : ndarray of shape (n_new, n_features)
-            As `transform` gave them.
+            As `transform` returns them.
         ids, cams : array-like of shape (n_new,)
             Needed if, and only if, the gallery has them.
 
@@ -155,47 +154,35 @@ class Gallery:
         Raises
         ------
         ValueError
-            Among others, if a number overflows the dtype of the gallery's descriptors, which new ones are cast to.
+            If a value overflows the dtype of the gallery's descriptors, which new ones are cast to; or as for the
+            constructor.
         """
         descriptors = self._checked("the new descriptors", descriptors)
+        if descriptors.shape[1] != self.shape[1]:
+            raise ValueError(
+                f"The gallery's descriptors have {self.shape[1]} features, the new ones {descriptors.shape[1]}: "
+                "descriptors must come from the same fitted estimator."
+            )
         with self._lock:
-            state = self._state
-            if descriptors.shape[1] != state.rows.shape[1]:
-                raise ValueError(
-                    f"The gallery's descriptors have {state.rows.shape[1]} features, the new ones "
-                    f"{descriptors.shape[1]}: descriptors must come from the same fitted estimator."
-                )
-            columns = {}
-            for name, given in (("ids", ids), ("cams", cams)):
-                held = getattr(state, name)
-                if (held is None) != (given is None):
-                    has, gives = ("has", "no") if given is None else ("has no", "")
-                    raise ValueError(f"The gallery {has} {name}, but add was given {gives} {name}.".replace("  ", " "))
-                if held is not None:
-                    new = _column(name, given, len(descriptors))
-                    check_same_kind(**{f"the gallery's {name}": held, f"the new {name}": new})
-                    columns[name] = np.concatenate([held, new])
-            self._state = _State(state.rows.plus(_cast(descriptors, state.rows.dtype)), **columns)
+            self._state = self._state.plus(descriptors, ids=ids, cams=cams)
         return self
 
     def remove(self, indices):
-        """Take images out.
+        """Remove images.
 
         Parameters
         ----------
         indices : ndarray of int, or ndarray of shape (n_images,) of bool
-            Their places, such as ``gallery.ids == "ann"``.
+            Their indices, or a mask such as ``gallery.ids == "ann"``.
 
         Returns
         -------
         self : Gallery
         """
         with self._lock:
-            state = self._state
-            kept = np.ones(len(state.rows), dtype=bool)
+            kept = np.ones(len(self), dtype=bool)
             kept[np.asarray(indices) if np.size(indices) else []] = False
-            columns = {name: None if (held := getattr(state, name)) is None else held[kept] for name in ("ids", "cams")}
-            self._state = _State(state.rows.only(kept), **columns)
+            self._state = self._state.only(kept)
         return self
 
     def kneighbors(self, probes, n_neighbors=5, return_distance=True, *, ids=None, cams=None):
@@ -210,20 +197,20 @@ class Gallery:
         return_distance : bool, default=True
             Whether to return distances too.
         ids, cams : array-like of shape (n_probes,), optional
-            Identities and cameras of the probes. With `cams` alone, images of the probe's own camera are left out of
-            the search; with both, those that also show the probe's own person.
+            Identities and cameras of the probes. With `cams` alone, images from the probe's own camera are left out of
+            the search; with both, only those of them that also show the probe's own identity.
 
         Returns
         -------
         distances : ndarray of shape (n_probes, n_neighbors)
-            Euclidean, ascending, in float64; infinite where fewer images are found. Only if `return_distance`.
+            Euclidean, ascending, in float64; infinite where too few images are left. Only if `return_distance`.
         indices : ndarray of shape (n_probes, n_neighbors), int64
-            Places in the gallery; equal distances in the gallery's order; -1 where fewer images are found.
+            Indices of gallery images; equal distances in the gallery's order; -1 where too few images are left.
 
         Raises
         ------
         ValueError
-            If `n_neighbors` exceeds the gallery, or identities or cameras are asked for that the gallery lacks.
+            If `n_neighbors` exceeds the size of the gallery, or the gallery lacks the identities or cameras needed.
         """
         state = self._state
         probes = self._checked("probes", probes)
@@ -232,20 +219,16 @@ class Gallery:
                 f"The probes have {probes.shape[1]} features and the gallery has {state.rows.shape[1]}: descriptors "
                 "must come from the same fitted estimator."
             )
-        if not 1 <= n_neighbors <= len(state.rows):
-            raise ValueError(
-                f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = "
-                f"{len(state.rows)}."
-            )
+        n_neighbors = check_n_neighbors(n_neighbors, len(state.rows), "Gallery.kneighbors")
         probe_keys, row_keys = state.keys(ids, cams, len(probes))
         if self._settings["engine"] == "exact":
-            found = nearest_rows(state.measure(), probes, n_neighbors, probe_keys=probe_keys, row_keys=row_keys)
+            ranking = nearest_rows(state.measure(), probes, n_neighbors, probe_keys=probe_keys, row_keys=row_keys)
         else:
             index = state.searchable_index(self._settings["index"])
             probe, row = search_index(index, probes, n_neighbors, self._settings["effort"], probe_keys, row_keys)
             distances = state.measure().block(probes).exact(probe, row)
-            found = sorted_neighbors(probe, distances, row, (len(probes), n_neighbors))
-        return found if return_distance else found[1]
+            ranking = sorted_neighbors(probe, distances, row, (len(probes), n_neighbors))
+        return ranking if return_distance else ranking[1]
 
     def _checked(self, name, descriptors):
         """Return descriptors as a two-dimensional array of floats that can be measured."""
@@ -255,7 +238,7 @@ class Gallery:
             descriptors = descriptors.astype(np.float64)
         if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
             raise ValueError(
-                "Descriptors must be an array of floats of shape (n_images, n_features), as transform gives it. Got "
+                "Descriptors must be an array of floats of shape (n_images, n_features), as transform returns it. Got "
                 f"dtype {descriptors.dtype} and shape {descriptors.shape} instead."
             )
         check_range(name, descriptors, np.float32 if self._settings["engine"] == "faiss" else np.float64)
@@ -294,71 +277,4 @@ class Gallery:
 
     def __setstate__(self, pickled):
         self._settings, self._lock = pickled["settings"], Lock()
-        columns = pickled["columns"]
-        self._state = _State(Rows([(columns["descriptors"], None)]), columns["ids"], columns["cams"])
-
-
-class _State:
-    """A gallery between two changes; what is derived from it is made once, on first use."""
-
-    def __init__(self, rows, ids=None, cams=None):
-        self.rows, self.ids, self.cams = rows, ids, cams
-        self.index, self._measure, self._codes, self._lock = None, None, {}, Lock()
-
-    def measure(self):
-        """Return what measures distances to the rows."""
-        if self._measure is None:
-            self._measure = EuclideanMeasure(self.rows)
-        return self._measure
-
-    def searchable_index(self, factory):
-        """Return the approximate index, built once."""
-        with self._lock:
-            if self.index is None:
-                self.index = build_index(self.rows, factory)
-            return self.index
-
-    def keys(self, ids, cams, n_probes):
-        """Return the keys of probes and of rows whose equality hides a row from a probe; None if none do."""
-        if ids is None and cams is None:
-            return None, None
-        if cams is None:
-            raise ValueError("ids leave nothing out without cams: give the cameras of the probes as well.")
-        given = {"cams": cams} if ids is None else {"cams": cams, "ids": ids}
-        probe_keys, row_keys = 0, 0
-        for name, values in given.items():
-            held = getattr(self, name)
-            if held is None:
-                raise ValueError(f"The gallery has no {name}: give them when it is built.")
-            values = _column(name, values, n_probes)
-            check_same_kind(**{f"the gallery's {name}": held, f"the probes' {name}": values})
-            if name not in self._codes:
-                self._codes[name] = np.unique(held, return_inverse=True)
-            known, codes = self._codes[name]
-            place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-            probe_keys = probe_keys * (len(known) + 1) + np.where(known[place] == values, place, len(known))
-            row_keys = row_keys * (len(known) + 1) + codes
-        return probe_keys, row_keys
-
-
-def _cast(descriptors, dtype):
-    """Return descriptors as a dtype that holds all of them."""
-    if descriptors.dtype == dtype:
-        return descriptors
-    with np.errstate(over="ignore"):
-        cast = descriptors.astype(dtype)
-    beyond = np.flatnonzero(~np.isfinite(cast).all(axis=1))
-    if len(beyond):
-        raise ValueError(
-            f"The new descriptors hold {np.abs(descriptors[beyond[0]]).max():.3g} in row {beyond[0]}, which overflows "
-            f"{dtype}, the dtype of the gallery: scale them, or build the gallery of a wider dtype."
-        )
-    return cast
-
-
-def _column(name, values, n_rows):
-    """Return identities or cameras as an array of numbers or of fixed-width strings."""
-    if values is None:
-        return None
-    names, codes = encode(values, name, n_rows)
-    return np.asarray(names.tolist() if names.dtype == object else names)[codes]
+        self._state = State.of(**pickled["columns"])

@@ -1,4 +1,4 @@
-"""Rows of several arrays as one: a gallery grows and shrinks without copying what it holds.
+"""Rows of several arrays as one array: a gallery grows and shrinks without copying its descriptors.
 
 The arrays may be memory-mapped: only the rows asked for are read.
 """
@@ -7,12 +7,12 @@ import numpy as np
 
 
 class Rows:
-    """Some rows of some arrays, in order; never changed.
+    """Chosen rows of several arrays, in order; immutable.
 
     Parameters
     ----------
     parts : sequence of (array of shape (n, n_features), ndarray of int or None)
-        Arrays, and which of their rows belong; None for all.
+        Arrays, and which of their rows are included; None for all.
     """
 
     def __init__(self, parts):
@@ -33,29 +33,29 @@ class Rows:
             rows = np.arange(start, stop, step)
         rows = np.asarray(rows)
         out = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
-        where = np.searchsorted(self._ends, rows, side="right")
-        for place in np.unique(where):
-            (array, kept), mine = self._parts[place], where == place
-            local = rows[mine] - (self._ends[place - 1] if place else 0)
-            out[mine] = array[local if kept is None else kept[local]]
+        part_of_row = np.searchsorted(self._ends, rows, side="right")
+        for part in np.unique(part_of_row):
+            (array, kept), chosen = self._parts[part], part_of_row == part
+            local = rows[chosen] - (self._ends[part - 1] if part else 0)
+            out[chosen] = array[local if kept is None else kept[local]]
         return out
 
     def _range(self, start, stop):
-        found, begin = [], 0
+        pieces, begin = [], 0
         for (array, kept), end in zip(self._parts, self._ends, strict=True):
-            some = slice(max(start - begin, 0), stop - begin)
+            local = slice(max(start - begin, 0), stop - begin)
             if start < end and stop > begin:
-                found.append(np.asarray(array[some]) if kept is None else array[kept[some]])
+                pieces.append(np.asarray(array[local]) if kept is None else array[kept[local]])
             begin = end
-        if len(found) == 1:
-            return found[0]
-        return np.concatenate(found) if found else np.empty((0, self.shape[1]), dtype=self.dtype)
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty((0, self.shape[1]), dtype=self.dtype)
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype=dtype)
 
     def plus(self, array):
-        """Return these rows and those of one more array."""
+        """Return these rows followed by those of one more array."""
         return Rows([*self._parts, (array, None)])
 
     def only(self, kept):

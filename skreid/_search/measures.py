@@ -1,0 +1,158 @@
+"""How far: Euclidean distances with a fast lower bound, and distances by a learned metric.
+
+A measure knows the gallery and prepares blocks of probes. A block bounds the distances to some rows from below, and
+measures chosen pairs exactly.
+"""
+
+from copy import copy
+
+import numpy as np
+from sklearn.utils.validation import check_consistent_length
+
+from skreid._search.distances import centre_of, check_finite, twins
+
+BLOCK_VALUES = 2**21  # lower bounds computed at once: what stays in the cache
+TILE_VALUES = 2**19  # of the gallery, worked on at once, for the same reason
+LEARNED_VALUES = 2**24  # a learned metric works on more rows at once, since each call projects them anew
+REFINED_VALUES = 2**20  # differences computed at once
+FEW_PROBES = 64  # below, the transposed product is faster by more than transposing its result costs
+HUGE = 1e30  # squares beyond this might overflow in float32: such rows are measured directly
+
+
+class EuclideanMeasure:
+    """Euclidean distances to a gallery.
+
+    Parameters
+    ----------
+    gallery : array of shape (n_gallery, n_features), float
+        Anything with `shape`, `len` and rows by slice and by index array; read a tile at a time.
+    """
+
+    def __init__(self, gallery):
+        self.gallery, self.n_rows = gallery, len(gallery)
+        sample = gallery[:: max(1, len(gallery) // 4096)]
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are reported when their tile is read
+            self.centre = centre_of(sample)  # less cancellation in a^2 + b^2 - 2ab
+            rounded = self.centre.astype(np.float32)
+            if np.isfinite(rounded).all():  # then rows of every dtype are shifted by exactly the same
+                self.centre = rounded.astype(np.float64)
+            spread = np.abs(sample - self.centre).max(initial=0)
+        usual = not 0 < spread < np.inf or 1e-6 < spread < 1e6  # nothing can overflow: leave the rows as they are
+        self.scale = 1.0 if usual else 2.0 ** -np.ceil(np.log2(spread))
+        # Rounding of inputs, of a product of d + 1 terms and of the comparison, in units of |p|^2 + |g|^2
+        self.error = 2.2 * (gallery.shape[1] + 8) * 2.0**-24
+        self.n_bounds, self.width = BLOCK_VALUES, max(1, TILE_VALUES // gallery.shape[1])
+
+    def block(self, probes, cams=None):
+        """Prepare a block of probes; the distance takes no cameras."""
+        return _EuclideanBlock(self, np.asarray(probes))
+
+    def shrunk(self, rows):
+        """Return rows about the centre, scaled, in float32, with one more column, and their squared norms."""
+        out = np.empty((len(rows), rows.shape[1] + 1), np.float32)
+        small = out[:, :-1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if rows.dtype == np.float32:  # the difference of two float32 is rounded once, as a conversion is
+                np.subtract(rows, self.centre.astype(np.float32), out=small)
+                if self.scale != 1:
+                    small *= np.float32(self.scale)
+            else:
+                small[:] = (rows - self.centre) * self.scale
+            return out, np.vecdot(small, small)
+
+
+class _EuclideanBlock:
+    """A block of probes against the gallery of a measure."""
+
+    bounds_are_distances = False
+
+    def __init__(self, measure, probes):
+        self.measure, self.probes = measure, probes
+        self.left, squares = measure.shrunk(probes)
+        self.squares = squares.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.left *= -2
+        self.left[:, -1] = 1  # adds the gallery's squares in the product
+
+    def bounds(self, part):
+        """Return lower bounds of squared distances, scaled and less the probe's square, (n_probes, width)."""
+        rows = self.measure.gallery[part]
+        right, squares = self.measure.shrunk(rows)
+        if not np.isfinite(squares).all():  # or only too large for float32
+            check_finite("gallery", rows, part.start)
+        right[:, -1] = np.where(squares < HUGE, squares * np.float32(1 - self.measure.error), -np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if len(self.left) < FEW_PROBES:
+                return np.ascontiguousarray((right @ self.left.T).T)
+            return self.left @ right.T
+
+    def limit(self, distances):
+        """Return, for each probe, the bound beyond which a row is farther than a distance."""
+        with np.errstate(over="ignore", invalid="ignore"):  # where squares overflow, every row stays a candidate
+            squared = (distances * self.measure.scale) ** 2 - self.squares * (1 - self.measure.error) + 1e-30
+        squared[~(self.squares < HUGE)] = np.inf
+        with np.errstate(over="ignore"):
+            return np.nextafter(squared.astype(np.float32), np.float32(np.inf))
+
+    def exact(self, probe, row):
+        """Return the distances of pairs."""
+        out = np.empty(len(probe))
+        step = max(1, REFINED_VALUES // self.probes.shape[1])
+        for low in range(0, len(probe), step):
+            part = slice(low, low + step)
+            apart = self.probes[probe[part]].astype(np.float64) - self.measure.gallery[row[part]]
+            out[part] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+        return out
+
+
+class LearnedMeasure:
+    """Distances by a learned metric to the distinct rows of a gallery, so that equal rows tie.
+
+    Parameters
+    ----------
+    metric : object with `pairwise_distances`
+    gallery : array of shape (n_gallery, n_features)
+    cams : array-like of shape (n_gallery,), optional
+        For a metric that takes cameras; rows are equal only if their cameras are.
+    """
+
+    def __init__(self, metric, gallery, cams=None):
+        self.metric = copy(metric)
+        check_consistent_length(gallery, cams)
+        vars(self.metric).pop("feature_names_in_", None)  # descriptors are arrays, even if it was fitted on a frame
+        self.cams, codes = (None, None) if cams is None else np.unique(np.asarray(cams), return_inverse=True)
+        twin, original = twins(gallery, codes)
+        self.gallery, self.n_rows, self.n_bounds = gallery, len(gallery) - len(twin), LEARNED_VALUES
+        self.width = len(gallery)
+        self.rows = np.delete(np.arange(len(gallery)), twin)  # places of the distinct rows
+        self.group = np.empty(len(gallery), dtype=np.int64)  # gallery row -> place in `rows`
+        self.group[self.rows] = np.arange(self.n_rows)
+        self.group[twin] = self.group[original]
+        if cams is not None:
+            self.cams = self.cams[codes[self.rows]]
+
+    def block(self, probes, cams=None):
+        """Prepare a block of probes, with their cameras if the metric takes them."""
+        return _LearnedBlock(self, probes, cams)
+
+
+class _LearnedBlock:
+    """A block of probes against the distinct rows."""
+
+    bounds_are_distances = True
+
+    def __init__(self, measure, probes, cams):
+        self.measure, self.probes, self.cams = measure, probes, cams
+
+    def bounds(self, part):
+        """Return the distances themselves, (n_probes, width)."""
+        measure = self.measure
+        given = {} if self.cams is None else {"cams_probe": self.cams}
+        if measure.cams is not None:
+            given["cams_gallery"] = measure.cams[part]
+        rows = measure.gallery[measure.rows[part]]
+        return np.asarray(measure.metric.pairwise_distances(self.probes, rows, **given), dtype=np.float64)
+
+    def limit(self, distances):
+        """Return the distances: a bound is one."""
+        return distances

@@ -1,0 +1,113 @@
+"""The immutable state of a gallery between two changes: its rows, its columns, and what is derived from them.
+
+A change makes a new state. What a search needs is made once per state, on first use.
+"""
+
+from threading import Lock
+
+import numpy as np
+
+from skreid._base.labels import check_same_kind, encode
+from skreid._search.measures import EuclideanMeasure
+from skreid.gallery._faiss import build_index
+from skreid.gallery._rows import Rows
+
+COLUMNS = ("ids", "cams")
+
+
+class State:
+    """Descriptors, identities and cameras of all images; none of them is ever changed.
+
+    Parameters
+    ----------
+    rows : Rows of shape (n_images, n_features)
+    ids, cams : ndarray of shape (n_images,) or None
+    index : object, optional
+        The approximate index, if it exists already.
+    """
+
+    def __init__(self, rows, ids=None, cams=None, index=None):
+        self.rows, self.ids, self.cams = rows, ids, cams
+        self._index, self._measure, self._codes, self._lock = index, None, {}, Lock()
+
+    @classmethod
+    def of(cls, descriptors, ids=None, cams=None, index=None):
+        """Return the state of one array of descriptors."""
+        return cls(Rows([(descriptors, None)]), ids, cams, index)
+
+    def plus(self, descriptors, **given):
+        """Return the state with further images, whose identities and cameras are given if this one has them."""
+        columns = {}
+        for name in COLUMNS:
+            ours, new = getattr(self, name), given[name]
+            if (ours is None) != (new is None):
+                has, gives = ("has", "no") if new is None else ("has no", "")
+                raise ValueError(f"The gallery {has} {name}, but add was given {gives} {name}.".replace("  ", " "))
+            if ours is not None:
+                new = column(name, new, len(descriptors))
+                check_same_kind(**{f"the gallery's {name}": ours, f"the new {name}": new})
+                columns[name] = np.concatenate([ours, new])
+        return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), **columns)
+
+    def only(self, kept):
+        """Return the state of the images where `kept`, an ndarray of bool, is true."""
+        ids, cams = (None if values is None else values[kept] for values in (self.ids, self.cams))
+        return State(self.rows.only(kept), ids, cams)
+
+    def measure(self):
+        """Return what measures distances to the rows."""
+        if self._measure is None:
+            self._measure = EuclideanMeasure(self.rows)
+        return self._measure
+
+    def searchable_index(self, factory):
+        """Return the approximate index, built once."""
+        with self._lock:
+            if self._index is None:
+                self._index = build_index(self.rows, factory)
+            return self._index
+
+    def keys(self, ids, cams, n_probes):
+        """Return a key per probe and a key per row, equal where the row is hidden from the probe; None if none is."""
+        if ids is None and cams is None:
+            return None, None
+        if cams is None:
+            raise ValueError("ids leave nothing out without cams: give the cameras of the probes as well.")
+        given = {"cams": cams} if ids is None else {"cams": cams, "ids": ids}
+        probe_keys, row_keys = 0, 0
+        for name, values in given.items():
+            ours = getattr(self, name)
+            if ours is None:
+                raise ValueError(f"The gallery has no {name}: give them when it is built.")
+            values = column(name, values, n_probes)
+            check_same_kind(**{f"the gallery's {name}": ours, f"the probes' {name}": values})
+            if name not in self._codes:
+                self._codes[name] = np.unique(ours, return_inverse=True)
+            known, codes = self._codes[name]
+            place = np.minimum(np.searchsorted(known, values), len(known) - 1)
+            probe_keys = probe_keys * (len(known) + 1) + np.where(known[place] == values, place, len(known))
+            row_keys = row_keys * (len(known) + 1) + codes
+        return probe_keys, row_keys
+
+
+def column(name, values, n_rows):
+    """Return identities or cameras as an array of numbers or of fixed-width strings; None if there are none."""
+    if values is None:
+        return None
+    labels, codes = encode(values, name, n_rows)
+    return np.asarray(labels.tolist() if labels.dtype == object else labels)[codes]
+
+
+def _cast(descriptors, dtype):
+    """Return descriptors in another dtype; refuse those that overflow it."""
+    if descriptors.dtype == dtype:
+        return descriptors
+    with np.errstate(over="ignore"):
+        cast = descriptors.astype(dtype)
+    beyond = np.flatnonzero(~np.isfinite(cast).all(axis=1))
+    if len(beyond):
+        raise ValueError(
+            f"The new descriptors hold {np.abs(descriptors[beyond[0]]).max():.3g} in row {beyond[0]}, which overflows "
+            f"{dtype}, the dtype of the gallery: scale them, or build the gallery of a wider dtype."
+        )
+    return cast
