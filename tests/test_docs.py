@@ -1,4 +1,4 @@
-"""Documentation: what it says exists, what it shows runs, and every public name is documented."""
+"""Documentation: every name it mentions exists, its code runs, and every public name is documented."""
 
 import ast
 import doctest
@@ -14,18 +14,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
-from rooms import public_names  # noqa: E402 - found by the line above
+from rooms import public_names  # noqa: E402 - in the folder added above
 
 PUBLIC = {f"{room}.{name}": getattr(importlib.import_module(room), name)
           for room, names in public_names().items() for name in names}  # fmt: skip
-SETTINGS = {name: found for name, found in PUBLIC.items() if isinstance(found, dict)}  # no docstring of their own
+SETTINGS = {name: value for name, value in PUBLIC.items() if isinstance(value, dict)}  # dicts have no docstring
 NAMES = sorted(set(PUBLIC) - set(SETTINGS))
 PAGES = sorted(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")) + sorted(
     page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts and "auto_examples" not in page.parts
 )
+USER_PAGES = [page for page in PAGES if "developer" not in page.parts and page.name != "CONTRIBUTING.md"]
+SCRIPTS = sorted((ROOT / "examples").glob("*.py")) + sorted((ROOT / "benchmarks").glob("*.py"))
 GENERATED = ("auto_examples/", "api/")  # made when the pages are built
-# Sections numpydoc would like and this project does without: an extended summary, "See Also" everywhere, its
-# order of keyword arguments, sentences that start with a capital where they start with a name.
+# Rules of numpydoc that this project does not follow: an extended summary, "See Also" everywhere, numpydoc's order
+# of keyword arguments, and a capital at the start of sentences that start with a name.
 WAIVED = {"ES01", "SA01", "PR03", "PR08", "RT02", "RT03", "RT04", "SS05"}
 
 
@@ -34,32 +36,32 @@ def identify(page):
 
 
 def find(name):
-    """Return a public object by its dotted name."""
+    """Return the object that a dotted name stands for."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         try:
-            found = importlib.import_module(".".join(parts[:cut]))
+            value = importlib.import_module(".".join(parts[:cut]))
         except ImportError:
             continue
         for part in parts[cut:]:
-            found = getattr(found, part)
-        return found
+            value = getattr(value, part)
+        return value
     raise ImportError(name)
 
 
 def methods(name):
-    """Return the dotted names of a class's own public methods, those of skreid's base classes included."""
-    found = find(name)
-    if not inspect.isclass(found):
+    """Return the dotted names of a class's public methods that are defined in skreid, base classes included."""
+    owner = find(name)
+    if not inspect.isclass(owner):
         return []
     public = [
-        member for member in dir(found) if not member.startswith("_") and not re.match(r"set_\w+_request", member)
+        member for member in dir(owner) if not member.startswith("_") and not re.match(r"set_\w+_request", member)
     ]
     return [
         f"{name}.{member}"
         for member in public
-        if inspect.isfunction(inspect.unwrap(getattr(found, member)))
-        and inspect.unwrap(getattr(found, member)).__module__.startswith("skreid")
+        if inspect.isfunction(inspect.unwrap(getattr(owner, member)))
+        and inspect.unwrap(getattr(owner, member)).__module__.startswith("skreid")
     ]
 
 
@@ -69,15 +71,15 @@ def fences(page):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_docstring_sections(name):
-    """Parameters, returns and an example, in numpydoc's form; the names in it are those of the signature."""
+def test_docstring_has_numpydoc_sections_that_match_the_signature(name):
+    """Parameters, returns and an example are in numpydoc's form, and parameters are those of the signature."""
     validate = pytest.importorskip("numpydoc.validate").validate
     if not (inspect.isclass(find(name)) or inspect.isfunction(find(name))):
-        name = f"{type(find(name)).__module__}.{type(find(name)).__name__}"  # an instance has its class's docstring
+        name = f"{type(find(name)).__module__}.{type(find(name)).__name__}"  # an instance: its class has the docstring
     fields = hasattr(find(name), "__dataclass_fields__") or hasattr(find(name), "_fields")
-    waived = WAIVED | ({"PR01"} if fields or name.endswith("DistanceBlocks") else set())  # made by skreid, not by users
+    waived = WAIVED | ({"PR01"} if fields or name.endswith("DistanceBlocks") else set())  # users do not make these
     problems = [(code, text) for code, text in validate(name)["errors"] if code not in waived]
-    for method in methods(name):  # the class shows how they are used; one line may say all there is
+    for method in methods(name):  # the class has the example; a docstring of one line needs no sections
         short = len(inspect.getdoc(find(method)).splitlines()) == 1
         without = waived | {"EX01"} | ({"PR01", "RT01", "YD01"} if short else set())
         problems += [(method, code, text) for code, text in validate(method)["errors"] if code not in without]
@@ -85,14 +87,14 @@ def test_docstring_sections(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_are_runnable(name):
+def test_docstring_has_an_example(name):
     """Every public name has an example with a prompt, which pytest runs as a doctest."""
     assert ">>> " in (inspect.getdoc(find(name)) or "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
-def test_prompts_in_pages(page):
-    """Code shown with its output gives that output."""
+def test_code_with_prompts_prints_what_the_page_shows(page):
+    """Code with prompts, run in order, prints the output shown below it."""
     blocks = [block for block in fences(page) if ">>> " in block]
     test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, identify(page), str(page), 0)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS, verbose=False)
@@ -102,8 +104,8 @@ def test_prompts_in_pages(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
-def test_code_in_pages(page):
-    """Code without prompts is Python, what it imports from skreid exists, and its parameters are real."""
+def test_code_without_prompts_is_valid(page):
+    """Code without prompts is Python, the names it imports from skreid exist, and so do their parameters."""
     for block in fences(page):
         if ">>> " in block:
             continue
@@ -120,15 +122,15 @@ def test_code_in_pages(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
-def test_names_in_pages(page):
-    """Every reference to the API names something that is there."""
+def test_api_references_exist(page):
+    """Every reference to the API names an object that exists."""
     for name in re.findall(r"\{py:\w+\}`[~.]?([\w.]+)`", page.read_text(encoding="utf-8")):
         assert find(name) is not None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
-def test_links_in_pages(page):
-    """Every link and picture within the repository is there."""
+def test_linked_files_exist(page):
+    """Every link and picture within the repository leads to a file that exists."""
     text = re.sub(r"^```(?!\{).*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     text = re.sub(r"`[^`\n]*`", "", text)
     targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^```\{(?:image|include)\} (\S+)", text, flags=re.M)
@@ -138,8 +140,80 @@ def test_links_in_pages(page):
         assert (page.parent / target.split("#")[0]).exists(), target
 
 
-def test_parameters_of_the_estimator_are_in_the_readings():
-    """The page that lists how the paper is read names parameters that exist."""
+def private_names(code):
+    """Return what Python code imports from skreid by a dotted name with an underscore component."""
+    imported = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # importlib, mock.patch, code in a string
+            imported |= set(re.findall(r"\bskreid(?:\.\w+)+", node.value))
+    parts = {name: name.split(".") for name in imported}
+    return sorted(
+        name
+        for name, (package, *rest) in parts.items()
+        if package == "skreid" and any(part.startswith("_") and part != "__version__" for part in rest)
+    )
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=identify)
+def test_user_pages_import_public_names_only(page):
+    """Code in pages for users imports nothing private from skreid, and the text names no private module."""
+    text = page.read_text(encoding="utf-8")
+    assert [name for block in fences(page) if ">>> " not in block for name in private_names(block)] == []
+    if page.name != "CHANGELOG.md":
+        assert re.findall(r"\bskreid(?:[./]\w+)*[./]_(?!_version__)\w+", text) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=identify)
+def test_examples_and_benchmarks_import_public_names_only(script):
+    """Examples and benchmarks import nothing private from skreid."""
+    assert private_names(script.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from skreid._images.source import ImageSource",
+        "from skreid import _ranking",
+        "import skreid.metrics._cmc as cmc",
+        "mock.patch('skreid._search.nearest.rows')",
+    ],
+)
+def test_private_imports_are_recognised(code):
+    """The check above sees every form of an import."""
+    assert len(private_names(code)) == 1
+    assert private_names(code.replace("_", "")) == []
+
+
+def test_rooms_in_the_architecture_page_are_complete_and_in_the_order_of_imports():
+    """The table of rooms lists every room of the package, and a room imports only from rooms above it."""
+    text = (ROOT / "docs" / "developer" / "architecture.md").read_text(encoding="utf-8")
+    order = re.findall(r"^\| `(\w+)(?:\.py|/)` ", text[: text.index("## The walk")], flags=re.M)
+    package = Path(importlib.import_module("skreid").__file__).parent
+    files = [(path.relative_to(package).with_suffix("").parts, path) for path in sorted(package.rglob("*.py"))]
+    assert sorted(order) == sorted({parts[0] for parts, _ in files} - {"__init__", "_version"})
+    for (room, *_), path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for _, target, *_ in (name.split(".") for name in names if name.startswith("skreid.")):
+                if {room, target} <= set(order):
+                    assert order.index(target) <= order.index(room), f"{path.name} imports from {target}"
+
+
+def test_modules_and_tests_that_developer_pages_name_exist():
+    """Every path of the package or the tests that a developer page names exists."""
+    folders = {"skreid": Path(importlib.import_module("skreid").__file__).parents[1], "tests": ROOT}
+    for page in (ROOT / "docs" / "developer").glob("*.md"):
+        for folder, name in re.findall(r"`(skreid|tests)/([\w./]+)`", page.read_text(encoding="utf-8")):
+            assert (folders[folder] / folder / name).exists(), f"{page.name}: {folder}/{name}"
+
+
+def test_readings_of_the_paper_name_real_parameters():
+    """The table that says how the paper is read names parameters of the estimator."""
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     table = text[text.index("(readings)=") :]
     parameters = set(inspect.signature(find("skreid.MultiDepthReID")).parameters)
@@ -150,8 +224,8 @@ def test_parameters_of_the_estimator_are_in_the_readings():
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_settings_are_in_the_readings(name):
-    """The page that lists how the paper is read tells a public setting by name and by value."""
+def test_readings_of_the_paper_state_the_public_settings(name):
+    """The page that says how the paper is read states each public setting with its values."""
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     table = text[text.index("(readings)=") :]
     assert name.rpartition(".")[2] in table
@@ -159,17 +233,17 @@ def test_settings_are_in_the_readings(name):
         assert f"`{parameter}={value!r}`".replace("'", '"') in table
 
 
-def test_site_check_finds_faults(tmp_path):
-    """The check of a built site sees a missing page, anchor, picture and text, and passes a sound one."""
+def test_site_check_reports_what_is_missing(tmp_path):
+    """The check of a built site reports a missing page, anchor, picture and alt text, and passes a sound site."""
     command = [sys.executable, str(ROOT / "docs" / "check_site.py"), str(tmp_path)]
     (tmp_path / "index.html").write_text('<h1 id="top">x</h1><a href="#top">up</a><a href="https://example.org">o</a>')
     assert subprocess.run(command, capture_output=True, text=True).stdout == ""
     (tmp_path / "index.html").write_text(
         '<a href="gone.html">a</a><a href="#nowhere">b</a><img src="gone.png" alt="c"><img src="index.html">'
     )
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert found.returncode == 1
-    assert found.stdout.splitlines() == [
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
         "index.html: picture index.html has no alt text",
         "index.html: gone.html is not there",
         "index.html: #nowhere has no such anchor",
