@@ -188,22 +188,6 @@ def test_private_imports_are_recognised(code):
     assert private_names(code.replace("_", "")) == []
 
 
-def test_rooms_in_the_architecture_page_are_complete_and_in_the_order_of_imports():
-    """The table of rooms lists every room of the package, and a room imports only from rooms above it."""
-    text = (ROOT / "docs" / "developer" / "architecture.md").read_text(encoding="utf-8")
-    order = re.findall(r"^\| `(\w+)(?:\.py|/)` ", text[: text.index("## The walk")], flags=re.M)
-    package = Path(importlib.import_module("skreid").__file__).parent
-    files = [(path.relative_to(package).with_suffix("").parts, path) for path in sorted(package.rglob("*.py"))]
-    assert sorted(order) == sorted({parts[0] for parts, _ in files} - {"__init__", "_version"})
-    for (room, *_), path in files:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for _, target, *_ in (name.split(".") for name in names if name.startswith("skreid.")):
-                if {room, target} <= set(order):
-                    assert order.index(target) <= order.index(room), f"{path.name} imports from {target}"
-
-
 def test_modules_and_tests_that_developer_pages_name_exist():
     """Every path of the package or the tests that a developer page names exists."""
     folders = {"skreid": Path(importlib.import_module("skreid").__file__).parents[1], "tests": ROOT}

@@ -37,7 +37,7 @@ FileNotFoundError
 def fill(function):
     """Replace the marks in a loader's docstring by the common parts."""
     if function.__doc__:  # python -OO removes it
-        function.__doc__ = inspect.cleandoc(function.__doc__)
+        function.__doc__ = inspect.cleandoc(function.__doc__) + "\n"  # numpydoc wants the quotes on a line of their own
         for mark, text in _PARTS.items():
             function.__doc__ = function.__doc__.replace(mark, text)
     return function
