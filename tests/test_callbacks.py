@@ -14,23 +14,23 @@ from skreid.model_selection import IdentityKFold
 
 
 class Recorder:
-    """Writes down what it is told; stops after some epochs, or raises."""
+    """Records every hook that is called; may stop after some epochs, or raise an error."""
 
     def __init__(self, stop_after=None, error=None):
         self.stop_after, self.error = stop_after, error
-        self.told, self.estimators = [], []
+        self.called, self.estimators = [], []
 
     def setup(self, estimator, context):
-        self.told.append("setup")
+        self.called.append("setup")
 
     def teardown(self, estimator, context):
-        self.told.append("teardown")
+        self.called.append("teardown")
 
     def on_fit_task_begin(self, estimator, context):
-        self.told.append(f"begin {context.task_name} {context.task_id}")
+        self.called.append(f"begin {context.task_name} {context.task_id}")
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator):
-        self.told.append(f"end {context.task_name} {context.task_id}")
+        self.called.append(f"end {context.task_name} {context.task_id}")
         self.estimators.append(fitted_estimator)
         if self.error is not None:
             raise self.error
@@ -38,7 +38,7 @@ class Recorder:
 
 
 class Patience:
-    """Stops a training whose loss is low enough: a user's own rule."""
+    """Stops a training whose loss is low enough, as a user's callback might."""
 
     def setup(self, estimator, context):
         pass
@@ -76,28 +76,28 @@ def search(estimator, **options):
     return GridSearchCV(estimator, {"blur_size": [1, 4]}, **settings)
 
 
-def test_each_epoch_is_a_task(people, reid):
-    """Hooks come in order, and every epoch hands over a whole estimator, with the history so far."""
+def test_every_epoch_is_a_subtask_of_fit(people, reid):
+    """Hooks are called in order, and every epoch offers a complete estimator with the history so far."""
     recorder = Recorder()
     reid.set_callbacks(recorder).fit(people.images, people.target)
     epochs = [f"{turn} epoch {epoch}" for epoch in range(3) for turn in ("begin", "end")]
-    assert recorder.told == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
+    assert recorder.called == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
     assert [len(one.history_) for one in recorder.estimators] == [1, 2, 3, 3]
     described = [one.transform(people.images) for one in recorder.estimators]
     assert not np.array_equal(described[0], described[1])
     np.testing.assert_array_equal(described[3], reid.transform(people.images))
 
 
-def test_looking_changes_nothing(people, reid):
-    """The same descriptors with a callback and without."""
+def test_callbacks_do_not_change_the_fit(people, reid):
+    """Descriptors are the same with and without a callback."""
     plain = clone(reid).fit(people.images, people.target).transform(people.images)
     watched = reid.set_callbacks(Recorder()).fit(people.images, people.target).transform(people.images)
     np.testing.assert_array_equal(plain, watched)
 
 
 @pytest.mark.parametrize("cams", [False, True], ids=["no cameras", "cameras"])
-def test_scores_of_every_epoch(people, reid, cams):
-    """`ScoringMonitor` logs what the scorer says of each epoch's estimator, across cameras where there are some."""
+def test_scoring_monitor_scores_every_epoch(people, reid, cams):
+    """`ScoringMonitor` logs the score of each epoch's estimator, across cameras if they are given."""
     monitor, recorder = ScoringMonitor(scoring={"rank_1": cmc_score}), Recorder()
     given = {"cams": people.cams} if cams else {}
     reid.set_callbacks(monitor, recorder).fit(people.images, people.target, **given)
@@ -105,8 +105,8 @@ def test_scores_of_every_epoch(people, reid, cams):
     assert logged == [cmc_score(one, people.images, people.target, **given) for one in recorder.estimators[:3]]
 
 
-def test_several_ranks_of_every_epoch(people, reid):
-    """A scorer of several figures names its own columns."""
+def test_scoring_monitor_logs_several_ranks(people, reid):
+    """A scorer of several ranks names its own columns."""
     monitor = ScoringMonitor(scoring=CMCScorer(ranks=(1, 5)))
     reid.set_callbacks(monitor).fit(people.images, people.target)
     table = monitor.get_logs().data_as_pandas
@@ -114,8 +114,8 @@ def test_several_ranks_of_every_epoch(people, reid):
     assert (table["rank_1"] <= table["rank_5"]).all()
 
 
-def test_scores_of_every_epoch_of_a_search(people, reid, trainings, tmp_path):
-    """2 candidates on 2 folds and the refit: five trainings of three epochs, cache or not, in one log."""
+def test_scoring_monitor_scores_every_epoch_of_a_search(people, reid, trainings, tmp_path):
+    """2 candidates on 2 folds and a refit log five trainings of three epochs, with and without a cache."""
     monitor = ScoringMonitor(scoring={"rank_1": cmc_score})
     search(reid.set_params(memory=tmp_path).set_callbacks(monitor)).fit(people.images, people.target)
     epochs = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
@@ -124,15 +124,15 @@ def test_scores_of_every_epoch_of_a_search(people, reid, trainings, tmp_path):
     assert len(trainings) == 5
 
 
-def test_scores_in_a_pipeline(people, reid):
-    """The callback of a step reports from inside a Pipeline."""
+def test_scoring_monitor_works_in_a_pipeline(people, reid):
+    """A callback of a step reports from inside a Pipeline."""
     monitor = ScoringMonitor(scoring={"rank_1": cmc_score})
     make_pipeline(reid.set_callbacks(monitor), StandardScaler()).fit(people.images, people.target)
     assert sum(row["task_name"] == "epoch" for row in monitor.get_logs().data) == 3
 
 
-def test_progress_bars(people, reid, capsys):
-    """Alone and on a search, down to the epochs."""
+def test_progress_bars_reach_the_epochs(people, reid, capsys):
+    """scikit-learn's ProgressBar shows epochs, alone and within a search."""
     pytest.importorskip("rich")
     reid.set_callbacks(ProgressBar()).fit(people.images, people.target)
     shown = capsys.readouterr().out
@@ -145,8 +145,8 @@ def test_progress_bars(people, reid, capsys):
     assert shown.count("MultiDepthReID - fit") >= 5
 
 
-def test_a_progress_bar_leaves_the_cache_on(people, reid, trainings, tmp_path, capsys):
-    """It only counts epochs, so a cached training needs none: the bar ends at once."""
+def test_a_progress_bar_does_not_disable_the_cache(people, reid, trainings, tmp_path, capsys):
+    """A cached training has no epochs to count: the bar ends at once."""
     pytest.importorskip("rich")
     reid.set_params(memory=tmp_path).set_callbacks(ProgressBar())
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_a_progress_bar_leaves_the_cache_on(people, reid, trainings, tmp_path, c
 
 @pytest.mark.parametrize("callback", [Recorder(stop_after=1), Patience()], ids=["by count", "by loss"])
 def test_a_callback_stops_training(people, reid, callback):
-    """A true answer ends the training after that epoch; the estimator is whole."""
+    """A true result ends the training after that epoch; the estimator is complete."""
     reid.set_callbacks(callback).fit(people.images, people.target)
     assert len(reid.history_) == 1
     assert reid.history_[0]["best"]
@@ -165,25 +165,25 @@ def test_a_callback_stops_training(people, reid, callback):
 
 
 def test_a_callback_stops_every_training_of_a_search(people, reid):
-    """Clones carry the callback along."""
+    """Clones keep the callback."""
     found = search(reid.set_callbacks(Recorder(stop_after=2))).fit(people.images, people.target)
     assert len(found.best_estimator_.history_) == 2
 
 
 def test_a_stopped_training_is_never_cached(people, reid, trainings, tmp_path):
-    """Nor is a watched one served from the cache: whoever watches sees every epoch."""
+    """A training with a callback is not read from the cache either: the callback sees every epoch."""
     reid.set_params(memory=tmp_path).set_callbacks(Recorder(stop_after=1)).fit(people.images, people.target)
     assert len(reid.set_callbacks().fit(people.images, people.target).history_) == 3
     recorder = Recorder()
     reid.set_callbacks(recorder).fit(people.images, people.target)
     assert len(trainings) == 3
-    assert "end epoch 2" in recorder.told
+    assert "end epoch 2" in recorder.called
 
 
-def test_an_error_in_a_callback_is_the_fits_error(people, reid):
-    """It comes through as it is, after the callback's own teardown, and leaves nothing fitted."""
+def test_errors_of_callbacks_pass_through_fit(people, reid):
+    """The error comes through unchanged, after the callback's teardown, and nothing is fitted."""
     recorder = Recorder(error=RuntimeError("enough"))
     with pytest.raises(RuntimeError, match="enough"):
         reid.set_callbacks(recorder).fit(people.images, people.target)
-    assert recorder.told[-1] == "teardown"
+    assert recorder.called[-1] == "teardown"
     assert not hasattr(reid, "weights_")

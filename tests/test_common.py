@@ -1,11 +1,10 @@
 """scikit-learn's own checks, all of them, on the real code path: each table row becomes a tiny picture."""
 
-import numpy as np
 import pytest
 from networks import narrow
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from tables import TakesTables
 
 from skreid import MultiDepthReID
 
@@ -16,35 +15,8 @@ pytestmark = [
 ]
 
 
-class TabularReID(MultiDepthReID):
-    """Takes tables, as scikit-learn's checks do: a row is drawn as vertical lines whose greys are its values."""
-
-    def fit(self, X, y, cams=None):
-        """Fit on rows."""
-        return super().fit(self._pictures(X, reset=True), y, cams)
-
-    def transform(self, X):
-        """Describe rows."""
-        describe = MultiDepthReID.transform.__wrapped__  # set_output must see the table, not the pictures
-        return describe(self, self._pictures(X, reset=False))
-
-    def get_feature_names_out(self, input_features=None):
-        """Names, after a look at those of the columns."""
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return super().get_feature_names_out()
-
-    def _pictures(self, X, reset):
-        if not reset:
-            check_is_fitted(self)
-        rows = validate_data(self, X, reset=reset, dtype=np.float64)
-        return np.repeat(1 / (1 + np.exp(-np.clip(rows, -30, 30)))[:, None], 4, axis=1)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        tags.input_tags.three_d_array = False
-        tags.input_tags.string = False
-        return tags
+class TabularReID(TakesTables, MultiDepthReID):
+    """Takes tables, as scikit-learn's checks do."""
 
 
 def reid():

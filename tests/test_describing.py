@@ -44,12 +44,12 @@ def chunks(estimator, X, size):
 @pytest.mark.parametrize("batch_size", [1, 7, 45, 100])
 @pytest.mark.parametrize("kind", [np.asarray, list])
 def test_chunks_come_back_in_order(images, means, batch_size, kind):
-    """Whatever their size, for arrays and lists."""
+    """For any chunk size, for arrays and lists."""
     np.testing.assert_array_equal(describe(Means().fit(images), kind(images), batch_size=batch_size), means)
 
 
-def test_a_fitted_network_describes_as_it_does_itself(fitted, people):
-    """Bit for bit, chunk by chunk; and as one call when a chunk is whole forward passes."""
+def test_describe_equals_transform(fitted, people):
+    """Bit for bit for each chunk, and for one call if chunks are whole batches."""
     found = describe(fitted, people.images, batch_size=5)
     np.testing.assert_array_equal(found, chunks(fitted, people.images, 5))
     assert found.dtype == np.float32
@@ -58,16 +58,16 @@ def test_a_fitted_network_describes_as_it_does_itself(fitted, people):
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
-def test_local_workers_give_the_same_bits(images, means, backend):
-    """A pipeline over the workers of joblib, those that stream their results and those that do not."""
+def test_local_workers_give_identical_descriptors(images, means, backend):
+    """For a Pipeline, over joblib backends that stream their results and those that do not."""
     pipeline = make_pipeline(Means().fit(images), StandardScaler().fit(means))
     with joblib.parallel_config(backend=backend, n_jobs=2):
         found = describe(pipeline, images, batch_size=2)
     np.testing.assert_array_equal(found, chunks(pipeline, images, 2))
 
 
-def test_a_killed_process_costs_its_chunks_only(images, means, tmp_path):
-    """One of two local workers is killed while it works: the result is whole."""
+def test_a_killed_worker_costs_only_its_chunks(images, means, tmp_path):
+    """One of two local workers is killed while it works, and the result is complete."""
 
     class Deadly(Means):
         def transform(self, X):
@@ -85,8 +85,8 @@ def test_a_killed_process_costs_its_chunks_only(images, means, tmp_path):
 # mistakes -----------------------------------------------------------------------------------------------
 
 
-def test_an_unusable_image_is_named_by_its_place_in_the_list(fitted, people):
-    """Not by its place in a chunk; or described by NaN, with a warning that names it."""
+def test_unusable_images_are_named_by_their_position_in_the_list(fitted, people):
+    """Errors and warnings give the position in the list, not in a chunk."""
     images = people.images[:12].astype(np.float32) / 255
     images[9, 0, 0, 0] = np.nan
     with pytest.raises(ImageError, match="image 9 contains NaN") as error:
@@ -104,15 +104,16 @@ def test_an_unusable_image_is_named_by_its_place_in_the_list(fitted, people):
         assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [9]
 
 
-def test_a_wrong_output_an_empty_list_and_rows_astray_are_told(images):
+def test_wrong_outputs_and_empty_lists_are_refused(images):
     """Each error says what is expected."""
     means = Means().fit(images)
     with pytest.raises(ValueError, match=r"out has shape \(45, 4\); 45 descriptors of 3 dimensions need \(45, 3\)"):
         describe(means, images, out=np.empty((45, 4)))
     with pytest.raises(ValueError, match="no image to describe"):
         describe(means, [])
-    with pytest.raises(ValueError, match="'batch_size' parameter of describe"):
-        describe(means, images, batch_size=0)
+    for batch_size in (0, 2.5, True, "8"):
+        with pytest.raises(ValueError, match="'batch_size' parameter of describe must be an int"):
+            describe(means, images, batch_size=batch_size)
 
     class Few(Means):
         def transform(self, X):
@@ -125,15 +126,15 @@ def test_a_wrong_output_an_empty_list_and_rows_astray_are_told(images):
 # into a file --------------------------------------------------------------------------------------------
 
 
-def test_an_array_given_is_filled(images, means, tmp_path):
-    """In place, memory-mapped or not."""
+def test_a_given_array_is_filled(images, means, tmp_path):
+    """Descriptors are written into it in place, memory-mapped or not."""
     for out in (np.empty((45, 3)), np.lib.format.open_memmap(tmp_path / "o.npy", "w+", shape=(45, 3))):
         assert describe(Means().fit(images), images, out=out, batch_size=10) is out
         np.testing.assert_array_equal(out, means)
 
 
-def test_an_interrupted_run_goes_on(images, means, tmp_path):
-    """The chunks done are not made again, the end is the same, and a further call makes nothing at all."""
+def test_an_interrupted_call_goes_on(images, means, tmp_path):
+    """Finished chunks are not described again, the result is the same, and a third call describes nothing."""
     estimator, calls = Interrupted(tmp_path).fit(images), tmp_path / "calls"
     (tmp_path / "stop").touch()
     with pytest.raises(KeyboardInterrupt):
@@ -147,8 +148,8 @@ def test_an_interrupted_run_goes_on(images, means, tmp_path):
     np.testing.assert_array_equal(found, means)
 
 
-def test_a_killed_run_goes_on_in_another_process(tmp_path, means):
-    """SIGKILL at any moment; the record is read by a process that knows nothing of the first."""
+def test_a_killed_call_goes_on_in_another_process(tmp_path, means):
+    """After SIGKILL at any moment, another process goes on from the record."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, describers as t, skreid;"
         "X = np.random.default_rng(0).integers(0, 256, (45, 8, 8, 3), dtype=np.uint8);"
@@ -167,8 +168,8 @@ def test_a_killed_run_goes_on_in_another_process(tmp_path, means):
     assert sorted(map(int, record.read_text().split("\n")[1:-1])) == list(range(0, 45, 5))
 
 
-def test_a_record_cut_short_and_a_lost_file_are_no_trouble(images, means, tmp_path):
-    """A torn last line is a chunk to make; without the file all are."""
+def test_truncated_records_and_deleted_files_start_again(images, means, tmp_path):
+    """A truncated last line is a chunk to describe again; without the file, all chunks are."""
     estimator, out = Means().fit(images), tmp_path / "o.npy"
     describe(estimator, images, batch_size=10, out=out)
     record = tmp_path / "o.npy.progress"
@@ -180,8 +181,8 @@ def test_a_record_cut_short_and_a_lost_file_are_no_trouble(images, means, tmp_pa
     np.testing.assert_array_equal(describe(estimator, images, batch_size=10, out=out), means)
 
 
-def test_another_calls_descriptors_are_refused_by_name(images, tmp_path):
-    """Another estimator, other images, other chunks, and a file of unknown origin."""
+def test_descriptors_of_another_call_are_refused(images, tmp_path):
+    """The error names what differs: estimator, images or batch_size; or says that the record is missing."""
     out = tmp_path / "o.npy"
     describe(Means().fit(images), images, out=out)
     with pytest.raises(ValueError, match=r"o\.npy' do not match this call: estimator differs"):
@@ -195,8 +196,8 @@ def test_another_calls_descriptors_are_refused_by_name(images, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits sizes of files by resource")
 @pytest.mark.parametrize("native", [True, False])
-def test_a_file_without_space_is_told_and_leaves_no_rest(tmp_path, native):
-    """No map of space that the disk does not have, which would kill: an error with path, bytes and remedy."""
+def test_a_full_disk_raises_and_leaves_no_file(tmp_path, native):
+    """The error gives the path, the size and what to do; writing to a memory map would kill the process."""
     code = (
         "import errno, os, resource, sys, numpy as np\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
@@ -216,8 +217,8 @@ def test_a_file_without_space_is_told_and_leaves_no_rest(tmp_path, native):
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="elsewhere zeros are written")
-def test_all_disk_space_is_taken_before_a_row_is_written(tmp_path):
-    """The file has no holes, whose filling could fail when nobody is told."""
+def test_disk_space_is_allocated_before_any_row_is_written(tmp_path):
+    """The file has no holes, so that later writes cannot fail for lack of space."""
     with (tmp_path / "o.npy").open("wb") as file:
         allocate(file, np.dtype(np.float32), (1000, 1000))
     assert (tmp_path / "o.npy").stat().st_blocks * 512 >= 4_000_000
@@ -226,8 +227,8 @@ def test_all_disk_space_is_taken_before_a_row_is_written(tmp_path):
 
 @pytest.mark.parametrize("done", [2, 5], ids=["some", "all"])
 @pytest.mark.parametrize("damage", ["cut", "longer", "shape", "dtype", "text"])
-def test_a_file_other_than_recorded_is_refused(images, tmp_path, damage, done):
-    """Whether or not chunks remain, a file of another size, shape or dtype is neither filled up nor returned."""
+def test_a_file_that_differs_from_its_record_is_refused(images, tmp_path, damage, done):
+    """A file of another size, shape or dtype is neither completed nor returned."""
     estimator, out, record = Means().fit(images), tmp_path / "o.npy", tmp_path / "o.npy.progress"
     describe(estimator, images, batch_size=10, out=out)
     record.write_text("".join(record.read_text().splitlines(keepends=True)[: 1 + done]))
@@ -237,7 +238,7 @@ def test_a_file_other_than_recorded_is_refused(images, tmp_path, damage, done):
     else:
         np.save(out, np.zeros((45, 2)) if damage == "shape" else np.zeros((45, 3), np.int64))
     before = out.read_bytes()
-    with pytest.raises(ValueError, match=r"o\.npy' changed since it was written.*Delete that file and 'o\.npy\.progress'"):
+    with pytest.raises(ValueError, match=r"changed since it was written.*Delete that file and 'o\.npy\.progress'"):
         describe(estimator, images, batch_size=10, out=out)
     assert out.read_bytes() == before
 
@@ -256,7 +257,7 @@ def test_a_file_other_than_recorded_is_refused(images, tmp_path, damage, done):
     ],
 )
 def test_a_damaged_record_is_named(images, tmp_path, damage):
-    """With what to do; never what Python says of its own accord."""
+    """The error names the file and says what to do."""
     record = tmp_path / "o.npy.progress"
     describe(Means().fit(images), images, batch_size=10, out=tmp_path / "o.npy")
     record.write_bytes(b"\n".join(damage(record.read_bytes().split(b"\n")[:-1])) + b"\n")
@@ -265,8 +266,8 @@ def test_a_damaged_record_is_named(images, tmp_path, damage):
 
 
 @pytest.mark.parametrize("record", ["", '{"estimator": "'])
-def test_a_file_beside_an_empty_record_is_kept(images, tmp_path, record):
-    """Without a whole line, nothing says that the file may be written to."""
+def test_a_file_without_a_valid_record_is_kept(images, tmp_path, record):
+    """Without a complete first line, the file may be somebody else's: it is not overwritten."""
     np.save(tmp_path / "o.npy", np.ones(4))
     (tmp_path / "o.npy.progress").write_text(record)
     with pytest.raises(ValueError, match="exists without the record that describe keeps"):
@@ -283,8 +284,8 @@ class Gaps(Means):
         return rows
 
 
-def test_rows_of_nan_are_told_again(images, tmp_path):
-    """By the call that goes on, and by the one that has nothing left to do: one warning, of all places in the list."""
+def test_rows_of_nan_are_reported_by_every_call(images, tmp_path):
+    """A resumed call and one with nothing left to do each warn once, naming all positions."""
     images, out, record = images.copy(), tmp_path / "o.npy", tmp_path / "o.npy.progress"
     images[[3, 4, 44]] = 0
     for n_left in (5, 2, 0):
@@ -304,8 +305,8 @@ class Lengths(Means):
 
 
 @pytest.mark.parametrize("kind", [list, pd.Series, lambda paths: np.array(paths, dtype=str)])
-def test_a_file_that_changed_is_another_image(tmp_path, kind):
-    """The same path with other content is not the image described; a file that is not there stays so."""
+def test_a_changed_image_file_counts_as_another_image(tmp_path, kind):
+    """The same path with other content differs; a missing file stays missing."""
     paths, out = kind([str(tmp_path / name) for name in "abc"]), tmp_path / "o.npy"
     for path in paths[:2]:
         Path(path).write_bytes(b"pixels")
@@ -316,12 +317,12 @@ def test_a_file_that_changed_is_another_image(tmp_path, kind):
         describe(Lengths().fit(paths), paths, out=out)
 
 
-def test_an_estimator_that_cannot_be_pickled_is_told(images, means, tmp_path):
-    """It works into an array; a file's record would need its digest."""
+def test_an_estimator_that_cannot_be_pickled_needs_an_array(images, means, tmp_path):
+    """It can fill an array, but not a file, whose record needs a digest of the estimator."""
     estimator = Means(log=None, seconds=0.0).fit(images)
     estimator.backbone = lambda: None
     np.testing.assert_array_equal(describe(estimator, images, out=np.empty((45, 3))), means)
-    with pytest.raises(ValueError, match=r"No digest of estimator can be made, because it cannot be pickled .*give an array"):
+    with pytest.raises(ValueError, match=r"because it cannot be pickled .*give an array"):
         describe(estimator, images, out=tmp_path / "o.npy")
     assert list(tmp_path.iterdir()) == []
 
@@ -345,8 +346,8 @@ def dask(client):
         yield client
 
 
-def test_a_cluster_gives_the_same_bits_from_files(dask, fitted, people, tmp_path):
-    """Paths go out, descriptors come back into a file."""
+def test_a_cluster_describes_files_identically(dask, fitted, people, tmp_path):
+    """Workers get paths, and descriptors come back into one file."""
     paths = [tmp_path / f"{place}.png" for place in range(len(people.images))]
     for path, image in zip(paths, people.images, strict=True):
         Image.fromarray(image).save(path)
@@ -355,15 +356,15 @@ def test_a_cluster_gives_the_same_bits_from_files(dask, fitted, people, tmp_path
 
 
 def test_each_worker_loads_the_model_once(dask, images, means, tmp_path):
-    """Both work, and each unpickles one time for all its chunks."""
+    """Both workers get chunks, and each unpickles the estimator once."""
     np.testing.assert_array_equal(describe(Means(tmp_path, 0.05).fit(images), images, batch_size=3), means)
     loaded = [path.read_text() for path in tmp_path.glob("loaded-*")]
     assert loaded == ["x", "x"]
     assert len(list(tmp_path.glob("described-*"))) == 2
 
 
-def test_an_error_of_a_worker_arrives(dask, fitted, people):
-    """With the image's own place."""
+def test_errors_in_workers_are_raised_here(dask, fitted, people):
+    """With the position of the image in the list."""
     images = people.images[:12].astype(np.float32) / 255
     images[9, 0, 0, 0] = 2
     with pytest.raises(ImageError, match="image 9 has values in"):
@@ -372,7 +373,7 @@ def test_an_error_of_a_worker_arrives(dask, fitted, people):
 
 @pytest.mark.parametrize(("n_workers", "n_threads"), [(1, 2), (2, 1)])
 def test_a_killed_worker_loses_nothing(images, means, tmp_path, n_workers, n_threads):
-    """Even the only one, with the model and its results in its memory: Dask starts another, which goes on."""
+    """Even if it was the only worker: Dask starts another, which goes on."""
     distributed = pytest.importorskip("dask.distributed")
     settings = {"threads_per_worker": n_threads, "dashboard_address": ":0", "silence_logs": 50}
     with (

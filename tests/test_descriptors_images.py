@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn.utils.validation import validate_data
+from tables import TakesTables
 
 from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
 
@@ -29,28 +29,7 @@ def random_images(n=3, height=12, width=8, seed=0):
 # ---- scikit-learn's checks, on tables whose rows become tiny pictures ----
 
 
-class TableMixin:
-    """Turn each row of a table into a 12x8 image, so that every common check runs the real code."""
-
-    def fit(self, X, y=None):
-        return super().fit(self._pictures(X, reset=True))
-
-    def transform(self, X):
-        return super().transform(self._pictures(X, reset=False))
-
-    def _pictures(self, X, reset):
-        X = validate_data(self, X, reset=reset, dtype=np.float64)
-        values = 0.5 + np.arctan(X) / np.pi  # any number -> (0, 1)
-        return np.stack([np.resize(row, (12, 8, 3)) for row in values])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        tags.input_tags.three_d_array = False
-        return tags
-
-
-class TableLOMO(TableMixin, LOMO):
+class TableLOMO(TakesTables, LOMO):
     def __init__(self, *, n_scales=1, window_size=6, step=3, n_bins=3, tau=0.3, radii=(3, 5), n_jobs=None):
         super().__init__(
             n_scales=n_scales,
@@ -63,12 +42,12 @@ class TableLOMO(TableMixin, LOMO):
         )
 
 
-class TableGOG(TableMixin, GOG):
+class TableGOG(TakesTables, GOG):
     def __init__(self, color="nrng", *, input_size=(12, 8), n_strips=1, n_jobs=None):
         super().__init__(color, input_size=input_size, n_strips=n_strips, n_jobs=n_jobs)
 
 
-class TableMLGD(TableMixin, MLGD):
+class TableMLGD(TakesTables, MLGD):
     def __init__(self, features=("y", "red"), *, input_size=(12, 8), n_strips=2, n_jobs=None):
         super().__init__(features, input_size=input_size, n_strips=n_strips, n_jobs=n_jobs)
 

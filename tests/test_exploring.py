@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter1d
 
 from skreid._filters import pairs as exploring
+from skreid._filters import sums
 from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import PairStatistics, identity_blocks, pair_statistics
 from skreid._images.source import ImageSource
@@ -67,15 +68,15 @@ cams = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 2, 0])
 @pytest.mark.parametrize("blur", [5, (3, 6), (5, None), (None, 2), (None, None)])
 @pytest.mark.parametrize("cameras", [None, cams])
 def test_statistics_equal_loops_over_pairs(maps, cameras, blur):
-    """Means, deviations and counts of every filter of every layer agree with float64 loops, whatever the box."""
+    """Means, deviations and counts of every filter agree with loops in float64, for every kind of box."""
     found = compare(maps, labels, cameras, blur)
     for layer, given_maps in maps.items():
         for value, expected in zip(found[layer][:6], by_loops(given_maps, labels, cameras, blur), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_the_mean_map_is_that_of_the_compact_maps(maps):
-    """A side that the box spans is one number: the mean along it, times the root of its pixels."""
+def test_mean_map_is_the_mean_of_the_compact_maps(maps):
+    """An axis that the box spans has one value: the mean along it, times the square root of its pixels."""
     found = compare(maps, labels, blur=(5, None))
     for layer, given_maps in maps.items():
         mean = smoothed(given_maps, (5, None)).mean(axis=0)[..., 0] * np.sqrt(8)  # (n_filters, 16)
@@ -84,8 +85,8 @@ def test_the_mean_map_is_that_of_the_compact_maps(maps):
         np.testing.assert_allclose(lengths, np.linalg.norm(mean, axis=1), rtol=1e-5)
 
 
-def test_the_mean_root_is_that_of_signed_roots(maps):
-    """With a box over the whole frame a map is one number, its mean times the root of all pixels."""
+def test_mean_root_is_the_mean_of_signed_roots(maps):
+    """With a box over the whole frame, a map is one value: its mean times the square root of all pixels."""
     maps = {layer: each - each.mean() for layer, each in maps.items()}
     found = compare(maps, labels, blur=(None, None))
     for layer, given_maps in maps.items():
@@ -97,7 +98,7 @@ def test_the_mean_root_is_that_of_signed_roots(maps):
 
 @pytest.mark.parametrize("cameras", [None, cams])
 def test_covariances_equal_loops_over_pairs(maps, cameras):
-    """Of squared distances, over each kind of pair, then the mean of both."""
+    """Covariances are those of squared distances over each kind of pair, then the mean of both."""
     found = compare(maps, labels, cameras, covariance=True)
     for layer, given_maps in maps.items():
         smooth, kinds = smoothed(given_maps, 5), {True: [], False: []}
@@ -108,8 +109,8 @@ def test_covariances_equal_loops_over_pairs(maps, cameras):
         np.testing.assert_allclose(found[layer].covariance, expected, rtol=1e-3, atol=1e-6 * np.abs(expected).max())
 
 
-def test_the_joint_choice_is_the_greedy_one(maps):
-    """Each filter is the one that, tried in turn, raises d' of the summed squared distances most."""
+def test_joint_choice_is_greedy(maps):
+    """Each chosen filter is the one that most raises d' of the summed squared distances, found by trying all."""
     layer, smooth = compare(maps, labels, covariance=True)["shallow"], smoothed(maps["shallow"], 5)
     squared = {True: [], False: []}
     for i, j in itertools.combinations(range(len(labels)), 2):
@@ -126,8 +127,8 @@ def test_the_joint_choice_is_the_greedy_one(maps):
     np.testing.assert_array_equal(choose_filters(layer, "joint", 5), chosen)
 
 
-def test_the_joint_choice_passes_over_copies():
-    """Of two filters that always agree and a weaker one that differs, the weaker one comes second."""
+def test_joint_choice_skips_copies():
+    """After a filter, its exact copy adds less than a weaker filter that differs."""
     rng = np.random.default_rng(0)
     persons = np.repeat(np.arange(40), 2)
     strong, weak = rng.normal(0, 1.0, 40)[persons], rng.normal(0, 0.6, 40)[persons]
@@ -138,16 +139,16 @@ def test_the_joint_choice_passes_over_copies():
     assert set(choose_filters(found, "joint", 2)) in ({0, 2}, {1, 2})
 
 
-def test_identical_images_are_at_distance_zero():
-    """Cancellation does not push apart two copies of a map far from zero."""
+def test_identical_images_have_distance_zero():
+    """Cancellation does not separate two copies of a map whose values are far from zero."""
     maps = {"layer": np.repeat(np.random.default_rng(1).random((2, 3, 4, 2)) + 1000, 2, axis=0)}
     found = compare(maps, np.array([0, 0, 1, 1]))["layer"]
     assert found.d_same.max() < 1e-6 * found.d_different.min()
 
 
 @pytest.mark.parametrize("cameras", [None, np.arange(150) % 3])
-def test_many_images_are_as_exact_with_silent_filters_and_duplicates(cameras):
-    """Blocks too large for float64 keep a millionth of accuracy: far offsets, mostly silent filters, byte copies."""
+def test_large_blocks_stay_exact_with_silent_filters_and_duplicates(cameras):
+    """Blocks computed in float32 are accurate to 1e-6 with large offsets, mostly silent filters and copies."""
     rng = np.random.default_rng(0)
     maps = {"layer": rng.random((150, 4, 4, 2)) + np.array([0, 1000, 0, 0])[:, None, None]}
     maps["layer"][5:, 2] = 0
@@ -167,18 +168,18 @@ def test_many_images_are_as_exact_with_silent_filters_and_duplicates(cameras):
         np.testing.assert_allclose(value[1], expected[1], rtol=1e-3)  # the maps' own float32 at 1000
 
 
-def test_layers_read_in_several_passes_give_the_same(maps, monkeypatch):
-    """A tight memory budget changes the passes, not the numbers."""
+def test_reading_layers_in_several_passes_changes_nothing(maps, monkeypatch):
+    """A small memory budget changes the number of passes, not the statistics."""
     whole = compare(maps, labels)
     monkeypatch.setattr(exploring, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(exploring, "PRODUCT_BYTES", 1)
+    monkeypatch.setattr(sums, "PRODUCT_BYTES", 1)
     for layer, found in compare(maps, labels).items():
         for value, expected in zip(found[:7], whole[layer][:7], strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
 def test_several_blocks_count_exactly_the_pairs_within_them(maps, monkeypatch):
-    """With small blocks, the same pairs all count and different pairs are those that share a block."""
+    """With small blocks, all pairs of one identity count, and those pairs of two identities that share a block."""
     blocks = identity_blocks(labels, 0, max_images=8)
     monkeypatch.setattr(exploring, "identity_blocks", lambda *given: blocks)
     found = compare(maps, labels)["deep"]
@@ -191,7 +192,7 @@ def test_several_blocks_count_exactly_the_pairs_within_them(maps, monkeypatch):
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=40), st.integers(0, 3))
 def test_blocks_hold_every_image_once_and_whole_identities(sizes, seed):
-    """Blocks partition the images, respect the limit, keep small identities whole, and can compare persons."""
+    """Blocks partition the images, respect the limit, keep small identities whole and hold two identities."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     blocks = identity_blocks(labels, seed, max_images=20)
     np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(len(labels)))
@@ -201,8 +202,8 @@ def test_blocks_hold_every_image_once_and_whole_identities(sizes, seed):
         assert sum(identity in labels[block] for block in blocks) == 1
 
 
-def test_persons_of_many_images_are_dealt_out_at_random():
-    """Each part of a person has an equal share of each camera and of the time that the order of images tells."""
+def test_identities_with_many_images_are_split_at_random():
+    """Each part has an equal share of each camera, and images from all over the original order."""
     labels, cams = np.repeat([0, 1], 1024), np.tile(np.repeat([0, 1], 512), 2)
     for block in identity_blocks(labels, 0, cams):
         for identity in (0, 1):
@@ -214,7 +215,7 @@ def test_persons_of_many_images_are_dealt_out_at_random():
 
 
 def test_choice_by_margin_and_by_dprime():
-    """The margin prefers large maps, d' prefers margins large for their spread; ties go to the lower index."""
+    """The margin prefers large maps, d' margins that are large for their spread; ties go to the lower index."""
     statistics = PairStatistics(
         d_same=np.array([1.0, 10.0, 0.0, 1.0]),
         d_different=np.array([3.0, 14.0, 0.0, 3.0]),

@@ -1,5 +1,6 @@
 """MultiDepthReID as a whole: the paper's equations from outside, forms of X, errors, seeds, state."""
 
+import copy
 import itertools
 import pickle
 
@@ -7,7 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from networks import narrow
+from networks import narrow, plain
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.ndimage import uniform_filter
@@ -30,7 +31,7 @@ def frame_maps(reid, images, blur):
 
 @pytest.mark.parametrize("blur", [1, 4, 7, 50])
 def test_the_papers_equations_hold(people, settings, blur):
-    """Distances of every filter, the choice, and distances of descriptors equal a float64 reference."""
+    """Pair distances, chosen filters and descriptor distances equal a reference in float64."""
     settings |= {"blur_size": blur, "max_epochs": 1}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     maps = frame_maps(reid, people.images, blur)
@@ -52,15 +53,15 @@ def test_the_papers_equations_hold(people, settings, blur):
 
 
 def test_cameras_restrict_the_pairs(people, settings):
-    """With `cams`, pairs of one camera do not count: 4 per identity, and those of different persons halve."""
+    """With `cams`, only pairs across cameras count: 4 per identity, and half of the pairs of two identities."""
     reid = MultiDepthReID(**settings).fit(people.images, people.target, cams=people.cams)
     found = reid.filter_distances_["high"]
     assert found["n_same"] == 8 * 4
     assert found["n_different"] == (8 * 7 // 2) * (2 * 2 * 2)
 
 
-def test_the_same_seed_repeats_and_another_differs(people, settings):
-    """Bitwise, and an own RandomState works as a seed does."""
+def test_equal_seeds_give_equal_fits_and_other_seeds_differ(people, settings):
+    """Equal bit for bit, also for a RandomState of the same seed."""
     one, same = (MultiDepthReID(**settings).fit(people.images, people.target) for _ in range(2))
     np.testing.assert_array_equal(one.transform(people.images), same.transform(people.images))
     settings["random_state"] = np.random.RandomState(1)
@@ -69,7 +70,7 @@ def test_the_same_seed_repeats_and_another_differs(people, settings):
 
 
 def test_every_form_of_images_gives_the_same_descriptors(people, fitted, tmp_path):
-    """Arrays, PIL images and PNG paths are described alike; a network learns the same from paths."""
+    """Arrays, PIL images and PNG paths get the same descriptors, and train the same network."""
     paths = [tmp_path / f"{number}.png" for number in range(len(people.images))]
     for path, image in zip(paths, people.images, strict=True):
         Image.fromarray(image).save(path)
@@ -82,13 +83,13 @@ def test_every_form_of_images_gives_the_same_descriptors(people, fitted, tmp_pat
 
 
 def test_batches_do_not_change_descriptors(people, fitted):
-    """One image at a time gives what all at once gives."""
+    """Describing images one at a time equals describing all at once."""
     singly = np.concatenate([fitted.transform(people.images[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(singly, fitted.transform(people.images[:5]), rtol=1e-4, atol=1e-5)
 
 
-def test_attributes_say_what_was_learned(people, fitted):
-    """Shapes, names and lengths agree with each other."""
+def test_learned_attributes_agree_with_each_other(people, fitted):
+    """Shapes, layer names and lengths fit together."""
     assert fitted.image_shape_ == (32, 16)
     assert fitted.layers_ == ("low", "middle", "high")
     assert fitted.map_shapes_ == {"low": (32, 16), "middle": (16, 8), "high": (8, 4)}
@@ -104,8 +105,8 @@ def test_attributes_say_what_was_learned(people, fitted):
     assert names[-1] == f"high_f{fitted.filters_['high'][1]}_r7_c3"
 
 
-def test_names_find_their_numbers(people, fitted):
-    """Without blur, a descriptor's number is the map's value at the filter, row and column of its name."""
+def test_feature_names_locate_their_values(people, fitted):
+    """Without blur, each dimension is the map's value at the filter, row and column in its feature name."""
     sharp = clone(fitted).set_params(blur_size=1, layers="low").fit(people.images, people.target)
     chosen = sharp.filters_["low"][1]
     column = list(sharp.get_feature_names_out()).index(f"low_f{chosen}_r5_c3")
@@ -113,8 +114,8 @@ def test_names_find_their_numbers(people, fitted):
     np.testing.assert_allclose(sharp.transform(people.images)[:, column], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_unit_length_blocks(people, settings):
-    """`normalize="l2"` gives each layer's part unit length."""
+def test_l2_scales_each_layer_to_unit_length(people, settings):
+    """With `normalize="l2"`, each layer's part of a descriptor has unit length."""
     settings |= {"normalize": "l2", "max_epochs": 1}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     parts = np.split(reid.transform(people.images), np.cumsum([2 * 32 * 16, 2 * 16 * 8]), axis=1)
@@ -123,8 +124,8 @@ def test_unit_length_blocks(people, settings):
 
 
 @pytest.mark.parametrize("how", ["centered", "rooted"])
-def test_what_all_training_images_share_is_nothing(people, settings, how):
-    """A picture that is their mean but for rounding has no direction: zeros, alone and in a batch."""
+def test_mean_image_is_described_by_zeros(people, settings, how):
+    """An image that equals the mean of the training images up to rounding gets zeros, alone and in a batch."""
     same = np.repeat(people.images[:1], 8, axis=0)
     reid = MultiDepthReID(**settings | {"max_epochs": 0, "normalize": how}).fit(same, [0, 0, 1, 1, 2, 2, 3, 3])
     assert not reid.transform(same).any()
@@ -133,8 +134,8 @@ def test_what_all_training_images_share_is_nothing(people, settings, how):
 
 
 @pytest.mark.parametrize("how", ["centered", "rooted"])
-def test_centred_unit_length_blocks(people, settings, how):
-    """The same descriptor, or its signed root, less its mean over the training images, a layer at unit length."""
+def test_centred_layers_have_unit_length(people, settings, how):
+    """Each layer's part, or its signed root, minus its mean over the training images, has unit length."""
     settings |= {"max_epochs": 1, "blur_size": (4, None)}
     plain, reid = (
         MultiDepthReID(**settings | {"normalize": each}).fit(people.images, people.target) for each in (None, how)
@@ -150,22 +151,22 @@ def test_centred_unit_length_blocks(people, settings, how):
     assert reid.get_feature_names_out()[-1] == f"high_f{reid.filters_['high'][1]}_r7_c0"
 
 
-def test_roots_differ_little_by_company(people, settings):
-    """Rounding differs with the size of a batch; a root, steep about zero, enlarges that, yet not to be seen."""
+def test_rooted_descriptors_hardly_depend_on_the_batch(people, settings):
+    """Rounding depends on the batch size, and square roots enlarge it near zero, but not noticeably."""
     reid = MultiDepthReID(**settings | {"max_epochs": 1, "normalize": "rooted"}).fit(people.images, people.target)
     alone = np.concatenate([reid.transform(people.images[place : place + 1]) for place in range(4)])
     np.testing.assert_allclose(reid.transform(people.images)[:4], alone, atol=1e-3)
 
 
 @pytest.mark.parametrize("blur", [(20,), (20, 0), (20, None, 3), (None, 1.5), "20"])
-def test_a_box_that_is_none_is_refused(people, settings, blur):
-    """The message says what a side may be."""
+def test_invalid_box_sizes_are_refused(people, settings, blur):
+    """The message says what is allowed."""
     with pytest.raises(ValueError, match=r"'blur_size' parameter of MultiDepthReID must be an int.*Got"):
         MultiDepthReID(**settings | {"blur_size": blur}).fit(people.images, people.target)
 
 
-def test_neighbours_are_nearest_by_euclid(people, fitted):
-    """`kneighbors` agrees with scipy's distances; a probe's own picture comes first."""
+def test_kneighbors_are_nearest_by_euclidean_distance(people, fitted):
+    """Rankings agree with scipy's distances; a probe's own image comes first."""
     described = fitted.transform(people.images)
     distances, indices = fitted.kneighbors(people.images[:6], people.images, n_neighbors=7)
     expected = cdist(described[:6].astype(float), described.astype(float))
@@ -174,8 +175,8 @@ def test_neighbours_are_nearest_by_euclid(people, fitted):
     np.testing.assert_array_equal(fitted.kneighbors(people.images[:6], described, 7, return_distance=False), indices)
 
 
-def test_layers_on_demand(people, fitted):
-    """`feature_maps` shows any layer, by one name or several."""
+def test_feature_maps_of_any_layer(people, fitted):
+    """`feature_maps` takes one layer name or several."""
     maps = fitted.feature_maps(people.images[:3], "conv2")
     assert maps["conv2"].shape == (3, 6, 16, 8)
     assert maps["conv2"].min() < 0
@@ -184,7 +185,7 @@ def test_layers_on_demand(people, fitted):
 
 
 def test_weights_from_a_file(people, fitted, settings, tmp_path):
-    """A network can start from saved weights; without an epoch it stays there."""
+    """Training starts from saved weights; with no epochs they stay as they are."""
     save_file(fitted.weights_, tmp_path / "w.safetensors")
     settings |= {"weights": tmp_path / "w.safetensors", "max_epochs": 0}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
@@ -193,8 +194,8 @@ def test_weights_from_a_file(people, fitted, settings, tmp_path):
 
 
 @pytest.mark.parametrize("route", ["pickle", "joblib"])
-def test_state_is_numpy_and_survives(people, fitted, tmp_path, route):
-    """A copy describes bit for bit alike, holds no torch storage, and hashes the same."""
+def test_fitted_state_is_numpy_and_survives_copying(people, fitted, tmp_path, route):
+    """A copy describes identically bit for bit, holds no torch storage, and has the same hash."""
     fitted.transform(people.images[:1])  # the live network exists, and stays out
     state = pickle.dumps(fitted)
     assert b"torch" not in state.replace(b"networks", b"")
@@ -219,15 +220,15 @@ def test_progress_bars_show_when_asked(people, settings, capfd):
     assert "Exploring: 100%" in shown.err
 
 
-def test_an_identity_with_one_image_is_counted_not_refused(people, settings):
-    """A warning says how many cannot form a pair of the same person."""
+def test_identities_with_one_image_cause_a_warning_only(people, settings):
+    """A warning says how many identities have no pair of images."""
     kept = np.r_[0, 4, 8:32]
     with pytest.warns(UserWarning, match="2 of 8 identities have a single image"):
         MultiDepthReID(**settings).fit(people.images[kept], people.target[kept])
 
 
 def test_strings_are_identities_too(people, settings):
-    """Labels of any sortable type."""
+    """Identities may be strings."""
     names = np.array([f"person {number}" for number in people.target])
     reid = MultiDepthReID(**settings).fit(people.images, names)
     assert reid.classes_[0] == "person 0"
@@ -256,13 +257,13 @@ def fails(people, settings, message, X=None, y=None, **changed):
         ({"backbone": "vgg166", "layers": None}, "Did you mean 'vgg16'"),
     ],
 )
-def test_bad_parameters_are_named(people, settings, changed, message):
-    """Each error gives parameter, value and what is allowed, before training starts."""
+def test_invalid_parameters_are_named(people, settings, changed, message):
+    """Each error names the parameter, its value and what is allowed, before training starts."""
     fails(people, settings, message, **changed)
 
 
-def test_bad_data_is_named(people, settings):
-    """Lengths, identities and images."""
+def test_invalid_data_are_named(people, settings):
+    """Errors name wrong lengths, unusable identities and unusable images."""
     fails(people, settings, "y has 5 entries, X has 32 images", y=people.target[:5])
     fails(people, settings, "a single identity", y=np.zeros(32, int))
     fails(people, settings, "identities has a single image", y=np.arange(32))
@@ -274,7 +275,7 @@ def test_bad_data_is_named(people, settings):
         MultiDepthReID(**settings).fit(bad, people.target)
 
 
-def test_unfitted_use_is_refused(people, settings):
+def test_unfitted_estimators_refuse_to_describe(people, settings):
     """Every method says to call fit first."""
     for method in ("transform", "feature_maps"):
         with pytest.raises(NotFittedError):
@@ -284,13 +285,13 @@ def test_unfitted_use_is_refused(people, settings):
 
 
 def test_a_callable_backbone_needs_no_layers(people):
-    """The last taps of the two deepest blocks, where the size of maps changes, are chosen by default."""
+    """By default, the last layer of each of the two deepest blocks describes; a block ends where maps shrink."""
     reid = MultiDepthReID(backbone=narrow, input_size=(32, 16), n_filters=4, max_epochs=0, random_state=0, device="cpu")
     assert reid.fit(people.images, people.target).layers_ == ("middle", "high")
 
 
 def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, monkeypatch):
-    """Another version may train otherwise."""
+    """Another version of skreid might train differently."""
     settings |= {"checkpoint": tmp_path, "max_epochs": 1}
     MultiDepthReID(**settings).fit(people.images, people.target)
     monkeypatch.setattr("skreid.multidepth.__version__", "0.0.7")
@@ -298,8 +299,8 @@ def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, 
         MultiDepthReID(**settings).fit(people.images, people.target)
 
 
-def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tmp_path):
-    """The same call goes on; other pictures or settings are named."""
+def test_a_checkpoint_resumes_the_same_fit_only(people, settings, tmp_path):
+    """The same call resumes; for other images or settings, the error names what differs."""
     settings |= {"checkpoint": tmp_path, "max_epochs": 3}
     expected = MultiDepthReID(**settings | {"checkpoint": None}).fit(people.images, people.target)
 
@@ -331,8 +332,8 @@ def test_a_checkpoint_resumes_and_is_refused_for_other_data(people, settings, tm
         MultiDepthReID(**settings | {"random_state": None}).fit(people.images, people.target)
 
 
-def test_one_bad_file_does_not_waste_a_night(people, settings, tmp_path):
-    """With `on_error="nan"` it is left out of training and described by NaN, under one warning."""
+def test_unusable_images_are_left_out_of_training(people, settings, tmp_path):
+    """With `on_error="nan"`, they are also described by NaN, and one warning lists them."""
     X = [Image.fromarray(image) for image in people.images]
     X[3] = tmp_path / "gone.png"
     reid = MultiDepthReID(**settings, on_error="nan")
@@ -346,3 +347,30 @@ def test_one_bad_file_does_not_waste_a_night(people, settings, tmp_path):
     np.testing.assert_array_equal(described[without], expected.transform(people.images[without]))
     with pytest.raises(ImageError, match="image 3"):
         MultiDepthReID(**settings).fit(X, people.target)
+
+
+def test_after_changing_backbone_estimator_and_copy_refuse_alike(people, fitted):
+    """The network described by `backbone` no longer fits the weights: fit again, whether or not one is live."""
+    changed = copy.deepcopy(fitted)
+    changed.transform(people.images[:2])  # now its network is live
+    changed.set_params(backbone=plain)
+    for estimator in (changed, pickle.loads(pickle.dumps(changed))):
+        with pytest.raises(ValueError, match="If backbone was changed after fit, fit again"):
+            estimator.transform(people.images[:2])
+    np.testing.assert_array_equal(
+        changed.set_params(backbone=fitted.backbone).transform(people.images[:2]), fitted.transform(people.images[:2])
+    )
+
+
+@pytest.mark.parametrize("size", [(True, 16), (32, True), (32,), 32, (32.0, 16)])
+def test_frame_sizes_are_two_ints(people, settings, size):
+    """A bool is not an int."""
+    with pytest.raises(ValueError, match=r"'input_size' parameter of MultiDepthReID must be .*(two ints|array-like)"):
+        MultiDepthReID(**settings | {"input_size": size}).fit(people.images, people.target)
+
+
+@pytest.mark.parametrize("blur_size", [True, (True, 4)])
+def test_box_sizes_are_no_booleans(people, settings, blur_size):
+    """A bool is not an int."""
+    with pytest.raises(ValueError, match="'blur_size' parameter of MultiDepthReID must be an int"):
+        MultiDepthReID(**settings | {"blur_size": blur_size}).fit(people.images, people.target)

@@ -76,7 +76,7 @@ def saved(people, folder, kind=str):
     "after", [(StandardScaler(), PCA(4, svd_solver="full")), (Normalizer(),)], ids=["scaled and reduced", "unit"]
 )
 def test_a_pipeline_describes_and_ranks(people, reid, after):
-    """Fit, names and rankings of a Pipeline are those of its steps, one after the other."""
+    """A Pipeline's descriptors, feature names and rankings equal those of its steps in sequence."""
     pipeline = make_pipeline(reid, *map(clone, after)).fit(people.images, people.target)
     rows = pipeline[0].transform(people.images)
     for step in after:
@@ -90,15 +90,15 @@ def test_a_pipeline_describes_and_ranks(people, reid, after):
     assert 0 <= cmc_score(pipeline, people.images, people.target) <= 1
 
 
-def test_feature_names_pass_through(people, reid):
-    """A scaler after it keeps the names of layer, filter and position; a table carries them."""
+def test_feature_names_pass_through_a_pipeline(people, reid):
+    """A scaler keeps the names of layer, filter and position, and pandas output carries them."""
     pipeline = make_pipeline(reid, StandardScaler()).set_output(transform="pandas").fit(people.images, people.target)
     table = pipeline.transform(people.images)
     assert list(table.columns) == list(pipeline[0].get_feature_names_out())
 
 
-def test_a_union_puts_descriptors_side_by_side(people, reid):
-    """Two estimators of different layers: the parts, their prefixed names, and a ranking."""
+def test_a_feature_union_concatenates_descriptors(people, reid):
+    """Two estimators of different layers give both parts, prefixed names, and a ranking."""
     union = FeatureUnion([("fine", clone(reid).set_params(layers="low")), ("coarse", clone(reid))])
     union.fit(people.images, people.target)
     parts = [estimator.transform(people.images) for _, estimator in union.transformer_list]
@@ -108,8 +108,8 @@ def test_a_union_puts_descriptors_side_by_side(people, reid):
     np.testing.assert_array_equal(found[:, 0], [0, 1, 2])
 
 
-def test_a_learned_metric_at_the_end_decides(people, reid):
-    """Descriptors, PCA, XQDA: rankings and scores go by XQDA's own distances, with tables as output too."""
+def test_a_metric_as_last_step_ranks(people, reid):
+    """With XQDA last, rankings and scores use its distances, also with pandas output."""
     pipeline = make_pipeline(reid, PCA(6, random_state=0), XQDA(n_components=3))
     for _ in range(2):
         pipeline.fit(people.images, people.target)
@@ -122,8 +122,8 @@ def test_a_learned_metric_at_the_end_decides(people, reid):
         pipeline.set_output(transform="pandas")
 
 
-def test_a_metric_that_knows_cameras_is_told_them(people, reid):
-    """CVDCA ranks each image by the map of its own camera: in rankings, and in the scorer."""
+def test_a_metric_that_takes_cameras_gets_them(people, reid):
+    """CVDCA projects each image by its own camera, in rankings and in the scorer."""
     images, y, cams = people.images, people.target, people.cams
     pipeline = make_pipeline(reid, PCA(6, random_state=0), CVDCA())
     pipeline.fit(images, y, cvdca__cams=cams)
@@ -148,7 +148,7 @@ def test_a_metric_that_knows_cameras_is_told_them(people, reid):
     assert 0 <= cmc_score(pipeline, images, y, cams=cams) <= 1
 
 
-def test_cameras_that_nobody_uses_are_refused(people, fitted):
+def test_unused_cameras_are_refused(people, fitted):
     """Euclidean distance and XQDA take no cameras, and say so."""
     given = {"cams_probe": people.cams[:2], "cams_gallery": people.cams}
     with pytest.raises(ValueError, match="the Euclidean distance takes no cameras"):
@@ -171,8 +171,8 @@ def test_cameras_that_nobody_uses_are_refused(people, fitted):
     ],
     ids=lambda grid: next(iter(grid)),
 )
-def test_a_grid_is_the_loop_over_it(people, reid, grid):
-    """Each cell of the table is the score of a fit on the training fold, scored on the test fold."""
+def test_a_grid_search_equals_a_loop(people, reid, grid):
+    """Each score of the search equals that of a fit on the training fold, scored on the test fold."""
     found = search(reid, grid).fit(people.images, people.target)
     (name, values), expected = next(iter(grid.items())), []
     for value in values:
@@ -188,7 +188,7 @@ def test_a_grid_is_the_loop_over_it(people, reid, grid):
 
 
 def test_halving_gives_epochs_to_the_best(people, reid):
-    """`HalvingGridSearchCV` with epochs as its resource: the last round has the most, and the fewest left."""
+    """`HalvingGridSearchCV` with epochs as its resource trains few candidates longest."""
     found = HalvingGridSearchCV(
         reid, {"blur_size": [1, 2, 4, 8]}, resource="max_epochs", min_resources=1, max_resources=4, factor=2,
         scoring=cmc_score, cv=FOLDS, error_score="raise",
@@ -200,7 +200,7 @@ def test_halving_gives_epochs_to_the_best(people, reid):
 
 @pytest.mark.parametrize("form", ["paths", "path objects", "array of paths", "list of arrays"])
 def test_every_form_of_images_can_be_searched(people, reid, tmp_path, form):
-    """Files and lists give the scores of the array they hold."""
+    """Files and lists give the same scores as an array of the same images."""
     grid = {"blur_size": [1, 6]}
     expected = search(reid, grid).fit(people.images, people.target).cv_results_["mean_test_score"]
     if form == "list of arrays":
@@ -213,7 +213,7 @@ def test_every_form_of_images_can_be_searched(people, reid, tmp_path, form):
 
 
 def test_images_of_differing_sizes_can_be_searched(people, reid):
-    """A ragged list goes through splits, fits and scores, and through a Pipeline."""
+    """A list of images of different sizes can be split, fitted and scored, also in a Pipeline."""
     X = [np.asarray(Image.fromarray(image).resize((16 + n % 5, 32 + n % 7))) for n, image in enumerate(people.images)]
     found = search(make_pipeline(reid, Normalizer()), {"multidepthreid__blur_size": [1, 6]}).fit(X, people.target)
     assert found.best_score_ > 0.2  # chance is a quarter; a fold holds 4 persons
@@ -221,7 +221,7 @@ def test_images_of_differing_sizes_can_be_searched(people, reid):
 
 
 def test_cross_validation_returns_its_estimators(people, reid):
-    """`cross_validate` hands back one estimator a fold, none of which has seen its test persons."""
+    """`cross_validate` returns one estimator per fold, and none has seen its test identities."""
     found = cross_validate(
         reid, people.images, people.target, cv=FOLDS, scoring=CMCScorer(ranks=(1, 2)), return_estimator=True,
         error_score="raise",
@@ -234,7 +234,7 @@ def test_cross_validation_returns_its_estimators(people, reid):
 
 
 def test_nested_cross_validation(people, reid):
-    """A search inside `cross_val_score`, each by whole identities."""
+    """A search inside `cross_val_score`, both split by identity."""
     scores = cross_val_score(
         search(reid, {"blur_size": [1, 4]}), people.images, people.target, cv=FOLDS, scoring=cmc_score,
         error_score="raise",
@@ -243,8 +243,8 @@ def test_nested_cross_validation(people, reid):
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
-def test_without_scoring_a_search_goes_by_rank_one(people, reid):
-    """`score` is what `cmc_score` says, and what searches use by default."""
+def test_searches_use_rank_1_by_default(people, reid):
+    """`score` equals `cmc_score`, and searches without `scoring` use it."""
     grid = {"blur_size": [1, 6]}
     default = search(reid, grid, scoring=None).fit(people.images, people.target)
     named = search(reid, grid).fit(people.images, people.target)
@@ -253,7 +253,7 @@ def test_without_scoring_a_search_goes_by_rank_one(people, reid):
 
 
 def test_an_integer_cv_is_never_stratified(people, reid, monkeypatch):
-    """Nothing takes it for a classifier, whose folds would show every identity in training."""
+    """scikit-learn does not take the estimator for a classifier, whose stratified folds would leak identities."""
 
     def refuse(self, *args):
         raise AssertionError("stratified by identity")
@@ -271,8 +271,8 @@ def test_an_integer_cv_is_never_stratified(people, reid, monkeypatch):
 # --- the cache --------------------------------------------------------------------------------------------------
 
 
-def test_a_grid_trains_once_a_fold(people, reid, trained, tmp_path):
-    """12 candidates, 3 folds and the refit: 4 trainings, 0 the second time, and the scores of no cache at all."""
+def test_a_grid_trains_once_per_fold(people, reid, trained, tmp_path):
+    """12 candidates on 3 folds and a refit take 4 trainings, then 0; scores are the same as without a cache."""
     grid = {"blur_size": [1, 4, 9], "n_filters": [1, 2], "layers": ["high", ("low", "middle")]}
     folds = IdentityKFold(3)
     first = search(clone(reid).set_params(memory=tmp_path), grid, cv=folds).fit(people.images, people.target)
@@ -288,7 +288,7 @@ def test_a_grid_trains_once_a_fold(people, reid, trained, tmp_path):
 
 
 def test_layers_are_explored_once(people, reid, monkeypatch, tmp_path):
-    """Tuples of layers share each layer's statistics; a choice among them reads no image again."""
+    """Candidates that share a layer share its statistics; choosing among explored layers reads no image."""
     explored = count_calls(monkeypatch, "pair_statistics", lambda *args, layers, **kwargs: layers)
     reid.set_params(memory=tmp_path)
     for layers in (("low",), ("low", "high"), ("high", "middle", "low")):
@@ -322,15 +322,15 @@ def test_layers_are_explored_once(people, reid, monkeypatch, tmp_path):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_the_key_holds_only_what_changes_the_weights(people, reid, trained, tmp_path, change, expected):
-    """What comes after training does not train anew; everything before does."""
+def test_only_what_changes_the_weights_trains_again(people, reid, trained, tmp_path, change, expected):
+    """Parameters used after training do not train again; those used before do."""
     reid.set_params(memory=str(tmp_path)).fit(people.images, people.target)
     clone(reid).set_params(**change).fit(people.images, people.target)
     assert len(trained) == expected
 
 
-def test_images_identities_and_cameras_decide_too(people, reid, trained, monkeypatch, tmp_path):
-    """One pixel or one identity more is another training; cameras are another exploring only; files are pixels."""
+def test_changed_images_and_identities_train_again(people, reid, trained, monkeypatch, tmp_path):
+    """One other pixel or identity trains again; cameras only explore again; files count by their pixels."""
     explored = count_calls(monkeypatch, "pair_statistics", lambda *args, **kwargs: 1)
     reid.set_params(memory=joblib.Memory(tmp_path / "cache", verbose=0)).fit(people.images, people.target)
     reid.fit(saved(people, tmp_path), people.target)
@@ -346,8 +346,8 @@ def test_images_identities_and_cameras_decide_too(people, reid, trained, monkeyp
 
 
 @pytest.mark.parametrize("state", [None, "generator"])
-def test_what_is_not_seeded_is_not_served(people, reid, trained, tmp_path, state):
-    """Without a seed (a warning says so), or with a generator that moves on, two fits are two trainings."""
+def test_unseeded_fits_are_not_cached(people, reid, trained, tmp_path, state):
+    """Without a seed (with a warning), or with a RandomState that advances, two fits train twice."""
     state = np.random.RandomState(0) if state == "generator" else None
     reid.set_params(memory=tmp_path, random_state=state)
     told = pytest.warns(UserWarning, match="memory is not used") if state is None else nullcontext()
@@ -359,8 +359,8 @@ def test_what_is_not_seeded_is_not_served(people, reid, trained, tmp_path, state
     assert state is not None or not list(tmp_path.iterdir())
 
 
-def test_a_callable_is_known_by_what_it_builds(people, reid, trained, tmp_path):
-    """Names say nothing: a lambda is cached, and the same one building another network is another training."""
+def test_a_callable_backbone_is_cached_by_what_it_builds(people, reid, trained, tmp_path):
+    """A lambda can be cached; the same lambda building another network trains again."""
     width = 4
 
     def network():
@@ -375,8 +375,8 @@ def test_a_callable_is_known_by_what_it_builds(people, reid, trained, tmp_path):
     assert len(trained) == 2
 
 
-def test_memory_maps_are_the_arrays_they_hold(people, reid, trained, monkeypatch, tmp_path):
-    """A cache read with `mmap_mode` serves and is served by one read without."""
+def test_memory_mapped_caches_are_shared(people, reid, trained, monkeypatch, tmp_path):
+    """Entries written with and without `mmap_mode` serve each other."""
     explored = count_calls(monkeypatch, "pair_statistics", lambda *args, **kwargs: 1)
     mapped = clone(reid).set_params(memory=joblib.Memory(str(tmp_path), mmap_mode="r", verbose=0))
     expected = reid.set_params(memory=tmp_path).fit(people.images, people.target).transform(people.images)
@@ -384,8 +384,8 @@ def test_memory_maps_are_the_arrays_they_hold(people, reid, trained, monkeypatch
     assert (len(trained), len(explored)) == (1, 1)
 
 
-def test_a_damaged_entry_is_computed_again(people, reid, trained, tmp_path):
-    """A file cut short costs a training, never a wrong result."""
+def test_a_damaged_cache_entry_is_computed_again(people, reid, trained, tmp_path):
+    """A truncated file costs one training, never a wrong result."""
     expected = reid.set_params(memory=tmp_path).fit(people.images, people.target).transform(people.images)
     for path in tmp_path.rglob("output.pkl"):
         path.write_bytes(path.read_bytes()[:50])
@@ -394,8 +394,8 @@ def test_a_damaged_entry_is_computed_again(people, reid, trained, tmp_path):
     np.testing.assert_array_equal(again.transform(people.images), expected)
 
 
-def test_two_processes_search_as_one_does(people, reid):
-    """`n_jobs=2`: the same table from two workers."""
+def test_searches_in_two_processes_equal_one(people, reid):
+    """`n_jobs=2` gives the same results as one process."""
     grid = {"blur_size": [1, 6]}
     alone = search(reid, grid).fit(people.images, people.target)
     shared = search(reid, grid, n_jobs=2).fit(people.images, people.target)
@@ -422,7 +422,7 @@ def fit_beside(estimator, X, y, folder):
 
 
 def test_two_processes_may_race_for_one_training(people, reid, trained, tmp_path):
-    """Both train, both get the same weights, and so does whoever comes after them, from the cache."""
+    """Both train and get the same weights, and so does a later fit from the cache."""
     reid.set_params(memory=tmp_path / "cache")
     racing = joblib.Parallel(n_jobs=2)(
         joblib.delayed(fit_beside)(reid, people.images, people.target, tmp_path) for _ in range(2)
@@ -444,7 +444,7 @@ def cross_camera_score(estimator, people, test):
 
 @pytest.mark.parametrize("piped", [False, True], ids=["bare", "in a Pipeline"])
 def test_cameras_are_routed_to_fit_and_scorer(people, reid, piped):
-    """With routing, cameras reach exploring and scoring of every fold, in `cross_validate` and in a search."""
+    """With metadata routing, cameras reach fit and scoring of every fold, in `cross_validate` and in a search."""
     estimator = make_pipeline(reid, StandardScaler()) if piped else reid
     with sklearn.config_context(enable_metadata_routing=True):
         found = cross_validate(
@@ -462,16 +462,16 @@ def test_cameras_are_routed_to_fit_and_scorer(people, reid, piped):
     assert searched.best_score_ == found["test_score"].mean()
 
 
-def test_the_default_score_takes_cameras_too(people, reid):
-    """`score(X, y, cams=...)` is what a search without `scoring` routes to."""
+def test_the_default_score_takes_cameras(people, reid):
+    """A search without `scoring` routes cameras to `score(X, y, cams=...)`."""
     with sklearn.config_context(enable_metadata_routing=True):
         found = search(reid, {}, scoring=None).fit(people.images, people.target, cams=people.cams)
         named = search(reid, {}).fit(people.images, people.target, cams=people.cams)
     assert found.best_score_ == named.best_score_
 
 
-def test_a_metric_asks_for_cameras(people, reid):
-    """A step that can use cameras gets them by itself, unless `set_fit_request` says no."""
+def test_steps_request_cameras_by_default(people, reid):
+    """A step that takes cameras gets them, unless `set_fit_request` says no."""
     pipeline = make_pipeline(reid, PCA(4, random_state=0), CVDCA())
     with sklearn.config_context(enable_metadata_routing=True):
         without = clone(pipeline)
@@ -487,7 +487,7 @@ def test_a_metric_asks_for_cameras(people, reid):
 
 
 def test_without_routing_cameras_go_to_fit(people, reid):
-    """Routing off: a bare estimator's fit takes `params`, a Pipeline's step takes `step__cams`."""
+    """Without routing, an estimator's fit gets `params`, and a Pipeline's step gets `step__cams`."""
     found = cross_validate(
         reid, people.images, people.target, cv=FOLDS, params={"cams": people.cams}, return_estimator=True,
         error_score="raise",
@@ -498,8 +498,8 @@ def test_without_routing_cameras_go_to_fit(people, reid):
     assert pipeline[0].filter_distances_["low"]["n_same"] == 8 * 4
 
 
-def test_cameras_that_nobody_asked_for_are_an_error(people, reid):
-    """Routing off, a Pipeline says how to name the step; routing on, scikit-learn names the argument."""
+def test_unrequested_cameras_are_an_error(people, reid):
+    """Without routing, the Pipeline says how to name the step; with routing, scikit-learn names the argument."""
     pipeline = make_pipeline(reid, StandardScaler())
     with pytest.raises(ValueError, match=r"does not accept the cams parameter.*stepname__parameter"):
         pipeline.fit(people.images, people.target, cams=people.cams)
@@ -511,8 +511,8 @@ def test_cameras_that_nobody_asked_for_are_an_error(people, reid):
         cross_validate(plain, people.images, people.target, cv=FOLDS, params={"cams": people.cams})
 
 
-def test_a_callable_is_known_by_what_it_computes(people, reid, trained, tmp_path):
-    """Two networks that print alike and start alike, but compute otherwise, are two trainings."""
+def test_a_callable_backbone_is_cached_by_what_it_computes(people, reid, trained, tmp_path):
+    """Networks with equal repr and initial weights that compute different maps train separately."""
 
     class Scale(nn.Module):
         def __init__(self, factor):

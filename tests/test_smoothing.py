@@ -25,14 +25,14 @@ def upsample_by_hand(row, size):
 
 @pytest.mark.parametrize("frame", [8, 9, 31])
 def test_upsampling_is_bilinear_with_half_pixel_centres(frame):
-    """A filter of one pixel leaves the upsampled row as a loop computes it."""
+    """With a box of one pixel, the operator equals bilinear upsampling computed by a loop."""
     row = np.random.default_rng(0).normal(size=5)
     np.testing.assert_allclose(smoothing_operator(5, frame, 1) @ row, upsample_by_hand(row, frame), atol=1e-12)
 
 
 @given(sizes, st.integers(1, 60))
 def test_smoothed_maps_equal_scipys_box_filter(size, blur):
-    """Upsampled by torch and filtered by scipy gives the same map, also with a filter over the frame's size."""
+    """Smoothed maps equal upsampling by torch and filtering by scipy, also for boxes larger than the frame."""
     h, w, height, width = size
     maps = torch.rand(2, 3, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(blur))
     upsampled = torch.nn.functional.interpolate(maps, size=(height, width), mode="bilinear").numpy()
@@ -42,7 +42,7 @@ def test_smoothed_maps_equal_scipys_box_filter(size, blur):
 
 @given(sizes, st.integers(1, 60))
 def test_compact_maps_keep_every_distance(size, blur):
-    """Distances between compact maps are those between frame-size smoothed maps."""
+    """Distances between compact maps equal those between smoothed maps of frame size."""
     h, w, height, width = size
     maps = torch.rand(4, 2, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(blur))
     whole = smooth_maps(maps, (height, width), blur).flatten(2)
@@ -58,27 +58,27 @@ def test_compact_maps_keep_every_distance(size, blur):
 
 
 def test_a_constant_map_stays_constant():
-    """Every row of the operator sums to one, so blurring keeps means and makes no dark border."""
+    """Every row of the operator sums to one: smoothing makes no dark border."""
     np.testing.assert_allclose(smoothing_operator(10, 160, 20).sum(axis=1), 1)
 
 
-def test_compact_numbers_stay_near_their_cell():
-    """Nearly all weight of a compact number lies within one blur width of its own cell."""
+def test_compact_values_stay_near_their_cell():
+    """Nearly all weight of a compact value lies within one box width of its own cell."""
     factor = compact_operator(40, 160, 20) ** 2
     cells = np.arange(40)
     near = np.abs(cells[:, None] - cells) * 4 <= 20
     assert (factor * near).sum() / factor.sum() > 0.99
 
 
-def test_operators_cannot_be_changed_through_the_cache():
-    """A shared operator is read-only."""
+def test_cached_operators_are_read_only():
+    """A caller cannot change the operator that others share."""
     with pytest.raises(ValueError, match="read-only"):
         smoothing_operator(4, 8, 3)[0, 0] = 1
 
 
 @pytest.mark.parametrize("blur", [(3, None), (None, 4), (None, None)])
-def test_a_box_over_a_whole_side_is_its_mean(blur):
-    """Smoothed maps are constant along it, and their distances stay with one number a row or column."""
+def test_a_box_over_a_whole_axis_takes_its_mean(blur):
+    """Smoothed maps are constant along that axis, and one value per row or column keeps their distances."""
     maps = torch.rand(6, 2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     up = torch.nn.functional.interpolate(maps, size=(20, 9), mode="bilinear")
     whole = [axis for axis, side in zip((2, 3), blur, strict=True) if side is None]

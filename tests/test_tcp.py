@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from tables import TakesTables
 
 from skreid import CMCScorer, cmc_score
 from skreid.datasets import make_pedestrians
@@ -234,34 +234,8 @@ def test_data_that_cannot_be_learned_from_are_refused(people):
         TCPNet(**SMALL | {"learning_rate": 1e30}).fit(people.images, people.target)
 
 
-class TabularTCP(TCPNet):
-    """Takes tables, as scikit-learn's checks need: each row becomes an image of vertical grey lines."""
-
-    def fit(self, X, y):
-        """Fit on rows."""
-        return super().fit(self._pictures(X, reset=True), y)
-
-    def transform(self, X):
-        """Describe rows."""
-        return TCPNet.transform.__wrapped__(self, self._pictures(X, reset=False))
-
-    def get_feature_names_out(self, input_features=None):
-        """Return the names, after checking those of the columns."""
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return super().get_feature_names_out()
-
-    def _pictures(self, X, reset):
-        if not reset:
-            check_is_fitted(self)
-        rows = validate_data(self, X, reset=reset, dtype=np.float64)
-        return np.repeat(1 / (1 + np.exp(-np.clip(rows, -30, 30)))[:, None], 4, axis=1)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        tags.input_tags.three_d_array = False
-        tags.input_tags.string = False
-        return tags
+class TabularTCP(TakesTables, TCPNet):
+    """Takes tables, as scikit-learn's checks do."""
 
 
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")

@@ -1,21 +1,22 @@
-"""Eq. 4: the filters that keep persons furthest apart, each by itself or as what it adds to those before it."""
+"""Eq. 4: the filters that keep people furthest apart, each by itself or by what it adds to those chosen before."""
 
 import numpy as np
 import torch
 
-SAMPLE = 8192  # pairs of two identities a block of images that show how filters vary together
+SAMPLE = 8192  # pairs of two identities per block from which covariances are estimated
 CHUNK_BYTES = 2**25  # differences of pairs held at once
 
 
 def choose_filters(statistics, criterion, n_filters):
-    """Return the filters that keep persons furthest apart, best first (Eq. 4).
+    """Return the filters that keep people furthest apart, best first (Eq. 4).
 
     Parameters
     ----------
     statistics : PairStatistics
     criterion : {"margin", "dprime", "joint"}
-        ``d_different - d_same``; the same over the root mean square of the two standard deviations; or that of all
-        chosen filters' squared distances together, each filter being the one that adds most to those before it.
+        "margin" is ``d_different - d_same``. "dprime" divides the margin by the root mean square of the two standard
+        deviations. "joint" adds one filter at a time: the one that most raises d' of the sum of the squared distances
+        of all filters chosen so far.
     n_filters : int
 
     Returns
@@ -32,7 +33,7 @@ def choose_filters(statistics, criterion, n_filters):
 
 
 def _greedy(statistics, n_filters):
-    """Add filters one by one, each raising d' of the sum of their squared distances the most."""
+    """Add filters one at a time, each the one that most raises d' of the sum of squared distances."""
     second_same = statistics.d_same**2 + statistics.std_same**2
     gain = statistics.d_different**2 + statistics.std_different**2 - second_same
     own, shared = np.diagonal(statistics.covariance), np.zeros(len(gain))
@@ -48,17 +49,17 @@ def _greedy(statistics, n_filters):
 
 
 def _ratio(score, variance):
-    """Return a score in units of a standard deviation; 0 where nothing varies."""
+    """Divide a score by a standard deviation; 0 where the variance is 0."""
     return np.divide(score, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(score), where=variance > 0)
 
 
 class JointMoments:
-    """How the squared distances of a layer's filters vary together, over streamed blocks of images.
+    """Covariance of the squared distances of a layer's filters, over streamed blocks of images.
 
     Parameters
     ----------
     random_state : int
-        Chooses the pairs of two identities that count: `SAMPLE` of each block at most; of one identity, all do.
+        Draws the pairs of two identities, at most `SAMPLE` per block; all pairs of one identity count.
     """
 
     def __init__(self, random_state):
@@ -66,13 +67,13 @@ class JointMoments:
         self._count, self._first, self._second = np.zeros(2), [0.0, 0.0], [0.0, 0.0]
 
     def add(self, maps, pairs):
-        """Take in a block.
+        """Add a block.
 
         Parameters
         ----------
         maps : tensor of shape (n_filters, n_images, cells)
         pairs : ndarray of shape (2, n_images, n_images), bool
-            Which pairs are of one identity, and of two.
+            Which pairs are of one identity, and which are of two.
         """
         n_filters, _, cells = maps.shape
         step = max(1, CHUNK_BYTES // (n_filters * cells * maps.element_size()))
@@ -81,13 +82,13 @@ class JointMoments:
             if kind == 1 and len(places) > SAMPLE:
                 places = places[self._rng.choice(len(places), SAMPLE, replace=False)]
             self._count[kind] += len(places)
-            for few in torch.from_numpy(places).to(maps.device).split(step):
-                squared = (maps[:, few[:, 0]] - maps[:, few[:, 1]]).square().sum(dim=2, dtype=torch.float64)
+            for chunk in torch.from_numpy(places).to(maps.device).split(step):
+                squared = (maps[:, chunk[:, 0]] - maps[:, chunk[:, 1]]).square().sum(dim=2, dtype=torch.float64)
                 self._first[kind] = self._first[kind] + squared.sum(dim=1).numpy(force=True)
                 self._second[kind] = self._second[kind] + (squared @ squared.T).numpy(force=True)
 
     def covariance(self):
-        """Return the mean of both kinds' covariance matrices, (n_filters, n_filters), float64."""
+        """Return the mean of the covariance matrices of both kinds of pairs, (n_filters, n_filters), float64."""
         each = [
             second / count - np.outer(first / count, first / count)
             for count, first, second in zip(self._count, self._first, self._second, strict=True)

@@ -1,7 +1,7 @@
-"""Eqs. 2-3: how far each filter's smoothed maps are for the same person and for different ones.
+"""Eqs. 2-3: how far apart each filter's smoothed maps are, for the same person and for different people.
 
-Statistics stream over blocks of whole identities: within a block every pair counts and matrix products
-give all distances of a filter, so memory is one block and time is linear in the number of images.
+Statistics stream over blocks of whole identities, and every pair within a block counts: memory is one block, and time
+is linear in the number of images.
 """
 
 import math
@@ -14,32 +14,29 @@ import torch
 from skreid._base.blas import single_threaded_blas
 from skreid._filters.choosing import JointMoments
 from skreid._filters.smoothing import box_sides, compact_maps, compact_operator, compact_shape, signed_root
+from skreid._filters.sums import distance_sums
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
-BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; what exceeds it is read in further passes
-PRODUCT_BYTES = 2**20  # distances of a few filters held at once by a thread: what stays in its cache
-GPU_PRODUCT_BYTES = 2**26
-PANEL = 128  # images compared with all later ones by one product
-FEW = 64  # so few images are compared in float64 throughout
+BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; the other layers are read in further passes
 
 
 class PairStatistics(NamedTuple):
-    """Distances of one layer's smoothed maps over pairs of images.
+    """Statistics of the distances between smoothed maps, for each filter of one layer.
 
     Attributes
     ----------
     d_same, d_different : ndarray of shape (n_filters,), float64
-        Mean Euclidean distance over pairs of one identity and of two (Eqs. 2-3), in units of the maps.
+        Mean Euclidean distance over pairs of one identity, and over pairs of two (Eqs. 2-3), in units of the maps.
     std_same, std_different : ndarray of shape (n_filters,), float64
-        Standard deviation of the same distances.
+        Standard deviations of these distances.
     n_same, n_different : int
-        Number of pairs behind them.
+        Numbers of pairs.
     mean_map : ndarray of shape (n_filters, h, w), float32
         Mean of the images' smoothed maps, in their compact form.
     mean_root : ndarray of shape (n_filters, h, w), float32
-        Mean of the same numbers' signed square roots.
+        Mean of the signed square roots of the same values.
     covariance : ndarray of shape (n_filters, n_filters), float64, or None
-        Of the filters' squared distances, mean of those over pairs of one identity and over pairs of two.
+        Of the filters' squared distances: the mean of the covariances over pairs of one identity and over pairs of two.
     """
 
     d_same: np.ndarray
@@ -53,11 +50,11 @@ class PairStatistics(NamedTuple):
     covariance: np.ndarray | None = None
 
 
-DISTANCES = PairStatistics._fields[:6]  # what is said of each filter
+DISTANCES = PairStatistics._fields[:6]  # the part of the statistics that describes each filter
 
 
 def identity_blocks(labels, random_state, cams=None, max_images=BLOCK_IMAGES):
-    """Group images in blocks of whole identities, at random.
+    """Group images into random blocks of whole identities.
 
     Parameters
     ----------
@@ -65,8 +62,8 @@ def identity_blocks(labels, random_state, cams=None, max_images=BLOCK_IMAGES):
     random_state : int
     cams : ndarray of shape (n,), optional
     max_images : int
-        Images a block may hold; an identity with more than half of that is dealt out at random in parts, with an equal
-        share of each camera.
+        Largest number of images in a block. An identity with more than half of that is split at random into parts, with
+        an equal share of each camera in each.
 
     Returns
     -------
@@ -121,13 +118,13 @@ def pair_statistics(
     cams : ndarray of shape (n,), optional
         Camera of each image: only pairs across cameras count then.
     covariance : bool, default=False
-        Whether to find how the filters' distances vary together; of the pairs of two identities, a sample.
+        Whether to estimate how the filters' distances vary together, from a sample of the pairs of two identities.
     batch_size : int
-        Images a forward pass.
+        Images per forward pass.
     random_state : int
-        Decides which identities share a block, when there is more than one.
+        Decides which identities share a block, if there is more than one block.
     progress : callable
-        Called with the number of images done.
+        Called with the number of images read since the last call.
 
     Returns
     -------
@@ -136,58 +133,73 @@ def pair_statistics(
     Raises
     ------
     FloatingPointError
-        If the network gives NaN or infinite maps.
+        If the network returns NaN or infinite maps.
     """
-    sums, maps_sum, roots_sum = (dict.fromkeys(layers, 0.0) for _ in range(3))
-    joint = {layer: JointMoments(random_state) for layer in layers} if covariance else {}
-    counts = np.zeros(2, dtype=np.int64)
-    blocks = identity_blocks(labels, random_state, cams)
     first = network(source.read([0]), layers)
     shapes = {layer: (first[layer].shape[1], *compact_shape(first[layer].shape[2:], blur_size)) for layer in layers}
-    sizes = {layer: math.prod(shape) * first[layer].element_size() for layer, shape in shapes.items()}
-    groups = _layer_groups(sizes, max(len(block) for block in blocks))
+    bytes_per_image = {layer: math.prod(shape) * first[layer].element_size() for layer, shape in shapes.items()}
+    blocks = identity_blocks(labels, random_state, cams)
+    groups = _layer_groups(bytes_per_image, max(len(block) for block in blocks))
+    sums = {layer: _LayerSums(layer, JointMoments(random_state) if covariance else None) for layer in layers}
+    counts = np.zeros(2, dtype=np.int64)
     for block in blocks:
         pairs = _pair_masks(labels[block], None if cams is None else cams[block])
         counts += pairs.sum(axis=(1, 2), dtype=np.int64)
         for group in groups:
             maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
             for layer in group:
-                held = maps.pop(layer)  # (n_filters, n_images, cells)
-                maps_sum[layer] = maps_sum[layer] + held.sum(dim=1).double().numpy(force=True)
-                _check_finite(layer, maps_sum[layer])
-                roots = [signed_root(filter_maps).sum(dim=0).double() for filter_maps in held]  # one copied at a time
-                roots_sum[layer] = roots_sum[layer] + torch.stack(roots).numpy(force=True)
-                if covariance:
-                    joint[layer].add(held, pairs)
-                sums[layer] = sums[layer] + _distance_sums(held, labels[block], pairs)
-    return {
-        layer: PairStatistics(
-            *_means_and_deviations(sums[layer], counts),
+                sums[layer].add(maps.pop(layer), labels[block], pairs)
+    return {layer: sums[layer].statistics(counts, len(labels), shapes[layer]) for layer in layers}
+
+
+class _LayerSums:
+    """Sums over the blocks for one layer.
+
+    Parameters
+    ----------
+    layer : str
+    joint : JointMoments or None
+        Also collects how the filters' distances vary together.
+    """
+
+    def __init__(self, layer, joint):
+        self.layer, self.joint = layer, joint
+        self.maps = self.roots = self.distances = 0.0
+
+    def add(self, maps, labels, pairs):
+        """Add a block: its compact maps, (n_filters, n_images, cells), identities, and pairs of both kinds."""
+        self.maps = self.maps + maps.sum(dim=1).double().numpy(force=True)
+        self._check_finite()
+        roots = [signed_root(of_filter).sum(dim=0).double() for of_filter in maps]  # copies one filter's maps at a time
+        self.roots = self.roots + torch.stack(roots).numpy(force=True)
+        if self.joint is not None:
+            self.joint.add(maps, pairs)
+        self.distances = self.distances + distance_sums(maps, labels, pairs)
+
+    def _check_finite(self):
+        """Refuse maps with NaN or infinity, before distances are made of them."""
+        bad = np.flatnonzero(~np.isfinite(self.maps).all(axis=1))
+        if len(bad):
+            raise FloatingPointError(
+                f"Filter {bad[0]} of layer {self.layer!r} returns NaN or infinite maps, and so do {len(bad) - 1} other "
+                "filters of that layer: the weights are damaged, or the training diverged. Check weights, or lower "
+                "learning_rate."
+            )
+
+    def statistics(self, counts, n_images, shape):
+        """Return the statistics, given the numbers of pairs and of images, and the shape of one image's maps."""
+        return PairStatistics(
+            *_means_and_deviations(self.distances, counts),
             *map(int, counts),
-            *(
-                (total[layer] / len(labels)).astype(np.float32).reshape(shapes[layer])
-                for total in (maps_sum, roots_sum)
-            ),
-            joint[layer].covariance() if covariance else None,
-        )
-        for layer in layers
-    }
-
-
-def _check_finite(layer, maps_sum):
-    """Refuse maps with NaN or infinity, of which distances would be made."""
-    bad = np.flatnonzero(~np.isfinite(maps_sum).all(axis=1))
-    if len(bad):
-        raise FloatingPointError(
-            f"Filter {bad[0]} of layer {layer!r} gives NaN or infinite maps, and so do {len(bad) - 1} others there: "
-            "the network's weights are damaged, or its training diverged. Check weights, or lower learning_rate."
+            *((total / n_images).astype(np.float32).reshape(shape) for total in (self.maps, self.roots)),
+            None if self.joint is None else self.joint.covariance(),
         )
 
 
-def _layer_groups(sizes, n_images):
-    """Split the layers so that the maps of one block fit BLOCK_BYTES for each group (one layer at least)."""
+def _layer_groups(bytes_per_image, n_images):
+    """Group the layers so that the maps of one block fit into BLOCK_BYTES for each group of one layer or more."""
     groups, held = [[]], 0
-    for layer, size in sizes.items():
+    for layer, size in bytes_per_image.items():
         size = size * n_images
         if groups[-1] and held + size > BLOCK_BYTES:
             groups.append([])
@@ -212,19 +224,19 @@ def _block_maps(network, source, block, layers, blur_size, batch_size, progress)
 
 
 def _hold_compact(out, maps, frame_shape, blur_size):
-    """Write the compact form of maps, (n, C, h, w), into an array of shape (C, n, cells)."""
+    """Write the compact form of maps, (n, n_filters, h, w), into a tensor of shape (n_filters, n, cells)."""
     if maps.device.type != "cpu":
         out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
         return
-    maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters side by side, as networks leave them
+    maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters last, as channels-last networks leave them
     height, width = maps.shape[1:3]
     rows, columns = (
         compact_operator(size, frame, side).astype(maps.dtype)
         for size, frame, side in zip((height, width), frame_shape, box_sides(blur_size), strict=True)
     )
 
-    def compact(place):  # one image's maps turn about within the cache
-        with np.errstate(over="ignore", invalid="ignore"):  # told by layer and filter, not here
+    def compact(place):  # one image at a time: its maps are transposed within the cache
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by layer and filter later
             tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
             turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
             np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
@@ -234,7 +246,7 @@ def _hold_compact(out, maps, frame_shape, blur_size):
 
 
 def _pair_masks(labels, cams):
-    """Return which ordered pairs i < j count as of one identity and of two, (2, n, n), bool."""
+    """Return which pairs i < j count as of one identity, and as of two, (2, n, n), bool."""
     same = labels[:, None] == labels
     counted = np.triu(np.ones_like(same), 1)
     if cams is not None:
@@ -242,119 +254,9 @@ def _pair_masks(labels, cams):
     return np.stack([same & counted, ~same & counted])
 
 
-def _distance_sums(maps, labels, pairs):
-    """Return the sums of distances and of their squares over the two kinds of pairs, (2, n_filters, 2)."""
-    if maps.device.type != "cpu":
-        return _gpu_sums(maps, torch.from_numpy(pairs.astype(float)).to(maps.device).flatten(1).T)
-    maps, n_images = maps.numpy(), len(labels)
-    maps = maps.astype(np.float64) if n_images <= FEW else maps
-    identities = _by_size(labels, pairs[0])
-    different = pairs[1].astype(maps.dtype)
-    step = max(1, PRODUCT_BYTES // (maps.itemsize * n_images * max(PANEL, maps.shape[2])))
-
-    def compare(few):
-        few = few - _reference(few)
-        return np.stack([_same_sums(few, identities), _different_sums(few, different)], axis=-1)
-
-    with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
-        parts = pool.map(compare, (maps[start : start + step] for start in range(0, len(maps), step)))
-        return np.concatenate(list(parts), axis=1)
-
-
-def _reference(few):
-    """Return the image nearest to the mean of each filter, (c, 1, h * w).
-
-    Distances stay when it is subtracted, and cancellation shrinks; where a filter is silent on most images it is one
-    of those, so that their distances are 0 to the last bit, which a subtracted mean would not give.
-    """
-    apart = few - few.mean(axis=1, keepdims=True)
-    return np.take_along_axis(few, np.einsum("cik,cik->ci", apart, apart).argmin(axis=1)[:, None, None], axis=1)
-
-
-def _by_size(labels, counted):
-    """Group identities of equal size, a few at a time: (m, s) places and (m, s, s) pairs that count of each group."""
-    order = np.argsort(labels, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    groups = []
-    for size in {len(places) for places in members} - {1}:
-        places = np.array([each for each in members if len(each) == size])
-        for some in np.array_split(places, -(-len(places) * size // max(size, FEW))):
-            groups.append((some, counted[some[:, :, None], some[:, None]]))
-    return groups
-
-
-def _same_sums(few, identities):
-    """Return the sums of distances and squares within identities, each about its own mean, in float64, (2, c)."""
-    sums = np.zeros((2, len(few)))
-    for places, counted in identities:
-        own = few[:, places]  # (c, m, s, h * w)
-        own = (own - own.mean(axis=2, keepdims=True)).astype(np.float64, copy=False)
-        products = own @ own.mT
-        squares = np.diagonal(products, axis1=2, axis2=3).copy()
-        products *= -2
-        products += squares[..., None]
-        products += squares[..., None, :]
-        np.maximum(products, 0, out=products)
-        sums += _sum_both(products, counted)
-    return sums
-
-
-def _different_sums(few, counted):
-    """Return the sums of distances and squares between identities, a panel of images at a time, (2, c)."""
-    squares = np.einsum("cik,cik->ci", few, few)[..., None]
-    twins = _twins(few, squares[..., 0])
-    ones, sums = np.ones_like(squares), np.zeros((2, len(few)))
-    left = np.concatenate([-2 * few, squares, ones], axis=2)  # products of these are squared distances
-    right = np.concatenate([few, ones, squares], axis=2)
-    for start in range(0, few.shape[1], PANEL):
-        panel = slice(start, start + PANEL)
-        products = left[:, panel] @ right[:, start:].mT
-        np.maximum(products, 0, out=products)
-        for place, images in twins:
-            later = images[images >= start] - start
-            products[place][np.ix_(later[later < PANEL], later)] = 0
-        sums += _sum_both(products, counted[panel, start:])
-    return sums
-
-
-def _twins(few, squares):
-    """Find copies of images, whose distance of 0 the products blur: a list of (filter, places of images alike)."""
-    ordered, found = np.sort(squares, axis=1), []
-    alike = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
-    for place in np.flatnonzero(alike.any(axis=1)):
-        for value in np.unique(ordered[place, 1:][alike[place]]):
-            images = np.flatnonzero(squares[place] == value)
-            rows = few[place, images]
-            found.append((place, images[(rows == rows[0]).all(axis=1)]))
-    return found
-
-
-def _sum_both(squared, counted):
-    """Return the sums of the counted distances and of their squares, overwriting the squares, (2, c)."""
-    squared *= counted
-    second = squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64)
-    np.sqrt(squared, out=squared)
-    return np.stack([squared.sum(axis=-1).reshape(len(squared), -1).sum(axis=1, dtype=np.float64), second])
-
-
-def _gpu_sums(maps, pairs):
-    """Return what `_distance_sums` does, from the whole matrix of distances; pairs are (n * n, 2)."""
-    step = max(1, GPU_PRODUCT_BYTES // (8 * maps.shape[1] ** 2))
-    sums = []
-    for few in maps.split(step):
-        few = few.double()
-        few = few - few.mean(dim=1, keepdim=True)
-        squares = (few * few).sum(dim=2)  # (c, n)
-        distances = torch.baddbmm(squares[:, :, None] + squares[:, None], few, few.mT, alpha=-2)
-        distances = distances.clamp_(min=0).flatten(1)  # (c, n * n), squared
-        second = distances @ pairs
-        sums.append(torch.stack([distances.sqrt_() @ pairs, second]))
-    return torch.cat(sums, dim=1).numpy(force=True)
-
-
 def _means_and_deviations(sums, counts):
-    """Turn sums over pairs of both kinds into their means, then their standard deviations."""
-    with np.errstate(invalid="ignore"):  # no pair of a kind: NaN says so
+    """Turn sums over both kinds of pairs into means, then standard deviations; NaN where there is no pair."""
+    with np.errstate(invalid="ignore"):
         mean, second = np.ascontiguousarray((sums / counts).transpose(0, 2, 1))
     std = np.sqrt(np.maximum(second - mean**2, 0))
     return [row.copy() for row in (*mean, *std)]

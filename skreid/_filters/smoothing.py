@@ -1,7 +1,7 @@
-"""Eq. 1: feature maps shown at frame size and box-blurred, and the compact form with the same distances.
+"""Eq. 1: feature maps upsampled to the frame and box-blurred, and a compact form with the same distances.
 
-Upsampling and blurring are linear and separable, so a whole map is ``B = A_h F A_w^T``; the polar factors
-of ``A_h`` and ``A_w`` carry every Euclidean distance between such maps in ``h x w`` numbers.
+Upsampling and blurring are linear and separable, so a smoothed map is ``B = A_h F A_w^T``. The polar factors of ``A_h``
+and ``A_w`` keep every Euclidean distance between such maps in ``h x w`` values.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
 
-ROUNDING = 1e-5  # a part that differs from the mean by less of its length says nothing
+ROUNDING = 1e-5  # a part that differs from the mean by a smaller share of its length differs by rounding only
 
 
 @lru_cache(maxsize=256)
@@ -21,7 +21,7 @@ def smoothing_operator(map_size, frame_size, blur_size):
 
     Bilinear upsampling with half-pixel centres, then a running mean of `blur_size` frame pixels whose
     border is mirrored about the edge pixel, also when the filter is larger than the frame (Eq. 1).
-    None is a box over the whole axis: every pixel becomes the mean of all.
+    None is a box over the whole axis: every pixel becomes the mean of all pixels.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def compact_operator(map_size, frame_size, blur_size):
     """Return the symmetric positive factor that keeps the smoothing operator's distances.
 
     ``P = (A^T A)^(1/2)``, the polar factor of `smoothing_operator`: ``||A x|| = ||P x||`` for every ``x``.
-    For None, whose frame pixels are all alike, one row does: their value times the root of their number.
+    If `blur_size` is None, all frame pixels are equal and one row is enough: their value times the square root of their
+    number.
 
     Returns
     -------
@@ -82,16 +83,16 @@ def smooth_maps(maps, frame_shape, blur_size):
 
 
 def compact_maps(maps, frame_shape, blur_size, chosen=None):
-    """Return maps of the size of `maps` with the Euclidean distances of the smoothed ones.
+    """Return maps as small as `maps` that have the Euclidean distances of the smoothed maps.
 
-    Takes the arguments of `smooth_maps` and, as a tensor, the filters wanted, all by default; gives a tensor of shape
-    (n_images, n_filters, h, w), where a side along which the box spans the whole frame is 1.
+    Parameters are those of `smooth_maps`, and `chosen`: a tensor of the filters to return, all by default. The result
+    has shape (n_images, n_filters, h, w), with a side of 1 along an axis that the box spans.
     """
     return _apply(compact_operator, maps, frame_shape, blur_size, chosen)
 
 
 def signed_root(maps):
-    """Return the square root of each number's size, with its sign."""
+    """Return the square root of each absolute value, with the sign of the value."""
     return maps.abs().sqrt_().copysign_(maps)
 
 
@@ -102,14 +103,15 @@ def scale_maps(maps, normalize, mean):
     ----------
     maps : tensor of shape (n_images, n_filters, h, w)
     normalize : {"rooted", "centered", "l2"} or None
-        Unit length of the signed roots about their mean; of the maps about theirs; of the maps; or as they come.
+        "rooted": signed roots minus their mean, scaled to unit length. "centered": maps minus their mean, scaled to
+        unit length. "l2": maps scaled to unit length. None: maps as they are.
     mean : tensor of shape (n_filters, h, w), or None
-        Of the signed roots, or of the maps, if `normalize` takes them about it.
+        Mean of the signed roots ("rooted") or of the maps ("centered").
 
     Returns
     -------
     part : tensor of shape (n_images, n_filters * h * w)
-        Zeros for an image whose part is the mean but for rounding.
+        Zeros for an image that equals the mean up to rounding.
     """
     part = (signed_root(maps) if normalize == "rooted" else maps).flatten(1)
     if normalize is None:
@@ -127,18 +129,18 @@ def box_sides(blur_size):
 
 
 def compact_shape(map_shape, blur_size):
-    """Return the height and width that `compact_maps` gives maps of a height and width."""
+    """Return the height and width of the compact form of maps of a height and width."""
     return tuple(1 if side is None else size for size, side in zip(map_shape, box_sides(blur_size), strict=True))
 
 
 def _apply(build, maps, frame_shape, blur_size, chosen=None):
-    """Multiply both axes of the chosen maps by the operator that `build` gives for that axis."""
+    """Multiply each axis of the chosen maps by the operator that `build` returns for it."""
     rows, columns = (
         _on_device(build, size, frame, side, maps.dtype, maps.device)
         for size, frame, side in zip(maps.shape[-2:], frame_shape, box_sides(blur_size), strict=True)
     )
-    cells = maps.permute(0, 2, 3, 1)  # filters side by side, as networks leave them: few long products
-    if len(columns) == 1:  # a row becomes a number: the sooner the better
+    cells = maps.permute(0, 2, 3, 1)  # filters last, as channels-last networks leave them: few, long products
+    if len(columns) == 1:  # each row becomes one value: do this first
         cells, columns = _along_columns(columns, cells), None
     if chosen is not None:
         cells = cells.reshape(-1, cells.shape[3]).index_select(1, chosen).view(*cells.shape[:3], len(chosen))
@@ -149,7 +151,7 @@ def _apply(build, maps, frame_shape, blur_size, chosen=None):
 
 
 def _along_columns(operator, cells):
-    """Multiply the columns, axis 2, by an operator."""
+    """Multiply axis 2, the columns, by an operator."""
     n_images, h, w, n_filters = cells.shape
     found = torch.bmm(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
     return found.view(n_images, h, len(operator), n_filters)
@@ -157,5 +159,5 @@ def _along_columns(operator, cells):
 
 @lru_cache(maxsize=256)
 def _on_device(build, map_size, frame_size, blur_size, dtype, device):
-    """Return an operator as a tensor, sent to its device once."""
+    """Return an operator as a tensor on a device, sent there only once."""
     return torch.from_numpy(np.array(build(map_size, frame_size, blur_size))).to(dtype=dtype, device=device)

@@ -58,6 +58,12 @@ class Backbone(nn.Module):
         self.layers.load_state_dict(copies, assign=True)
         return self
 
+    def check_same_weights(self, weights):
+        """Refuse weights of another network: of other names, whatever part of the network will be read."""
+        unknown = sorted(set(weights).difference(self.layers.state_dict()))
+        if unknown:
+            raise _another_network(f"the present one has no weights {unknown[0]!r}")
+
     def until(self, names):
         """Return the part of the network that ends at the deepest of the named layers."""
         for name in names:

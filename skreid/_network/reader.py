@@ -30,6 +30,7 @@ class MapReader:
     def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32"):
         self.device, self.precision = device, precision
         network = build_backbone(backbone, None)
+        network.check_same_weights(weights)
         network = network if layers is None else network.until(layers)
         self.network = fold_backbone(network.load_weights(weights), layers)
         self.network.to(device, memory_format=torch.channels_last)
