@@ -1,4 +1,4 @@
-"""Hypothesis strategies of the project: images, identities, cameras, parameters, and damage done to files."""
+"""Hypothesis strategies: images, identities, cameras, descriptors, file names, parameters, and damaged files."""
 
 import os
 import re
@@ -15,7 +15,7 @@ SIDES = st.integers(1, 24)
 
 @st.composite
 def pixels(draw, channels=(None, 1, 3)):
-    """One picture as an array: grey or colour, uint8, or float in [0, 1] of any precision."""
+    """One image as an array: grey or colour, uint8 or float in [0, 1] of any precision."""
     last = draw(st.sampled_from(channels))
     shape = (draw(SIDES), draw(SIDES)) + (() if last is None else (last,))
     dtype = draw(st.sampled_from([np.uint8, np.float16, np.float32, np.float64]))
@@ -25,8 +25,8 @@ def pixels(draw, channels=(None, 1, 3)):
 
 
 @st.composite
-def pictures(draw):
-    """One picture in any form `X` may hold it but as a file."""
+def images(draw):
+    """One image in any form that `X` may contain, except files."""
     array = draw(pixels())
     if array.dtype != np.uint8 or not draw(st.booleans()):
         return array
@@ -35,18 +35,18 @@ def pictures(draw):
 
 @st.composite
 def stacks(draw, most=9):
-    """Pictures as one array or as a list of differing sizes."""
+    """Images as one array, or as a list of images of different sizes."""
     count = draw(st.integers(1, most))
     if draw(st.booleans()):
-        return draw(st.lists(pictures(), min_size=count, max_size=count))
-    one = draw(pixels())
-    if one.ndim == 2 and one.shape[1] in (3, 4):  # several could be one in colour
-        return [one] * count
-    return np.repeat(one[None], count, axis=0)
+        return draw(st.lists(images(), min_size=count, max_size=count))
+    image = draw(pixels())
+    if image.ndim == 2 and image.shape[1] in (3, 4):  # as one array, they could be one colour image
+        return [image] * count
+    return np.repeat(image[None], count, axis=0)
 
 
 def anything():
-    """Arrays of any shape and type, as somebody may pass them for pictures."""
+    """Arrays of any shape and type, which somebody may pass as images."""
     kinds = hnp.scalar_dtypes() | hnp.unicode_string_dtypes(max_len=3) | st.just(np.dtype(object))
     return kinds.flatmap(
         lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
@@ -57,7 +57,7 @@ def anything():
 
 
 def identities(n_images, n_identities=9):
-    """Identities of so many images, as numbers or as names, drawn with repetition."""
+    """Identities of `n_images` images, as numbers or as names, drawn with repetition."""
     numbers = st.integers(-1, n_identities)
     return st.lists(numbers, min_size=n_images, max_size=n_images) | st.lists(
         st.integers(0, n_identities).map("p{}".format), min_size=n_images, max_size=n_images
@@ -65,18 +65,18 @@ def identities(n_images, n_identities=9):
 
 
 def cameras(n_images, n_cameras=4):
-    """Cameras of so many images."""
+    """Cameras of `n_images` images."""
     return st.lists(st.integers(0, n_cameras - 1), min_size=n_images, max_size=n_images)
 
 
 def descriptors(n_images, n_features, dtype=np.float32):
-    """Descriptors with many ties: whole numbers of a small range."""
+    """Descriptors with many ties: whole numbers in a small range."""
     return hnp.arrays(dtype, (n_images, n_features), elements=st.integers(-3, 3).map(float))
 
 
 # folders --------------------------------------------------------------------------------------------------
 
-WORDS = {  # what names in the field's layouts are made of
+WORDS = {  # parts of the names in the layouts of the field
     "load_cuhk01": ["campus", "0001001.png", "0001002.png", "0001003.png", "0001004.png", "00010010.png"],
     "load_cuhk03": ["images_labeled", "labeled", "query", "1_001_1_01.png", "0001_00.jpg", "0001_c1_1.png"],
     "load_grid": ["probe", "gallery", "0001_1_25004_107_32_106_221.jpeg", "0000_7_25101_65_28_59_137.jpeg"],
@@ -97,7 +97,7 @@ WORDS = {  # what names in the field's layouts are made of
 
 
 def file_names(loader):
-    """Draw paths that are nearly those of a layout: its own words, other digits, any letters, bytes that are not."""
+    """Paths that resemble those of a layout: its own words, other digits, any letters, and bytes that are no text."""
     words = st.sampled_from(WORDS[loader.__name__])
     odd = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
     bytes_ = st.binary(min_size=1, max_size=6).map(
@@ -118,7 +118,7 @@ def file_names(loader):
 
 @st.composite
 def parameters(draw):
-    """Parameters of a `MultiDepthReID` on the narrow backbone, right or wrong, and whether they are right."""
+    """Parameters of a `MultiDepthReID` with the narrow backbone, and the name of the wrong one, or None."""
     right = {
         "blur_size": st.integers(1, 40),
         "n_filters": st.integers(1, 4),
@@ -160,7 +160,7 @@ def parameters(draw):
 
 @st.composite
 def damages(draw):
-    """Return a function that changes, cuts, repeats or lengthens some bytes, and never returns what it was given."""
+    """Return a function that changes, cuts, repeats or inserts bytes, and never returns what it was given."""
     kind = draw(st.sampled_from(["change", "cut", "insert", "repeat", "zeros", "tail"]))
     where, seed = draw(st.floats(0, 1, exclude_max=True)), draw(st.integers(1, 255))
     length = draw(st.integers(1, 64))

@@ -1,4 +1,4 @@
-"""Random input and damaged bytes for every reader: a result, or an error that names the culprit; never anything else.
+"""Random input and damaged files for every reader: a result, or an error that names the input, and nothing else.
 
 `pytest --hypothesis-profile=nightly tests/test_fuzz.py` tries more than 10,000 inputs; the default, a few hundred.
 """
@@ -31,14 +31,13 @@ from skreid.persistence import dump, load
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (24, 12, 3), dtype=np.uint8)
-pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's and the loaders' remarks on what is damaged
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of Pillow and the loaders about damaged files
 
-
-some = tries(max_examples=tries.default.max_examples // 5)  # there are many readers
+a_fifth = tries(max_examples=tries.default.max_examples // 5)  # there are many readers
 
 
 def attempt(call):
-    """Return what a call gives and no words, or nothing and the words of its error; any other error is a defect."""
+    """Return a call's result and no message, or None and the message of its error; errors of other types are bugs."""
     try:
         return call(), ""
     except (ValueError, FileNotFoundError) as error:
@@ -66,7 +65,7 @@ def exif():
     return made
 
 
-PICTURES = {
+ENCODED = {
     "jpeg": encoded("JPEG", exif=exif()),
     "jpeg, progressive": encoded("JPEG", progressive=True, quality=50),
     "png": encoded("PNG", exif=exif()),
@@ -83,30 +82,30 @@ PICTURES = {
 # images ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-@some
+@pytest.mark.parametrize("kind", ENCODED)
+@a_fifth
 @given(data=st.data())
-def test_damaged_pictures(folder, kind, data):
-    """Pixels of the size asked for, or an error that names the file; the other picture is untouched."""
-    content = PICTURES[kind]
+def test_damaged_image_is_read_or_named(folder, kind, data):
+    """The result has the size asked for, or the error names the file; the other image does not change."""
+    content = ENCODED[kind]
     for damage in data.draw(st.lists(own.damages(), min_size=1, max_size=3)):
         content = damage(content)
-    path = folder / "picture"
+    path = folder / "image"
     path.write_bytes(content)
     source = ImageSource([PIXELS, path], (24, 12), on_error="nan")
-    found = source.read(slice(None)).permute(0, 2, 3, 1).numpy()
-    assert found.shape == (2, 24, 12, 3)
-    np.testing.assert_array_equal(found[0], PIXELS)
+    result = source.read(slice(None)).permute(0, 2, 3, 1).numpy()
+    assert result.shape == (2, 24, 12, 3)
+    np.testing.assert_array_equal(result[0], PIXELS)
     if source.unusable:
         assert source.unusable[1].startswith(f"image 1 ('{path}')")
         with pytest.raises(ImageError, match=r"image 1 \('"):
             ImageSource([PIXELS, path], (24, 12)).read(slice(None))
 
 
-@some
+@a_fifth
 @given(X=own.stacks(), size=st.tuples(own.SIDES, own.SIDES), chunk=st.integers(1, 5), n_jobs=st.sampled_from([1, 2]))
-def test_pictures_of_every_form(X, size, chunk, n_jobs):
-    """Read in any parts, by any number of threads, each is what it is alone; in range, and of its own means."""
+def test_image_does_not_depend_on_batch_and_threads(X, size, chunk, n_jobs):
+    """In batches of any size and any number of threads, images are read as alone, and within their own range."""
     source = ImageSource(X, size, n_jobs)
     together = torch.cat(
         [batch.float() / (255 if batch.dtype == torch.uint8 else 1) for batch in source.batches(chunk)]
@@ -128,38 +127,38 @@ ODD = st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(
 ODD |= st.just(object()) | own.anything()
 
 
-@some
-@given(X=st.lists(own.pictures() | ODD | st.lists(ODD, max_size=3), min_size=1, max_size=4) | ODD)
-def test_what_may_be_no_picture(X):
-    """A batch of pictures in range, or a ValueError in words."""
-    found, said = attempt(lambda: ImageSource(X, (6, 5)).read(slice(None)))
-    if said:
-        assert len(said) > 20
+@a_fifth
+@given(X=st.lists(own.images() | ODD | st.lists(ODD, max_size=3), min_size=1, max_size=4) | ODD)
+def test_any_object_as_x_is_read_or_refused(X):
+    """The result is a batch of finite images, or the error has a message."""
+    batch, message = attempt(lambda: ImageSource(X, (6, 5)).read(slice(None)))
+    if message:
+        assert len(message) > 20
     else:
-        assert found.shape == (len(X), 3, 6, 5)
-        assert torch.isfinite(found.float()).all()
+        assert batch.shape == (len(X), 3, 6, 5)
+        assert torch.isfinite(batch.float()).all()
 
 
 # the estimator --------------------------------------------------------------------------------------------
 
 
-DATA = ("identit", "pair", "camera", "pass through")  # words of errors about data, which come first
+DATA = ("identit", "pair", "camera", "pass through")  # words in errors about data, which may come first
 
 
-@some
+@a_fifth
 @given(chosen=own.parameters(), data=st.data())
-def test_parameters_right_and_wrong(people, settings, chosen, data):
-    """What is right fits and describes finitely; what is wrong is named before training."""
+def test_wrong_parameters_are_named_and_right_ones_fit(people, settings, chosen, data):
+    """Right parameters give finite descriptors; a wrong one is named."""
     given_, mistaken = chosen
     count = data.draw(st.integers(6, 12))
     y = data.draw(own.identities(count, 3))
     cams = data.draw(st.none() | own.cameras(count, 2))
     reid = MultiDepthReID(**settings | {"max_epochs": 0, "input_size": (16, 8)} | given_)
-    _, said = attempt(lambda: reid.fit(people.images[:count], y, cams))
+    _, message = attempt(lambda: reid.fit(people.images[:count], y, cams))
     if mistaken is not None:
-        assert mistaken in said or any(word in said for word in DATA)
-    if said:
-        assert mistaken is not None or any(word in said for word in DATA)
+        assert mistaken in message or any(word in message for word in DATA)
+    if message:
+        assert mistaken is not None or any(word in message for word in DATA)
         return
     described = reid.transform(people.images)
     assert described.shape == (len(people.images), reid.n_features_out_)
@@ -171,7 +170,7 @@ def test_parameters_right_and_wrong(people, settings, chosen, data):
 
 @functools.cache
 def weight_files():
-    """Return the same weights in each kind of file."""
+    """Return the contents of files of each kind with the same weights."""
     state = build_backbone(narrow, 0).weights()
     tensors = {name: torch.from_numpy(value) for name, value in state.items()}
     files = {}
@@ -186,18 +185,18 @@ def weight_files():
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".old.pth", ".safetensors"])
-@some
+@a_fifth
 @given(data=st.data())
-def test_damaged_weights(folder, suffix, data):
-    """A network of the right shapes with finite weights, or a ValueError."""
+def test_damaged_weights_are_read_or_refused(folder, suffix, data):
+    """The result is a network of the right shapes with finite weights, or a ValueError about weights."""
     content = weight_files()[suffix]
     for damage in data.draw(st.lists(own.damages(), min_size=1, max_size=3)):
         content = damage(content)
     path = folder / f"w{suffix}"
     path.write_bytes(content)
-    network, said = attempt(lambda: fit_weights(build_backbone(narrow, 1), initial_weights(path, narrow)[0]))
-    if said:
-        assert "weights" in said
+    network, message = attempt(lambda: fit_weights(build_backbone(narrow, 1), initial_weights(path, narrow)[0]))
+    if message:
+        assert "weights" in message
     else:
         for name, value in network.weights().items():
             assert value.shape == build_backbone(narrow, 0).weights()[name].shape
@@ -216,14 +215,14 @@ def estimator_file():
         return dump(metric, Path(name) / "x.skops").read_bytes()
 
 
-@some
+@a_fifth
 @given(damage=own.damages())
-def test_damaged_estimators(folder, damage):
-    """An estimator of the same class, or a ValueError that names the file."""
+def test_damaged_estimator_is_read_or_named(folder, damage):
+    """The error names the file."""
     path = folder / "x.skops"
     path.write_bytes(damage(estimator_file()))
-    _, said = attempt(lambda: load(path))
-    assert not said or "x.skops" in said
+    _, message = attempt(lambda: load(path))
+    assert not message or "x.skops" in message
 
 
 # galleries ------------------------------------------------------------------------------------------------
@@ -237,71 +236,71 @@ def gallery_files():
         return {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
 
 
-@some
+@a_fifth
 @given(damage=own.damages(), which=st.integers(0, 3), probes=own.descriptors(2, 4))
-def test_damaged_galleries(damage, which, probes):
-    """A gallery that ranks its own places, or a ValueError that names it, or the missing file."""
+def test_damaged_gallery_ranks_or_is_named(damage, which, probes):
+    """The result is a gallery that ranks its own images, or an error that names it."""
     with tempfile.TemporaryDirectory() as name:
         files = gallery_files()
         for place, (file, content) in enumerate(files.items()):
             (Path(name) / file).write_bytes(damage(content) if place == which else content)
-        gallery, said = attempt(lambda: Gallery.open(name))
-        assert not said or name in said
-        if said:
+        gallery, message = attempt(lambda: Gallery.open(name))
+        assert not message or name in message
+        if message:
             return
-        indices, said = attempt(lambda: gallery.kneighbors(probes, 3, return_distance=False))
-        if said:
-            assert len(said) > 20
+        indices, message = attempt(lambda: gallery.kneighbors(probes, 3, return_distance=False))
+        if message:
+            assert len(message) > 20
         else:
             assert ((indices >= 0) & (indices < len(gallery))).all()
             assert all(len(set(row)) == len(row) for row in indices.tolist())
 
 
-# data sets ------------------------------------------------------------------------------------------------
+# datasets ------------------------------------------------------------------------------------------------
 
 
 TABLE = "path,identity,camera\na.png,anna,1\nb.png,bö,2\n".encode()
 
 
-@some
+@a_fifth
 @given(damages=st.lists(own.damages(), min_size=1, max_size=3), noise=st.none() | st.binary(max_size=80))
-def test_damaged_tables(folder, damages, noise):
-    """Rows whose images are there, or an error that names the table."""
+def test_damaged_table_is_read_or_named(folder, damages, noise):
+    """The result has images that exist, or the error names the table."""
     content = TABLE if noise is None else TABLE[:21] + noise
     for damage in damages:
         content = damage(content)
     for image in ("a.png", "b.png"):
-        (folder / image).write_bytes(PICTURES["png"])
+        (folder / image).write_bytes(ENCODED["png"])
     path = folder / "table.csv"
     path.write_bytes(content)
-    data, said = attempt(lambda: datasets.load_csv(path))
-    if said:
-        assert "table.csv" in said
+    data, message = attempt(lambda: datasets.load_csv(path))
+    if message:
+        assert "table.csv" in message
     else:
         assert len(data.paths) == len(data.target) == len(data.cams)
-        assert all(os.path.isfile(found) for found in data.paths)
+        assert all(os.path.isfile(path) for path in data.paths)
 
 
 LISTS = ("train", "val", "query", "gallery")
 
 
-@some
+@a_fifth
 @given(damage=own.damages(), which=st.sampled_from(LISTS), noise=st.none() | st.binary(max_size=40))
-def test_damaged_lists(damage, which, noise):
-    """MSMT17's own lists: images that are there, or an error that names the list or the set."""
+def test_damaged_list_of_msmt17_is_read_or_named(damage, which, noise):
+    """The result has images that exist, or the error names the list or the set."""
     with tempfile.TemporaryDirectory() as name:
         for camera, listed in enumerate(LISTS, 1):
             half = "train" if camera < 3 else "test"
             image = f"0000/0000_000_{camera:02d}_0303noon_0015_0.jpg"
             (Path(name) / half / "0000").mkdir(parents=True, exist_ok=True)
-            (Path(name) / half / image).write_bytes(PICTURES["jpeg"])
+            (Path(name) / half / image).write_bytes(ENCODED["jpeg"])
             content = f"{image} 0\n".encode() + (noise or b"")
             (Path(name) / f"list_{listed}.txt").write_bytes(damage(content) if listed == which else content)
-        data, said = attempt(lambda: datasets.load_msmt17(name))
-        if said:
-            assert name in said
+        data, message = attempt(lambda: datasets.load_msmt17(name))
+        if message:
+            assert name in message
         else:
-            assert all(os.path.isfile(found) for found in data.paths)
+            assert all(os.path.isfile(path) for path in data.paths)
             assert len(data.paths) == len(data.target) == len(data.cams)
 
 
@@ -314,19 +313,19 @@ def matlab_file():
         return (Path(name) / "cuhk-03.mat").read_bytes()
 
 
-@some
+@a_fifth
 @given(damages=st.lists(own.damages(), min_size=1, max_size=3))
-def test_damaged_matlab_files(damages):
-    """The set with its labels, or an error that names file or set; written images are pictures."""
+def test_damaged_matlab_file_is_read_or_named(damages):
+    """The result has labels and readable images, or the error names the file or the set."""
     pytest.importorskip("h5py")
     content = matlab_file()
     for damage in damages:
         content = damage(content)
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "cuhk-03.mat").write_bytes(content)
-        data, said = attempt(lambda: datasets.load_cuhk03(name, extract_to=Path(name) / "out"))
-        if said:
-            assert name in said
+        data, message = attempt(lambda: datasets.load_cuhk03(name, extract_to=Path(name) / "out"))
+        if message:
+            assert name in message
         else:
             ImageSource(data.paths, (8, 4)).read(slice(None))
             assert len(data.paths) == len(data.target)
@@ -347,23 +346,23 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize("loader", LAYOUTS)
-@some
+@a_fifth
 @given(data=st.data())
-def test_folders_of_any_names(loader, data):
-    """Folders that look like a set and hold files of other names: all images told of, or an error in words."""
+def test_folder_with_any_file_names_is_listed_or_named(loader, data):
+    """All images are listed or reported as unmatched, or the error names the folder."""
     with tempfile.TemporaryDirectory() as name:
         made = 0
         for path in data.draw(st.lists(own.file_names(loader), min_size=1, max_size=5, unique=True)):
             whole = Path(os.fsdecode(os.path.join(os.fsencode(name), os.fsencode(path))))
             with contextlib.suppress(OSError):  # a file where a folder should be
                 whole.parent.mkdir(parents=True, exist_ok=True)
-                whole.write_bytes(PICTURES["ppm"])
+                whole.write_bytes(ENCODED["ppm"])
                 made += 1
-        found, said = attempt(lambda: loader(name))
-        if said:
-            assert name in said
+        listed, message = attempt(lambda: loader(name))
+        if message:
+            assert name in message
         else:
-            assert len(found.paths) == len(found.target)
-            assert len(found.paths) + len(found.report.unmatched) <= made
-            assert found.target.dtype.kind in "iU"
-            target(float(len(found.paths)))
+            assert len(listed.paths) == len(listed.target)
+            assert len(listed.paths) + len(listed.report.unmatched) <= made
+            assert listed.target.dtype.kind in "iU"
+            target(float(len(listed.paths)))

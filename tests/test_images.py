@@ -1,4 +1,4 @@
-"""Every form of X gives the same pixels, and every bad image is named."""
+"""Every form of X gives the same pixels, and the error for a bad image names it."""
 
 import io
 from pathlib import Path
@@ -31,7 +31,7 @@ def pixels(X, **settings):
 
 
 def test_every_form_gives_the_same_pixels(paths):
-    """Arrays, lists, PIL images, paths, strings and columns of them are one thing."""
+    """Arrays, tensors, lists, PIL images, paths, strings and columns of them."""
     names = [str(path) for path in paths]
     forms = [
         colour,
@@ -53,61 +53,61 @@ def test_every_form_gives_the_same_pixels(paths):
 
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_threads_keep_the_order(paths, n_jobs):
-    """Decoding in threads returns images in the order asked for."""
+    """Images decoded in threads are in the order of the indices."""
     batch = ImageSource(paths, n_jobs=n_jobs).read([4, 0, 2])
     np.testing.assert_array_equal(batch.permute(0, 2, 3, 1), colour[[4, 0, 2]])
 
 
 def test_grey_becomes_three_equal_channels(paths):
-    """(n, H, W), (n, H, W, 1) and single-channel PIL images are repeated over the channels."""
+    """The channel of (n, H, W), (n, H, W, 1) and grey PIL images is repeated."""
     grey = colour[..., 0]
     for form in (grey, grey[..., None], list(grey), [Image.fromarray(image) for image in grey]):
         np.testing.assert_array_equal(pixels(form), grey[..., None].repeat(3, axis=-1))
 
 
-def test_narrow_greys_with_a_channel_axis_are_greys(paths):
-    """Three pixels wide, (n, H, 3, 1) is not taken for one picture in colour."""
+def test_grey_images_three_pixels_wide_are_grey(paths):
+    """An array of shape (n, H, 3, 1) is not taken for one colour image."""
     grey = colour[:, :, :3, :1]
     np.testing.assert_array_equal(pixels(grey), grey.repeat(3, axis=-1))
 
 
 def test_floats_stay_floats():
-    """Floats in [0, 1] are read as float32, double or half alike."""
-    found = pixels(colour / 255)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, colour / 255, rtol=1e-6)
+    """Floats in [0, 1] are read as float32, also those of double and half precision."""
+    result = pixels(colour / 255)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, colour / 255, rtol=1e-6)
     np.testing.assert_allclose(pixels((colour / 255).astype(np.float16)), colour / 255, atol=1e-3)
 
 
 def test_resizing_is_antialiased_bilinear():
-    """A reduced image is Pillow's bilinear reduction, to rounding; sizes may differ within X."""
+    """Images of any size are resized as by Pillow's bilinear filter, up to rounding."""
     large = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    found = pixels([large, large[:20]], input_size=(10, 9))
-    for image, result in zip([large, large[:20]], found, strict=True):
+    results = pixels([large, large[:20]], input_size=(10, 9))
+    for image, result in zip([large, large[:20]], results, strict=True):
         expected = np.asarray(Image.fromarray(image).resize((9, 10), Image.Resampling.BILINEAR))
         assert np.abs(result.astype(int) - expected).max() <= 1
 
 
-def test_size_is_the_first_images_when_none_is_given():
-    """`input_size=None` follows the data."""
+def test_size_is_that_of_the_first_image_by_default():
+    """It is with `input_size=None`."""
     assert ImageSource([colour[0][:7], colour[1]]).size == (7, 8)
 
 
-def test_mixed_types_meet_as_floats():
-    """uint8 and float images in one X become floats on one scale."""
-    found = pixels([colour[0], colour[1] / 255])
-    np.testing.assert_allclose(found, colour[:2] / 255, atol=1e-6)
+def test_uint8_and_float_images_together_become_floats():
+    """uint8 images are scaled to [0, 1]."""
+    result = pixels([colour[0], colour[1] / 255])
+    np.testing.assert_allclose(result, colour[:2] / 255, atol=1e-6)
 
 
 def test_read_only_and_strided_arrays_are_read():
-    """Memory maps and views need no copy by the caller."""
+    """Callers need not copy memory maps and views."""
     frozen = colour.copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(pixels(frozen[:, ::-1]), colour[:, ::-1])
 
 
-def test_cached_and_digest(paths):
-    """Decoded into memory, the pixels and their digest stay; a changed pixel or order changes the digest."""
+def test_digest_depends_on_pixels_and_their_order_only(paths):
+    """It is the same for files, arrays and images cached in memory."""
     source = ImageSource(paths)
     np.testing.assert_array_equal(source.cached().read(slice(None)), source.read(slice(None)))
     assert source.cached(limit=10) is source
@@ -124,23 +124,23 @@ def saved(tmp_path, image, name, **settings):
 
 
 def test_file_kinds_have_defined_results(tmp_path):
-    """Palette, CMYK, 16 bits, alpha, rotation and animation each become upright 8-bit RGB."""
-    one = Image.fromarray(colour[0])
-    np.testing.assert_array_equal(pixels(saved(tmp_path, one.convert("CMYK"), "a.tif")), colour[:1])
-    palette = one.quantize(200)
+    """Palettes, CMYK, 16 bits, alpha, rotation and animation become upright 8-bit RGB."""
+    image = Image.fromarray(colour[0])
+    np.testing.assert_array_equal(pixels(saved(tmp_path, image.convert("CMYK"), "a.tif")), colour[:1])
+    palette = image.quantize(200)
     expected = np.asarray(palette.convert("RGB"))
     np.testing.assert_array_equal(pixels(saved(tmp_path, palette, "b.png"))[0], expected)
     deep = (np.arange(96).reshape(12, 8) * 600).astype(np.uint16)
     np.testing.assert_array_equal(pixels(saved(tmp_path, Image.fromarray(deep), "c.png"))[0, ..., 0], deep // 257)
     clear = np.dstack([colour[0], np.zeros((12, 8), np.uint8)])
     clear[:6, :, 3] = 255
-    found = pixels(saved(tmp_path, Image.fromarray(clear), "d.png"))[0]
-    np.testing.assert_array_equal(found[:6], colour[0, :6])
-    assert found[6:].max() == 0
+    result = pixels(saved(tmp_path, Image.fromarray(clear), "d.png"))[0]
+    np.testing.assert_array_equal(result[:6], colour[0, :6])
+    assert result[6:].max() == 0
     turned = Image.Exif()
     turned[0x0112] = 6  # to be shown a quarter turn clockwise
-    found = pixels(saved(tmp_path, one, "e.png", exif=turned))[0]
-    np.testing.assert_array_equal(found, np.rot90(colour[0], -1))
+    result = pixels(saved(tmp_path, image, "e.png", exif=turned))[0]
+    np.testing.assert_array_equal(result, np.rot90(colour[0], -1))
     frames = [Image.fromarray(image) for image in colour]
     moving = saved(tmp_path, frames[0], "f.png", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(pixels(moving)[0], colour[0])
@@ -163,7 +163,7 @@ def truncated():
     ],
 )
 def test_bad_files_are_named(paths, tmp_path, content, reason):
-    """The error gives place, path and reason."""
+    """The error has index, path and reason."""
     bad = tmp_path / "bad.jpg"
     if content == "folder":
         bad.mkdir()
@@ -175,7 +175,7 @@ def test_bad_files_are_named(paths, tmp_path, content, reason):
 
 
 def test_a_decompression_bomb_is_refused(paths, monkeypatch):
-    """Pillow's own limit holds, and the error names the file."""
+    """Pillow's own limit applies, and the error names the file."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
     with pytest.raises(ImageError, match=r"image 0 \('.*0\.png'\)"), pytest.warns(Image.DecompressionBombWarning):
         ImageSource(paths)
@@ -215,27 +215,27 @@ with_nan = np.where(np.arange(5)[:, None, None, None] == 3, np.nan, colour / 255
         ([None], "image 0 has"),
     ],
 )
-def test_bad_input_is_named(X, message):
+def test_bad_x_is_refused(X, message):
     """The error names the image and says what was expected."""
     with pytest.raises(ValueError, match=message):
         ImageSource(X, input_size=(8, 8)).read(slice(None))
 
 
-def test_an_error_survives_pickling():
-    """Processes can hand it back."""
+def test_an_image_error_can_be_pickled():
+    """A worker process can send it back."""
     import pickle
 
     error = pickle.loads(pickle.dumps(ImageError(3, "image 3 is bad")))
     assert (error.index, str(error)) == (3, "image 3 is bad")
 
 
-def test_unusable_images_can_be_noted_instead(paths, tmp_path):
-    """With `on_error="nan"` they are read as black, each with its reason; the others are untouched."""
+def test_unusable_images_are_read_as_black_with_on_error_nan(paths, tmp_path):
+    """Each is listed with its reason; the other images are unchanged."""
     (tmp_path / "bad.png").write_bytes(b"no image")
     source = ImageSource([*paths[:2], tmp_path / "bad.png", "nowhere.png"], (12, 8), on_error="nan")
-    found = source.read(slice(None)).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(found[:2], colour[:2])
-    assert found[2:].max() == 0
+    result = source.read(slice(None)).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(result[:2], colour[:2])
+    assert result[2:].max() == 0
     assert list(source.unusable) == [2, 3]
     assert "could not be read" in source.unusable[2]
     assert "does not exist" in source.unusable[3]
@@ -246,8 +246,8 @@ def test_unusable_images_can_be_noted_instead(paths, tmp_path):
     assert np.isnan(floats[3]).all()
 
 
-def test_what_goes_bad_after_the_check_is_an_error(tmp_path):
-    """Images found usable and taken must stay so: none is trained on as a black frame; its place in X is told."""
+def test_image_that_becomes_unusable_after_the_check_is_an_error(tmp_path):
+    """No network is trained on a black image in its place. The error has the index in X."""
     files = saved(tmp_path, Image.fromarray(colour[0]), "a.png") + saved(tmp_path, Image.fromarray(colour[1]), "b.png")
     source = ImageSource(["nowhere.png", *files], (12, 8), on_error="nan")
     with pytest.warns(UserWarning, match="1 of 3 images cannot be used"):
@@ -265,15 +265,15 @@ def test_what_goes_bad_after_the_check_is_an_error(tmp_path):
         taken.read(slice(None))
 
 
-def test_integers_and_floats_meet_in_memory_on_one_scale():
-    """More images than one reading block holds, of both kinds."""
+def test_uint8_and_float_images_are_cached_on_one_scale():
+    """More images than one batch, with uint8 in the first batch and floats in the second."""
     grey = [np.full((4, 4), 128, np.uint8)] * 260 + [np.full((4, 4), 0.5)] * 5
-    found = ImageSource(ImageSource(grey).cached().read(slice(None)).permute(0, 2, 3, 1).numpy()).read(slice(None))
-    np.testing.assert_allclose(found, 0.5, atol=0.003)
+    result = ImageSource(ImageSource(grey).cached().read(slice(None)).permute(0, 2, 3, 1).numpy()).read(slice(None))
+    np.testing.assert_allclose(result, 0.5, atol=0.003)
 
 
-def test_odd_containers_are_read_or_named():
-    """Pixels in an array of objects have lost their type; one number is no X; a path too long is named."""
+def test_unusual_containers_are_read_or_refused():
+    """An array of objects, which has lost the type of its pixels; a single number; too long a path."""
     np.testing.assert_allclose(pixels(np.array(list(colour / 255), dtype=object)), colour / 255, rtol=1e-6)
     with pytest.raises(ImageError, match=r"image 0 has dtype int64.*use \.astype\(np\.uint8\)"):
         pixels(np.array(list(colour), dtype=object))
@@ -284,21 +284,23 @@ def test_odd_containers_are_read_or_named():
 
 
 class Failing:
-    """Looks like an array, or a path, until one asks."""
+    """Looks like an array, but raises an error of its own when it is read."""
 
     def __array__(self, dtype=None, copy=None):
         raise KeyError("pixels")
 
 
 class FailingPath(Failing):
+    """Looks like a path, too."""
+
     def __fspath__(self):
         raise KeyError("path")
 
 
-def test_a_picture_one_pixel_wide_is_resized_alike_alone_and_in_a_stack():
-    """Resizing by torch errs for such maps in plain memory order."""
+def test_image_one_pixel_wide_is_resized_alike_alone_and_in_a_stack():
+    """Torch resizes such images wrongly in some memory orders."""
     X = np.random.default_rng(0).random((2, 3, 1, 3)).astype(np.float32)
-    expected = np.array([[0.625, 0.375, 0], [0, 0.375, 0.625]]) @ X[:, :, 0]  # the triangle's weights of 3 rows
+    expected = np.array([[0.625, 0.375, 0], [0, 0.375, 0.625]]) @ X[:, :, 0]  # triangle filter of 3 rows
     for source in (ImageSource(X, (2, 1)), ImageSource(list(X), (2, 1))):
         np.testing.assert_allclose(source.read([0, 1])[..., 0].transpose(1, 2), expected, atol=1e-6)
     one = ImageSource(X[0][None], (2, 1)).read(slice(None))  # its first axis has stride 0
@@ -307,7 +309,7 @@ def test_a_picture_one_pixel_wide_is_resized_alike_alone_and_in_a_stack():
 
 @pytest.mark.parametrize("image", [Failing(), FailingPath()])
 def test_objects_that_raise_are_named(image):
-    """Whatever error of their own they raise."""
+    """Any error of theirs becomes an ImageError."""
     with pytest.raises(ImageError, match=r"image 1 .*(pixels|path)"):
         ImageSource([colour[0], image]).read(slice(None))
     source = ImageSource([colour[0], image], on_error="nan")
@@ -316,7 +318,7 @@ def test_objects_that_raise_are_named(image):
 
 
 def test_the_size_is_that_of_the_first_usable_image(tmp_path):
-    """With `on_error="nan"` a broken first file does not decide."""
+    """A broken first file is passed over with `on_error="nan"`."""
     assert ImageSource(["nowhere.png", colour[0]], on_error="nan").size == (12, 8)
     with pytest.raises(ImageError, match="does not exist"):
         ImageSource(["nowhere.png", colour[0]])

@@ -1,4 +1,4 @@
-"""A folder with every kind of broken and odd image file: each has a defined result, raised or as NaN."""
+"""Broken and unusual image files of every kind: each has a defined result, an error or NaN."""
 
 import io
 import os
@@ -34,14 +34,14 @@ def chunk(name, content):
 
 
 def png(width, height, *more, depth=8, kind=2, content=b""):
-    """Return a PNG that says it has so many pixels, and holds none unless they are given."""
+    """Return a PNG with this size in its header, and pixels only if `content` has them."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(content)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + body
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 32\n(ran) (w) file closefile\n%%EOF\n"
-BROKEN = {  # what lies in the file, and what the error says of it
+BROKEN = {  # content of the file, and what the error says about it
     "zero_bytes.jpg": (b"", "could not be read as an image"),
     "text.jpg": (b"this is no picture\n" * 99, "cannot identify image file"),
     "page.png": (b"<!DOCTYPE html><html></html>", "cannot identify image file"),
@@ -68,7 +68,7 @@ if hasattr(os, "mkfifo"):
 
 @contextmanager
 def unprivileged():
-    """Read as somebody whom permissions stop; a superuser is not stopped."""
+    """Read as a user to whom permissions apply; to a superuser they do not."""
     superuser = hasattr(os, "geteuid") and os.geteuid() == 0
     if superuser:
         os.seteuid(65534)
@@ -81,7 +81,7 @@ def unprivileged():
 
 @pytest.fixture(scope="module")
 def broken():
-    """Write them all, where anybody may look: the temporary folder of a superuser may be closed to others."""
+    """Write all of them where every user may read: the temporary folder of a superuser may be closed to others."""
     folder = Path(tempfile.mkdtemp(dir="/tmp" if Path("/tmp").is_dir() else None))
     folder.chmod(0o755)
     for name, (content, _) in BROKEN.items():
@@ -95,10 +95,10 @@ def broken():
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_is_named_with_its_reason(broken, name):
-    """`on_error="raise"`: the error gives place, path and what is wrong."""
+def test_error_for_each_broken_file_has_the_reason(broken, name):
+    """With `on_error="raise"`, the error has index, path and reason."""
     if name == "denied.png" and not hasattr(os, "seteuid"):
-        pytest.skip("permissions are another matter on this system")
+        pytest.skip("permissions work differently on this system")
     path = broken[list(BROKEN).index(name)]
     with unprivileged(), pytest.raises(ImageError) as caught:
         ImageSource([pixels, path], (32, 16)).read(slice(None))
@@ -107,28 +107,28 @@ def test_each_is_named_with_its_reason(broken, name):
     assert BROKEN[name][1] in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions are another matter on this system")
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own remark
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions work differently on this system")
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own warning
 @pytest.mark.parametrize("n_jobs", [1, 3])
-def test_all_at_once_cost_their_own_rows_only(broken, fitted, people, n_jobs):
-    """`on_error="nan"`: NaN for each, one warning with count and list, the others as if alone."""
+def test_broken_files_do_not_change_the_other_descriptors(broken, fitted, people, n_jobs):
+    """With `on_error="nan"`, they are described by NaN, and one warning has their number and names."""
     good = list(people.images[: len(broken)])
     X = [image for pair in zip(good, broken, strict=True) for image in pair]
     reid = MultiDepthReID(**fitted.get_params() | {"on_error": "nan", "n_jobs": n_jobs})
     reid.__dict__ |= {name: value for name, value in vars(fitted).items() if name.endswith("_")}
     with unprivileged(), pytest.warns(UserWarning, match="described by NaN") as caught:
-        found = reid.transform(X)
-    (told,) = (str(one.message) for one in caught if "described" in str(one.message))
-    assert f"{len(broken)} of {len(X)} images cannot be used" in told
+        descriptors = reid.transform(X)
+    (message,) = (str(warning.message) for warning in caught if "described" in str(warning.message))
+    assert f"{len(broken)} of {len(X)} images cannot be used" in message
     for path, (_, reason) in zip(broken, BROKEN.values(), strict=True):
-        assert f"('{path}')" in told
-        assert reason in told
-    assert np.isnan(found[1::2]).all()
-    np.testing.assert_array_equal(found[::2], fitted.transform(np.stack(good)))
+        assert f"('{path}')" in message
+        assert reason in message
+    assert np.isnan(descriptors[1::2]).all()
+    np.testing.assert_array_equal(descriptors[::2], fitted.transform(np.stack(good)))
 
 
-def test_nothing_usable_is_an_error(broken, settings):
-    """A fit that is left without an image says so instead of training on nothing."""
+def test_fit_without_a_usable_image_is_an_error(broken, settings):
+    """The error says that no image can be used."""
     reid = MultiDepthReID(**settings, on_error="nan")
     with pytest.raises(ValueError, match="None of the 3 images can be used"):
         reid.fit(broken[:3], [0, 0, 1])
@@ -136,8 +136,8 @@ def test_nothing_usable_is_an_error(broken, settings):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photographs_are_turned_upright(tmp_path, orientation):
-    """Each of the eight EXIF orientations gives the same upright picture."""
-    stored = {  # what a camera held so keeps of the scene
+    """Each of the eight EXIF orientations gives the same upright image."""
+    stored = {  # the pixels that a camera in this orientation stores
         1: pixels,
         2: pixels[:, ::-1],
         3: pixels[::-1, ::-1],
@@ -150,45 +150,45 @@ def test_photographs_are_turned_upright(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
-    found = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(found, pixels)
+    result = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(result, pixels)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
-def test_of_a_moving_picture_the_first_frame_counts(tmp_path, kind):
-    """However many follow."""
+def test_first_frame_of_an_animation_is_read(tmp_path, kind):
+    """The other frames are ignored."""
     frames = [Image.new("RGB", (16, 32), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     lossless = {"lossless": True} if kind == "WEBP" else {}
     frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], **lossless)
-    found = ImageSource([tmp_path / "a"]).read([0])[0].permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(found, np.asarray(frames[0]))
+    result = ImageSource([tmp_path / "a"]).read([0])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(result, np.asarray(frames[0]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3000, 2000)])
-def test_tiny_and_enormous_pictures_are_resized(tmp_path, fitted, size):
-    """One colour stays that colour, from one pixel or from six million."""
+def test_tiny_and_huge_images_are_resized(tmp_path, fitted, size):
+    """An image of one colour keeps it, whether it has one pixel or six million."""
     Image.new("RGB", size, (200, 100, 50)).save(tmp_path / "a.png", compress_level=1)
-    found = ImageSource([tmp_path / "a.png"], (32, 16)).read([0])[0].permute(1, 2, 0).numpy()
-    assert (found == (200, 100, 50)).all()
+    result = ImageSource([tmp_path / "a.png"], (32, 16)).read([0])[0].permute(1, 2, 0).numpy()
+    assert (result == (200, 100, 50)).all()
     assert np.isfinite(fitted.transform([tmp_path / "a.png"])).all()
 
 
-def test_transparency_of_every_kind_lies_over_black(tmp_path):
-    """In a palette, beside greys, or one colour of three."""
+def test_transparent_images_are_put_on_black(tmp_path):
+    """Transparency in a palette, and beside grey levels."""
     palette = picture.quantize(8)
     palette.save(tmp_path / "p.png", transparency=0)
     expected = np.where(np.asarray(palette)[..., None] == 0, 0, np.asarray(palette.convert("RGB")))
     greys = np.dstack([pixels[..., 0], np.where(pixels[..., 1] > 127, 255, 0).astype(np.uint8)])
     Image.fromarray(greys, "LA").save(tmp_path / "la.png")
     for name, wanted in (("p", expected), ("la", np.where(greys[..., 1:] == 0, 0, greys[..., :1]).repeat(3, axis=2))):
-        found = ImageSource([tmp_path / f"{name}.png"]).read([0])[0].permute(1, 2, 0).numpy()
-        np.testing.assert_array_equal(found, wanted)
+        result = ImageSource([tmp_path / f"{name}.png"]).read([0])[0].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(result, wanted)
 
 
 @pytest.mark.parametrize("clear", [0, 1, 2])
 @pytest.mark.parametrize("depth", [2, 4, 8, 16])
-def test_one_transparent_colour_lies_over_black_at_every_depth(tmp_path, depth, clear):
-    """Greys, and colours where PNG has them: of three pixels the clear one is black, and the others are kept."""
+def test_transparent_colour_becomes_black_at_every_depth(tmp_path, depth, clear):
+    """For grey levels, and for colours where PNG has them: one of three pixels is black, the others keep theirs."""
     top = 2**depth - 1
     wanted = np.array([255, 170, 85])
     for channels in (1, 3) if depth >= 8 else (1,):
@@ -200,24 +200,24 @@ def test_one_transparent_colour_lies_over_black_at_every_depth(tmp_path, depth, 
         else:
             row = pixels.astype(f">u{depth // 8}").tobytes()
         (tmp_path / "a.png").write_bytes(png(3, 1, key, depth=depth, kind=channels - 1, content=b"\0" + row))
-        found = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
-        assert found.tolist() == [[[0 if i == clear else value] * 3 for i, value in enumerate(wanted)]]
+        result = ImageSource([tmp_path / "a.png"]).read([0])[0].permute(1, 2, 0).numpy()
+        assert result.tolist() == [[[0 if i == clear else value] * 3 for i, value in enumerate(wanted)]]
         with Image.open(tmp_path / "a.png") as opened:
             before = dict(opened.info)
             ImageSource([opened]).read([0])
             assert opened.info == before
 
 
-def test_a_dark_transparent_colour_is_none_of_the_light_ones(tmp_path):
-    """16 bits a channel: 255 of 65535 is nearly black, not the white of 8 bits."""
+def test_dark_transparent_colour_of_16_bits_does_not_match_white(tmp_path):
+    """With 16 bits per channel, 255 of 65535 is nearly black, not the white of 8 bits."""
     row = np.repeat([65535, 255], 3).astype(">u2").tobytes()
     key = chunk(b"tRNS", struct.pack(">HHH", 255, 255, 255))
     (tmp_path / "a.png").write_bytes(png(2, 1, key, depth=16, content=b"\0" + row))
     assert ImageSource([tmp_path / "a.png"]).read([0])[0, 0].tolist() == [[255, 0]]
 
 
-def test_a_picture_not_yet_decoded_is_named_too(tmp_path):
-    """A PIL image is opened here and found broken there: the same two outcomes."""
+def test_broken_pil_image_is_named(tmp_path):
+    """An opened PIL image may turn out to be broken only when its pixels are decoded."""
     (tmp_path / "a.png").write_bytes(BROKEN["truncated.png"][0])
     with Image.open(tmp_path / "a.png") as lazy, pytest.raises(ImageError, match="image 0 could not be read"):
         ImageSource([lazy], (32, 16)).read([0])
@@ -227,20 +227,20 @@ def test_a_picture_not_yet_decoded_is_named_too(tmp_path):
     assert list(source.unusable) == [0]
 
 
-def test_sixteen_bit_floats_of_torch_are_read():
-    """Numpy has no bfloat16; such tensors become float32."""
+def test_bfloat16_tensors_are_read():
+    """They become float32, since numpy has no bfloat16."""
     import torch
 
     half = torch.from_numpy(pixels[None] / 255).bfloat16()
-    found = ImageSource(half).read([0])[0].permute(1, 2, 0)
-    assert torch.equal(found, half[0].float())
+    result = ImageSource(half).read([0])[0].permute(1, 2, 0)
+    assert torch.equal(result, half[0].float())
     assert torch.equal(ImageSource(list(half)).read([0])[0].permute(1, 2, 0), half[0].float())
     with pytest.raises(ImageError, match="image 0 has values in"):
         ImageSource([half[0] * 9]).read([0])
 
 
 def test_tables_of_paths_are_refused():
-    """A table with labels in it is no list of pictures; one column is."""
+    """A table with paths and labels, or a dict, is not a list of images."""
     with pytest.raises(ValueError, match="a table of 2 columns as X"):
         ImageSource(np.array([["0.png", "ann"]], dtype=object))
     with pytest.raises(ValueError, match="X of type dict"):
@@ -248,7 +248,7 @@ def test_tables_of_paths_are_refused():
 
 
 def test_integers_of_32_bits_are_refused(tmp_path):
-    """Like floats: nobody knows what white is."""
+    """The value of white is unknown, as for floats."""
     Image.fromarray(np.full((8, 4), 100, np.int32)).save(tmp_path / "i.tif")
     with pytest.raises(ImageError, match="holds 32-bit integers"):
         ImageSource([tmp_path / "i.tif"])
