@@ -212,7 +212,7 @@ def test_weights_that_make_no_numbers_are_refused(people, settings, tmp_path):
     """Finite weights may give NaN: the layer is named before anything is chosen from it."""
     weights = str(tmp_path / "negative.safetensors")
     save_file(narrow().state_dict() | {"norm3.running_var": torch.full((8,), -1.0)}, weights)
-    with pytest.raises(FloatingPointError, match="of layer 'high' gives NaN"):
+    with pytest.raises(FloatingPointError, match="of layer 'high' returns NaN"):
         MultiDepthReID(**settings | {"weights": weights, "max_epochs": 0}).fit(people.images, people.target)
 
 

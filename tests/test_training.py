@@ -11,8 +11,10 @@ from networks import narrow
 
 from skreid._images.source import ImageSource
 from skreid._training.augmentation import AUGMENTATIONS, augment
+from skreid._training.data import hold_out
 from skreid._training.heads import build_classifier
-from skreid._training.loop import EarlyStopping, TrainingSettings, build_optimizer, hold_out, train
+from skreid._training.loop import TrainingSettings, build_optimizer, train
+from skreid._training.stopping import EarlyStopping
 
 
 def settings(**changed):

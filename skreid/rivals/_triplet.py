@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skreid._training.loop import TrainingData, epoch_generator
+from skreid._training.data import TrainingData, epoch_generator
 from skreid.rivals._part_network import build_network, crop
 
 GRADIENT_NORM = 5.0  # longer gradients are shortened to this

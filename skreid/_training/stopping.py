@@ -1,0 +1,44 @@
+"""Early stopping: when training ends, and which epoch's weights it returns."""
+
+import math
+
+import torch
+
+
+class EarlyStopping:
+    """Watches the validation figures, or the training figures if there are none, and keeps the best epoch's weights.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without progress after which training ends.
+    """
+
+    def __init__(self, patience):
+        self.patience, self.stalled = patience, 0
+        self.accuracy, self.loss = -math.inf, math.inf
+        self.best, self.epoch, self.weights = (-math.inf, -math.inf), None, None
+
+    @property
+    def done(self):
+        """Whether neither accuracy has risen nor loss fallen for `patience` epochs."""
+        return self.stalled >= self.patience
+
+    def state_dict(self):
+        """Return the state as tensors and plain values."""
+        weights = {name: torch.from_numpy(value) for name, value in (self.weights or {}).items()}
+        return vars(self) | {"weights": weights}
+
+    def load_state_dict(self, state):
+        """Take over a state that `state_dict` returned."""
+        weights = {name: tensor.numpy(force=True) for name, tensor in state["weights"].items()}
+        vars(self).update(state | {"weights": weights})
+
+    def update(self, record, network):
+        """Take in the record of an epoch and, if it is the best so far, the network's weights."""
+        kind = "train" if math.isnan(record["validation_loss"]) else "validation"
+        accuracy, loss = record[f"{kind}_accuracy"], record[f"{kind}_loss"]
+        self.stalled = 0 if accuracy > self.accuracy or loss < self.loss else self.stalled + 1
+        self.accuracy, self.loss = max(self.accuracy, accuracy), min(self.loss, loss)
+        if (accuracy, -loss) > self.best:
+            self.best, self.epoch, self.weights = (accuracy, -loss), record["epoch"], network.weights()
