@@ -13,7 +13,7 @@ from skreid.metric_learning._kernels import KERNEL_CONSTRAINTS, KernelMixin
 class KCVDCA(KernelMixin, ViewSpecificMetric):
     r"""Kernel cross-view discriminant component analysis.
 
-    The objective of `CVDCA` on the kernel columns :math:`k(x) = (\kappa(x_1, x), \dots, \kappa(x_n, x))` of
+    The objective of `CVDCA` on the kernel columns :math:`k(x) = (\kappa(x_1, x), \ldots, \kappa(x_n, x))` of
     the training images instead of the descriptors; the penalty, the constraint and its ridge then act on
     the images' weights. Use `CVDCA` for the linear form on the descriptors themselves.
 
