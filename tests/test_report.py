@@ -1,4 +1,4 @@
-"""evaluation_report: one self-contained, escaped, accessible page, also as a browser shows it."""
+"""evaluation_report: a single HTML file, escaped and accessible; a browser shows it if there is one."""
 
 import re
 import shutil
@@ -17,6 +17,7 @@ from test_images_broken import BROKEN
 from skreid.evaluation import evaluate
 from skreid.protocols import ShotProtocol, TwoViewProtocol
 from skreid.report import evaluation_report
+from skreid.rivals import TCPNet
 
 EVIL = '<script>alert("x")</script>'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -28,7 +29,7 @@ def flatten(images):
 
 
 class Reader(HTMLParser):
-    """Collects tags and attributes, and checks that every tag is closed in order."""
+    """Collects tags, attributes and texts, and checks that all tags are closed in order."""
 
     def __init__(self, text):
         super().__init__()
@@ -84,8 +85,8 @@ def page(report):
     return Reader(report.read_text(encoding="utf-8"))
 
 
-def test_nothing_is_loaded_from_anywhere(report, page):
-    """All pictures are data URIs, links stay on the page, and the page's own policy forbids the rest."""
+def test_page_loads_nothing_from_outside(report, page):
+    """All images are data URIs, links stay on the page, and the page's own policy forbids the rest."""
     for attributes in page.all("img"):
         assert attributes["src"].startswith("data:image/")
     for attributes in page.all("a"):
@@ -98,45 +99,44 @@ def test_nothing_is_loaded_from_anywhere(report, page):
 
 
 def test_labels_and_names_are_escaped(report, page):
-    """A script in labels, names or protocol is shown as text; nothing of it becomes a tag or attribute."""
+    """A script in labels, names or protocol is shown as text and does not become a tag or an attribute."""
     text = report.read_text(encoding="utf-8")
     assert "<script" not in text
     assert not page.all("b")
     words = "".join(page.words)
-    for shown in (f"pixels {EVIL}", f"Streets {EVIL}", EVIL, "_<b>&.png"):
-        assert shown in words
+    for text in (f"pixels {EVIL}", f"Streets {EVIL}", EVIL, "_<b>&.png"):
+        assert text in words
     assert any(EVIL in attributes["alt"] for attributes in page.all("img"))
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
-def test_figures_protocol_settings_and_versions_are_told(results, page):
-    """Each system's figures, the protocol, parameters and versions can be read."""
+def test_figures_protocol_settings_and_versions_are_shown(results, page):
     words = unescape("".join(page.words))
     assert results[0].protocol in words
     for result in results:
         assert result.name in words
         for mean, std in zip(result.mean.values(), result.std.values(), strict=True):
             assert f"{100 * mean:.1f} ± {100 * std:.1f}" in words
-    for said in ("with_std", "scikit-learn", "torch", "Best", "Worst", "Chosen filters", "Training"):
-        assert said in words
+    for text in ("with_std", "scikit-learn", "torch", "Best", "Worst", "Chosen filters", "Training"):
+        assert text in words
 
 
 def test_best_and_worst_probes_are_those_of_the_first_repeat(results, page, dataset):
-    """The probes shown have the lowest and the highest first ranks, with right and wrong by sign."""
+    """They have the lowest and the highest first ranks; signs tell right from wrong."""
     words = "".join(page.words)
     ranks = [int(rank) for rank in re.findall(r"first match at rank (\d+)", words)]
-    wanted = np.sort(results[0].repeats[0].metrics.first_rank)
-    assert ranks == [*wanted[:2], *wanted[::-1][:2]]
+    expected = np.sort(results[0].repeats[0].metrics.first_rank)
+    assert ranks == [*expected[:2], *expected[::-1][:2]]
     n_signs = sum(word.startswith(("✓ ", "✗ ")) for word in page.words)
     n_gallery = results[0].repeats[0].n_gallery
     assert n_signs == 4 * min(10, n_gallery)
     kinds = [attributes.get("class") for attributes in page.all("li")]
-    assert kinds.count("right") == words.count("✓ ") - words.count("✓ and")
+    assert kinds.count("right") == sum(word.startswith("✓ ") for word in page.words)
     assert kinds.count("probe") == 4
 
 
-def test_pictures_have_words_and_regions_keyboards_reach(page):
-    """Every picture has an alternative text, every scrolling region takes the focus and has a name."""
+def test_page_is_accessible(page):
+    """Images have alternative texts, scrolling regions take the focus and have names, headings skip no level."""
     for attributes in page.all("img"):
         assert len(attributes["alt"]) > 10
     for tag, attributes in page.tags:
@@ -154,8 +154,7 @@ def test_pictures_have_words_and_regions_keyboards_reach(page):
     assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
 
 
-def test_same_input_same_file(results, dataset, report, fitted, tmp_path):
-    """Written again, the file is the same byte for byte."""
+def test_same_arguments_write_the_same_bytes(results, dataset, report, fitted, tmp_path):
     again = evaluation_report(results, tmp_path / "b.html", dataset=dataset, estimator=fitted, n_probes=2)
     assert again.read_bytes() == report.read_bytes()
 
@@ -173,8 +172,8 @@ def test_same_input_same_file(results, dataset, report, fitted, tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Glyph", "ignore:Matplotlib currently does not support")
-def test_names_that_are_no_text_or_look_like_formulas(people, tmp_path, name, shown):
-    """File names of any bytes, turns of direction, and dollars in a system's name, are shown and break nothing."""
+def test_names_with_dollars_or_invisible_characters_are_shown(people, tmp_path, name, shown):
+    """Names of systems and files may hold any bytes, marks of direction, and dollars, which are not formulas."""
     odd = Bunch(images=people.images, target=people.target, cams=people.cams, paths=[name] * len(people.target))
     result = evaluate(FunctionTransformer(flatten), odd, TwoViewProtocol(n_repeats=1), fit=False, name=name)
     text = evaluation_report(result, tmp_path / "r.html", dataset=odd).read_text(encoding="utf-8")
@@ -184,9 +183,9 @@ def test_names_that_are_no_text_or_look_like_formulas(people, tmp_path, name, sh
     assert all(letter.isprintable() or letter in "\n\u200d" for letter in text)
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own remark
-def test_no_picture_costs_a_report(people, tmp_path):
-    """Every kind of broken file is grey, labelled and told in a warning; a very wide one is made to fit."""
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # a warning of Pillow
+def test_images_that_cannot_be_read_are_grey_and_warned_of(people, tmp_path):
+    """Every kind of broken file is labelled as unreadable; a very wide image is made to fit."""
     paths = [tmp_path / f"{i}.png" for i in range(len(people.target))]
     for path, image in zip(paths, people.images, strict=True):
         Image.fromarray(image).save(path)
@@ -201,22 +200,22 @@ def test_no_picture_costs_a_report(people, tmp_path):
     data = Bunch(paths=paths, target=people.target, cams=people.cams)
     protocol = ShotProtocol(n_train=0, n_shots=2, n_repeats=1)
     result = evaluate(FunctionTransformer(flatten), people, protocol, fit=False)
-    with pytest.warns(UserWarning, match="pictures cannot be read and are grey") as caught:
+    with pytest.warns(UserWarning, match="images cannot be read and are grey") as caught:
         path = evaluation_report(result, tmp_path / "r.html", dataset=data, n_probes=99, n_neighbors=99)
-    (told,) = (str(one.message) for one in caught if "grey" in str(one.message))
+    (message,) = (str(warning.message) for warning in caught if "grey" in str(warning.message))
     page = Reader(path.read_text(encoding="utf-8"))
-    said = [attributes["alt"] for attributes in page.all("img")][1:]  # after the curve
+    alts = [attributes["alt"] for attributes in page.all("img")][1:]  # the first is the plot of the curve
     for place, path in enumerate(paths):
-        mine = [alt for alt in said if alt.endswith(f", {path.name}")]
-        assert mine
-        assert all(("cannot be read" in alt) == (place < len(broken)) for alt in mine)
-        assert (f"image {place} ('{path}')" in told) == (place < len(broken))
-    assert page.words.count("unreadable") == sum("cannot be read" in alt for alt in said)
+        of_path = [alt for alt in alts if alt.endswith(f", {path.name}")]
+        assert of_path
+        assert all(("cannot be read" in alt) == (place < len(broken)) for alt in of_path)
+        assert (f"image {place} ('{path}')" in message) == (place < len(broken))
+    assert page.words.count("unreadable") == sum("cannot be read" in alt for alt in alts)
     assert str(tmp_path) not in "".join(page.words)
 
 
-def test_it_needs_neither_dataset_nor_filters(results, tmp_path):
-    """Without pictures and for estimators without filters those sections are left out."""
+def test_sections_without_content_are_left_out(results, tmp_path):
+    """Rankings without a dataset, and filters of an estimator that has none."""
     page = Reader(evaluation_report(results[1], str(tmp_path / "r.html")).read_text(encoding="utf-8"))
     words = "".join(page.words)
     assert "Best and worst" not in words
@@ -224,8 +223,8 @@ def test_it_needs_neither_dataset_nor_filters(results, tmp_path):
     assert "Recognition by rank" in words
 
 
-def test_estimators_kept_by_evaluate_are_shown(people, fitted, tmp_path):
-    """The first result's own fitted network is shown if the result kept it."""
+def test_the_estimator_kept_by_evaluate_is_shown(people, fitted, tmp_path):
+    """Its training and filters are those of the first result."""
     result = evaluate(fitted, people, TwoViewProtocol(n_repeats=1), fit=False, on_seen="ignore", return_estimators=True)
     text = evaluation_report(result, tmp_path / "r.html", dataset=people).read_text(encoding="utf-8")
     assert "Filters of high" in text
@@ -233,8 +232,18 @@ def test_estimators_kept_by_evaluate_are_shown(people, fitted, tmp_path):
     assert "confidence interval" in text
 
 
-def test_different_protocols_are_told_apart(people, tmp_path):
-    """Figures of two protocols are numbered and the reader is warned."""
+def test_a_network_without_accuracies_has_no_section_on_training(people, tmp_path):
+    """TCPNet is not trained to classify, so there is no curve of accuracy to draw."""
+    net = TCPNet(input_size=(32, 16), crop_size=(28, 14), n_channels=2, max_epochs=1, device="cpu", random_state=0)
+    net.fit(people.images, people.target)
+    result = evaluate(net, people, TwoViewProtocol(n_repeats=1), fit=False, on_seen="ignore")
+    words = "".join(Reader(evaluation_report(result, tmp_path / "r.html").read_text(encoding="utf-8")).words)
+    assert "Recognition by rank" in words
+    assert "Training" not in words
+
+
+def test_different_protocols_are_numbered(people, tmp_path):
+    """A sentence warns that figures of different protocols cannot be compared."""
     pixels = FunctionTransformer(flatten)
     results = [evaluate(pixels, people, protocol, fit=False) for protocol in (TwoViewProtocol(), ShotProtocol())]
     words = "".join(Reader(evaluation_report(results, tmp_path / "r.html").read_text(encoding="utf-8")).words)
@@ -242,15 +251,16 @@ def test_different_protocols_are_told_apart(people, tmp_path):
     assert "cannot be compared" in words
 
 
-def test_refusals(results, people, tmp_path):
-    """Nothing, other things, unknown repeats and another dataset are refused before a file is written."""
+def test_bad_arguments_are_refused_before_a_file_is_written(results, people, tmp_path):
     path = tmp_path / "r.html"
     with pytest.raises(ValueError, match="results is empty"):
         evaluation_report([], path)
     with pytest.raises(TypeError, match="EvaluationResult"):
         evaluation_report([1], path)
-    with pytest.raises(ValueError, match="'repeat' parameter of evaluation_report"):
+    with pytest.raises(ValueError, match=r"'repeat' parameter of evaluation_report is 3, but .* has 3 repeats"):
         evaluation_report(results, path, repeat=3)
+    with pytest.raises(ValueError, match="'repeat' parameter of evaluation_report must be an int"):
+        evaluation_report(results, path, repeat=True)
     with pytest.raises(ValueError, match="'n_probes' parameter"):
         evaluation_report(results, path, n_probes=-1)
     with pytest.raises(ValueError, match="'n_neighbors' parameter"):
@@ -261,7 +271,7 @@ def test_refusals(results, people, tmp_path):
 
 
 def browse(arguments, profile):
-    """Run the browser without a window; return what it wrote."""
+    """Run the browser without a window and return its output."""
     command = [
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
@@ -272,20 +282,19 @@ def browse(arguments, profile):
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_browser_shows_it_without_complaint(report, tmp_path, width):
-    """Chromium opens the page, says nothing on its console, and paints text and pictures."""
+def test_a_browser_shows_text_and_images_without_console_messages(report, tmp_path, width):
     shot = tmp_path / "shot.png"
     done = browse([f"--window-size={width},1600", f"--screenshot={shot}", report.as_uri()], tmp_path / "profile")
     assert "CONSOLE" not in done.stderr
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert pixels.shape == (1600, width, 3)
     assert (pixels.sum(axis=2) < 150).mean() > 0.005  # dark text
-    assert (np.ptp(pixels, axis=2) > 60).mean() > 0.003  # coloured pictures
+    assert (np.ptp(pixels, axis=2) > 60).mean() > 0.003  # coloured images
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_narrow_screens_scroll_within_regions_only(report, tmp_path):
-    """On a narrow screen the page itself is no wider than the screen, and pictures are decoded."""
+def test_page_is_no_wider_than_a_narrow_screen(report, tmp_path):
+    """Only regions within it scroll sideways, and all images are decoded."""
     probe = """<script>addEventListener("load", () => {
         const broken = [...document.images].filter(image => !image.naturalWidth).length;
         document.body.innerHTML = `wide=${document.documentElement.scrollWidth - innerWidth} broken=${broken}`;

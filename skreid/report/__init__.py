@@ -1,6 +1,6 @@
-"""An evaluation as one self-contained HTML file: figures, curves, rankings, filters, settings, versions.
+"""An evaluation as a single HTML file: figures, curves, rankings, filters, settings and versions.
 
-It opens anywhere, loads nothing from anywhere, and prints.
+The file opens in any browser, loads nothing from other files or the network, and can be printed.
 """
 
 from skreid.report._report import evaluation_report

@@ -1,6 +1,6 @@
-"""The page a report is: skeleton, style, tables and embedded pictures. Every text that comes in is escaped.
+"""The HTML of a report: its skeleton, style, tables and embedded images. All text is escaped here.
 
-No script and no outside resource: the page's own security policy forbids both.
+There are no scripts and no outside resources: the page's own security policy forbids both.
 """
 
 import base64
@@ -79,9 +79,9 @@ _PAGE = """<!DOCTYPE html>
 
 
 def visible(text):
-    """Return a text with what has no sign of its own spelled out: controls, turns of direction, halves of characters.
+    """Return a text with invisible characters escaped: controls, marks of direction, lone surrogates.
 
-    The two joiners stay, which some scripts and emoji need.
+    The two joiners stay as they are, because some scripts and emoji need them.
     """
     return "".join(
         letter if letter.isprintable() or letter in "\u200c\u200d" else letter.encode("unicode_escape").decode()
@@ -90,7 +90,7 @@ def visible(text):
 
 
 def escape(text):
-    """Return a text as it may stand in HTML, in quotes too."""
+    """Return a text that is safe in HTML, also within a quoted attribute."""
     return html.escape(visible(text))
 
 
@@ -101,7 +101,7 @@ def page(title, sections):
     ----------
     title : str
     sections : list of (str, str)
-        Headings, and their HTML.
+        Heading and HTML of each section.
     """
     anchors = [f"section-{i}" for i in range(len(sections))]
     links = [
@@ -116,16 +116,17 @@ def page(title, sections):
 
 
 def table(caption, head, rows, numbers=()):
-    """Return a table that scrolls by itself where the screen is narrow.
+    """Return a table, which scrolls within its own region where the screen is narrow.
 
     Parameters
     ----------
     caption : str
     head : list of str
+        Heads of the columns.
     rows : list of list
-        Texts; a tuple ``(text, note)`` puts a note below. The first cell names the row.
+        Texts of the cells; the first names the row. A tuple ``(text, note)`` puts a note below the text.
     numbers : collection of int
-        Columns to align as numbers.
+        Indices of the columns that hold numbers, which are aligned to the right.
     """
 
     def cell(column, content):
@@ -149,22 +150,22 @@ def table(caption, head, rows, numbers=()):
 
 
 def paragraph(text, kind=None):
-    """Return a paragraph."""
+    """Return a paragraph, of the CSS class `kind`."""
     return f"<p{'' if kind is None else f' class={kind}'}>{escape(text)}</p>"
 
 
 def folded(title, body):
-    """Return something that opens when asked for."""
+    """Return a body that is hidden until its title is clicked."""
     return f"<details><summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
 def plot(figure, label, alt):
-    """Return a matplotlib figure as an embedded vector picture, which scrolls where the screen is narrow."""
+    """Return a matplotlib figure as an embedded SVG image, which scrolls where the screen is narrow."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "skreid"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})  # the same file for the same result
+        figure.savefig(buffer, format="svg", metadata={"Date": None})  # equal results make equal files
     width = f"max-width: {figure.get_figwidth() * 6:g}rem"
     return (
         f'<figure class="plot scroll" tabindex="0" role="region" aria-label="{escape(label)}" style="{width}">'
@@ -173,7 +174,7 @@ def plot(figure, label, alt):
 
 
 def thumbnail(image, alt, height=240):
-    """Return a picture, no higher than `height` pixels and no wider than four times that, as an embedded JPEG."""
+    """Return an image as an embedded JPEG, at most `height` pixels high and four times as wide."""
     if image.dtype != np.uint8:
         image = np.rint(image * 255).astype(np.uint8)
     picture = Image.fromarray(image)

@@ -1,0 +1,109 @@
+"""The best and the worst probes of a repeat, each with the gallery images nearest to it.
+
+Rankings are lists of images with captions, which wrap where the screen is narrow.
+"""
+
+import os
+import warnings
+
+import numpy as np
+
+from skreid._base.dataset import get_column
+from skreid.displays._common import picture
+from skreid.exceptions import ImageError
+from skreid.report._page import escape, paragraph, thumbnail
+
+GREY = np.full((120, 48, 3), 190, dtype=np.uint8)  # stands for an image that cannot be read
+
+
+def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
+    """Return the rankings of the probes that were recognised best and worst in a repeat; "" if there is no image."""
+    done = result.repeats[repeat]
+    images = None if dataset is None else get_column(dataset, "images", "paths")
+    if not n_probes or images is None or not done.nearest.indices.shape[1]:
+        return ""
+    last = max(done.nearest.indices.max(), done.probe.max())
+    target = get_column(dataset, "target")
+    if target is None or len(target) <= last:
+        raise ValueError(
+            f"dataset.target has {0 if target is None else len(target)} entries, but image {last} was ranked: pass "
+            "the dataset that was evaluated."
+        )
+    first_rank, precision = done.metrics.first_rank, done.metrics.average_precision
+    matched = np.flatnonzero(first_rank > 0)
+    order = matched[np.lexsort((done.nearest.distances[matched, 0], -precision[matched], first_rank[matched]))]
+    best = order[:n_probes]
+    worst = order[len(best) :][::-1][:n_probes]
+    rankings = _Rankings(dataset, images, target, n_neighbors)
+    parts = [
+        paragraph(
+            f"{result.name}, repeat {repeat + 1}. A solid frame and ✓ mark a true match; a dashed frame and ✗ mark "
+            "somebody else. The number below the rank is the distance."
+        )
+    ]
+    for heading, rows in (("Best", best), ("Worst", worst)):
+        if len(rows):
+            parts.append(f"<h3>{heading}</h3>")
+            parts += [rankings.ranking(done, row) for row in rows]
+    n_unmatched = int((first_rank == 0).sum())
+    if n_unmatched:
+        parts.append(paragraph(f"Not shown: {n_unmatched} probes without a true match in the gallery."))
+    rankings.warn_unreadable()
+    return "\n".join(parts)
+
+
+class _Rankings:
+    """Makes the HTML of rankings, and remembers which images cannot be read."""
+
+    def __init__(self, dataset, images, target, n_neighbors):
+        self._images, self._target, self._n_neighbors = images, target, n_neighbors
+        self._cams, self._paths = get_column(dataset, "cams"), get_column(dataset, "paths")
+        self._unreadable = {}  # position -> reason
+
+    def ranking(self, done, row):
+        """Return a probe and the gallery images nearest to it."""
+        probe, metrics, nearest = int(done.probe[row]), done.metrics, done.nearest
+        heading = (
+            f"{self._caption(probe)}: first match at rank {int(metrics.first_rank[row])}, average precision "
+            f"{metrics.average_precision[row]:.2f}"
+        )
+        items = [f'<li class="probe">{self._figure(probe, "Probe", ["probe"])}</li>']
+        columns = zip(nearest.indices[row], nearest.distances[row], nearest.matches[row], strict=True)
+        for rank, (index, distance, match) in enumerate(columns, 1):
+            if index < 0 or rank > self._n_neighbors:
+                break
+            sign, kind = ("✓", "right") if match else ("✗", "wrong")
+            lines = [f"{sign} {rank}", f"{distance:.3g}"]
+            figure = self._figure(int(index), f"Rank {rank}, {kind}, distance {distance:.3g}", lines)
+            items.append(f'<li class="{kind}">{figure}</li>')
+        return f'<div class="ranking"><p>{escape(heading)}</p>\n<ul class="strip">\n{"".join(items)}\n</ul></div>'
+
+    def _figure(self, place, alt, lines):
+        """Return an image with lines of text below it."""
+        try:
+            image = picture(self._images, place)
+        except ImageError as error:
+            self._unreadable[place] = str(error)
+            image, lines, alt = GREY, [*lines, "unreadable"], f"{alt}, cannot be read"
+        caption = self._caption(place)
+        return (
+            f'<figure title="{escape(caption)}">{thumbnail(image, f"{alt}: {caption}")}'
+            f"<figcaption>{'<br>'.join(map(escape, lines))}</figcaption></figure>"
+        )
+
+    def _caption(self, place):
+        """Return who is seen in an image, by which camera, and the name of its file."""
+        parts = [f"identity {self._target[place]}"]
+        if self._cams is not None:
+            parts.append(f"camera {self._cams[place]}")
+        if self._paths is not None:
+            parts.append(os.path.basename(str(self._paths[place])))
+        return ", ".join(parts)
+
+    def warn_unreadable(self):
+        """Warn of images that cannot be read. The page, which others see, never shows whole paths."""
+        if self._unreadable:
+            reasons = "; ".join(self._unreadable[place] for place in sorted(self._unreadable))
+            warnings.warn(
+                f"{len(self._unreadable)} images cannot be read and are grey in the report: {reasons}", stacklevel=4
+            )
