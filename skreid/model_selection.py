@@ -1,32 +1,32 @@
-"""Splits by identity, and probe and gallery within a split: nobody is ever on both sides.
+"""Splits by identity, and probes and gallery within a split: nobody is ever on both sides.
 
-A classifier's stratified folds show every person in training; a re-identification figure from them is a leak.
+A classifier's stratified folds contain every person in training: a re-identification figure from them is a leak.
 """
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, GroupShuffleSplit
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 
+from skreid._base.checks import check_int
 from skreid._base.labels import factorize
 
 __all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
 
 
 class IdentityKFold(BaseCrossValidator):
-    """K folds of whole identities, as equal in images as whole identities allow.
+    """K folds of whole identities, as equal in their number of images as possible.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether to draw which identities share a fold. If False, they are dealt by number of images, then by
-        first appearance.
+        Whether identities are assigned to folds at random. If False, they are assigned in the order of their number
+        of images, then of their first appearance.
     random_state : int, RandomState instance or None, default=None
-        Of the draw; only if `shuffle` is True.
+        Seeds the shuffling; only if `shuffle` is True.
 
     See Also
     --------
@@ -45,11 +45,7 @@ class IdentityKFold(BaseCrossValidator):
     """
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
-        if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 2:
-            raise ValueError(
-                f"The 'n_splits' parameter of IdentityKFold must be an int in the range [2, inf). "
-                f"Got {n_splits!r} instead."
-            )
+        check_int(n_splits, "n_splits", "IdentityKFold", 2)
         if not isinstance(shuffle, (bool, np.bool_)):
             raise ValueError(
                 f"The 'shuffle' parameter of IdentityKFold must be an instance of 'bool'. Got {shuffle!r} instead."
@@ -71,9 +67,9 @@ class IdentityKFold(BaseCrossValidator):
         X : sequence of length n_samples
             The images, in any form; only their number is used.
         y : array-like of shape (n_samples,)
-            Identities, of any hashable type.
+            Identities.
         groups : object
-            Ignored: the identities are the groups.
+            Ignored, because the identities are the groups.
 
         Yields
         ------
@@ -83,7 +79,7 @@ class IdentityKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If `y` is missing, has another length than `X`, or has fewer identities than there are folds.
+            If `y` is missing, differs in length from `X`, or has fewer identities than there are folds.
         """
         _ignore_groups(groups, self)
         identity, n_identities = _identities(X, y, self)
@@ -97,14 +93,14 @@ class IdentityKFold(BaseCrossValidator):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
     def _folds(self, n_images):
-        """Return the fold of each identity: the largest first, each to the fold with the fewest images."""
-        dealt = np.arange(len(n_images))
+        """Return the fold of each identity: largest first, each is assigned to the fold with the fewest images."""
+        order = np.arange(len(n_images))
         if self.shuffle:
-            dealt = check_random_state(self.random_state).permutation(dealt)
-        dealt = dealt[np.argsort(-n_images[dealt], kind="stable")]
+            order = check_random_state(self.random_state).permutation(order)
+        order = order[np.argsort(-n_images[order], kind="stable")]
         load = np.zeros(self.n_splits, dtype=np.intp)
         fold = np.empty(len(n_images), dtype=np.intp)
-        for identity in dealt:
+        for identity in order:
             fold[identity] = np.argmin(load)
             load[fold[identity]] += n_images[identity]
         return fold
@@ -120,15 +116,15 @@ class IdentityShuffleSplit(BaseCrossValidator):
     Parameters
     ----------
     n_splits : int, default=10
-        Number of draws.
+        Number of random splits.
     test_size, train_size : float or int, default=None
-        Share, or number, of the *identities* on a side. By default 0.2 are tested, and all others trained on.
+        Share, or number, of the *identities* on that side. By default, 0.2 are tested and all others trained on.
     random_state : int, RandomState instance or None, default=None
-        Of the draws.
+        Seeds the splits.
 
     See Also
     --------
-    IdentityKFold : Everyone is tested once.
+    IdentityKFold : Tests everyone once.
 
     Examples
     --------
@@ -140,27 +136,23 @@ class IdentityShuffleSplit(BaseCrossValidator):
     """
 
     def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
-        if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 1:
-            raise ValueError(
-                f"The 'n_splits' parameter of IdentityShuffleSplit must be an int in the range [1, inf). "
-                f"Got {n_splits!r} instead."
-            )
+        check_int(n_splits, "n_splits", "IdentityShuffleSplit")
         self.n_splits = n_splits
         self.test_size = test_size
         self.train_size = train_size
         self.random_state = random_state
 
     def split(self, X, y=None, groups=None):
-        """Yield the indices of each draw's training and test images.
+        """Yield the indices of each split's training and test images.
 
         Parameters
         ----------
         X : sequence of length n_samples
             The images, in any form; only their number is used.
         y : array-like of shape (n_samples,)
-            Identities, of any hashable type.
+            Identities.
         groups : object
-            Ignored: the identities are the groups.
+            Ignored, because the identities are the groups.
 
         Yields
         ------
@@ -170,7 +162,7 @@ class IdentityShuffleSplit(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If `y` is missing or has another length than `X`, or the sizes leave a side empty.
+            If `y` is missing or differs in length from `X`, or the sizes leave one side empty.
         """
         _ignore_groups(groups, self)
         identity, n_identities = _identities(X, y, self)
@@ -186,38 +178,38 @@ class IdentityShuffleSplit(BaseCrossValidator):
             yield np.sort(train), np.sort(test)
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of draws; the arguments are ignored."""
+        """Return the number of splits; the arguments are ignored."""
         return self.n_splits
 
 
 def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_state=None):
-    """Draw which images are probes and which are the gallery, each identity by itself.
+    """Draw which images are probes and which are the gallery, for each identity separately.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Identities, of any hashable type.
+        Identities.
     cams : array-like of shape (n_samples,), default=None
-        Cameras. Without them, `n_shots` images of an identity are its gallery and all its others are probes.
-        With them, one order of the cameras is drawn for everyone; an identity's gallery images come from the
-        first camera in this order that saw it, and its probes are its images from all other cameras.
+        Cameras. Without them, `n_shots` images of each identity form the gallery and all its other images are
+        probes. With them, one order of the cameras is drawn for everyone: the gallery images of an identity come
+        from the first camera in this order that saw it, and its probes are its images from all other cameras.
     n_shots : int, default=1
-        Gallery images an identity; all there are if there are fewer.
+        Gallery images per identity; all of its images if it has fewer.
     gallery_cam : object, default=None
-        The camera to be first in that order.
+        The camera that comes first in that order.
     random_state : int, RandomState instance or None, default=None
-        Of the draws.
+        Seeds the draws.
 
     Returns
     -------
     probe, gallery : ndarray of intp
         Ascending, disjoint indices. An identity without a probe (one image, or one camera) stays in the
-        gallery: somebody to be mistaken for.
+        gallery, where probes can be mistaken for it.
 
     Raises
     ------
     ValueError
-        If no probe is possible, `gallery_cam` saw nobody, or a parameter is out of range.
+        If no probe can be drawn, `gallery_cam` saw nobody, or a parameter is out of range.
 
     Examples
     --------
@@ -226,11 +218,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
     >>> split_probe_gallery(y, cams=cams, gallery_cam=1, random_state=0)
     (array([1, 2, 4]), array([0, 3, 5]))
     """
-    if isinstance(n_shots, bool) or not isinstance(n_shots, Integral) or n_shots < 1:
-        raise ValueError(
-            "The 'n_shots' parameter of split_probe_gallery must be an int in the range [1, inf). "
-            f"Got {n_shots!r} instead."
-        )
+    check_int(n_shots, "n_shots", "split_probe_gallery")
     (identity,), uniques = factorize(y=y)
     rng = check_random_state(random_state)
     n_identities = len(uniques)
@@ -276,13 +264,11 @@ def draw_per_identity(candidates, identity, n_shots, rng):
 
 
 def _identities(X, y, splitter):
-    """Return the identities as integers, and their number."""
+    """Return the identities as integers, and the number of identities."""
     if y is None:
         raise ValueError(f"The 'y' parameter should not be None: {type(splitter).__name__} splits by identity.")
     (identity,), uniques = factorize(y=y)
-    n = identity.shape[0] if X is None else (X.shape[0] if hasattr(X, "shape") else len(X))
-    if n != len(identity):
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {len(identity)}]")
+    check_consistent_length(X, identity)
     return identity, len(uniques)
 
 

@@ -1,4 +1,4 @@
-"""Nobody on both sides: every splitter, any ids, inside scikit-learn's own searches."""
+"""Nobody is on both sides: every splitter, any identities, inside scikit-learn's own searches."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_shuffle_split_never_leaks(y, n_splits, test_size, seed):
     st.integers(1, 3),
     seeds,
 )
-def test_probe_gallery_semantics(people, with_cams, n_shots, seed):
+def test_probes_and_gallery_are_as_documented(people, with_cams, n_shots, seed):
     """No image is on both sides, every probe has a match, and shots and cameras are as promised."""
     y, cams = [p for p, _ in people], [c for _, c in people]
     options = {"cams": cams if with_cams else None, "n_shots": n_shots, "random_state": seed}
@@ -95,7 +95,7 @@ def test_probe_gallery_semantics(people, with_cams, n_shots, seed):
 
 
 def test_two_cameras_are_two_views_drawn_at_random():
-    """With two cameras the whole gallery is one view, and both directions come up."""
+    """With two cameras the whole gallery is from one of them, and each of them comes up."""
     y, cams = np.repeat(np.arange(6), 4), np.tile(["A", "A", "B", "B"], 6)
     seen = set()
     for seed in range(20):
@@ -128,7 +128,7 @@ def test_list_and_array_ids_give_the_same_split():
 
 
 def test_folds_are_balanced_in_images():
-    """Persons with 1 to 10 images, 55 in all, are dealt into five folds of 11."""
+    """Identities with 1 to 10 images, 55 in all, make five folds of 11."""
     y = np.repeat(np.arange(1, 11), np.arange(1, 11))
     assert [len(test) for _, test in IdentityKFold(5).split(y, y)] == [11] * 5
     shuffled = [tuple(test) for _, test in IdentityKFold(5, shuffle=True, random_state=0).split(y, y)]
@@ -142,7 +142,7 @@ def test_folds_are_balanced_in_images():
 
 
 class Learner(BaseEstimator):
-    """Remembers whom it was trained on and fails if it meets them again."""
+    """Remembers the identities it was trained on and fails if it is tested on them."""
 
     def __init__(self, a=1):
         self.a = a
@@ -180,7 +180,7 @@ def test_inside_search_and_cross_validation(routing, cv):
 
 
 def test_repr_shows_the_settings():
-    """A splitter prints as what makes it."""
+    """A splitter prints as the call that makes it."""
     assert repr(IdentityKFold(3)) == "IdentityKFold(n_splits=3, random_state=None, shuffle=False)"
     assert repr(IdentityShuffleSplit(2, test_size=0.5, random_state=1)) == (
         "IdentityShuffleSplit(n_splits=2, random_state=1, test_size=0.5,\n           train_size=None)"
@@ -229,6 +229,6 @@ def test_groups_are_ignored_with_a_warning(cv):
     ],
 )
 def test_bad_arguments_are_named(call, message):
-    """Each mistake is refused with what was wanted and what came."""
+    """Each error says what is allowed and what was given."""
     with pytest.raises(ValueError, match=message):
         call()
