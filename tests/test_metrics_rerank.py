@@ -55,7 +55,7 @@ def test_equal_to_the_definition(seed):
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch):
-    """Blocks that straddle probes and gallery give the same distances."""
+    """Blocks that straddle probes and gallery have the same distances."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(7, 3)), rng.normal(size=(20, 3))
     args = between(a, b), between(a, a), between(b, b)
@@ -64,8 +64,8 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     np.testing.assert_array_equal(k_reciprocal_rerank(*args, k1=6, k2=3), whole)
 
 
-def test_helps_where_neighbourhoods_are_tight():
-    """On clustered descriptors mAP rises, which is what the method is for."""
+def test_reranking_raises_map_on_clustered_descriptors():
+    """Tight neighbourhoods are what the method is for."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(20), 8)
     x = rng.normal(size=(20, 16))[y] + 0.9 * rng.normal(size=(160, 16))
@@ -75,8 +75,8 @@ def test_helps_where_neighbourhoods_are_tight():
     assert mean_average_precision(y[p], y[g], refined) > mean_average_precision(y[p], y[g], D) + 0.05
 
 
-def test_identical_descriptors():
-    """All-equal descriptors give finite distances, and no warning."""
+def test_identical_descriptors_have_finite_distances():
+    """Without a warning of a division by zero."""
     assert np.isfinite(k_reciprocal_rerank(np.zeros((3, 9)), np.zeros((3, 3)), np.zeros((9, 9)), k1=2, k2=2)).all()
 
 
@@ -93,7 +93,7 @@ def test_identical_descriptors():
     ],
 )
 def test_bad_arguments_are_named(change, message):
-    """Each mistake is refused with the argument's name."""
+    """Each error names the argument."""
     good = {
         "distances": np.ones((2, 3)),
         "probe_distances": np.ones((2, 2)),

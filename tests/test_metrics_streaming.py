@@ -1,4 +1,4 @@
-"""Distances that come in blocks: the same figures as from the whole matrix, in bounded memory."""
+"""Distances computed in blocks: the same figures as from the whole matrix, in bounded memory."""
 
 import tracemalloc
 
@@ -42,8 +42,8 @@ def test_distances_are_scipys(metric, dtype):
 
 @pytest.mark.parametrize("n_different", [13, 50, 53])  # matrix products alone fail some of these
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_twins_tie_to_the_last_bit(dtype, n_different):
-    """Equal gallery descriptors, 0.0 and -0.0 included, get equal distances, so that they never score."""
+def test_equal_descriptors_tie_to_the_last_bit(dtype, n_different):
+    """Equal gallery descriptors, including 0.0 and -0.0, have equal distances, so that they never score."""
     rng = np.random.default_rng(0)
     gallery = rng.normal(size=(n_different, 64)).astype(np.float32)
     gallery[:, 0] = 0.0
@@ -60,7 +60,7 @@ def test_twins_tie_to_the_last_bit(dtype, n_different):
 
 @pytest.mark.parametrize("block_size", [None, 1, 7, 1000])
 def test_same_figures_as_the_matrix(block_size):
-    """A callable gives the figures of the matrix it would fill, whatever the block."""
+    """A callable has the figures of the matrix it would fill, for every block size."""
     y_probe, y_gallery, a, b = people(40, 90)
     blocks = distance_blocks(a, b)
     whole = blocks(0, 40)
@@ -78,7 +78,7 @@ def test_same_figures_as_the_matrix(block_size):
 
 
 def test_memory_does_not_grow_with_probes():
-    """Ten times the probes take the same peak, beside what is kept of each probe."""
+    """Ten times the probes have the same peak, apart from the few values kept per probe."""
     peaks = []
     for n_probe in (300, 3000):
         y_probe, _, a, b = people(n_probe, 2000)
@@ -104,7 +104,7 @@ def test_memory_does_not_grow_with_probes():
         ((np.ones((2, 1)), np.array([[np.inf], [1.0]])), {}, "X_gallery contains NaN or infinity in row 0"),
     ],
 )
-def test_bad_descriptors_are_named(args, options, message):
-    """A descriptor that cannot be compared is refused with its row."""
+def test_descriptors_that_cannot_be_compared_are_named(args, options, message):
+    """Their row or their shape is in the error."""
     with pytest.raises(ValueError, match=message):
         distance_blocks(*args, **options)

@@ -9,7 +9,7 @@ from skreid.metrics import summary, wilson_interval
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_interval_is_students(confidence):
-    """Mean, deviation and interval are scipy's, for a figure and for every rank of a curve."""
+    """Mean, deviation and interval are SciPy's, for a figure and for every rank of a curve."""
     values = np.random.default_rng(0).random((10, 4))
     got = summary(values, confidence=confidence)
     low, high = stats.t.interval(confidence, 9, loc=values.mean(axis=0), scale=stats.sem(values, axis=0))
@@ -22,7 +22,7 @@ def test_interval_is_students(confidence):
 
 @pytest.mark.parametrize("hits", [0, 1, 37, 50])
 def test_one_repeat_has_wilsons_interval(hits):
-    """One repeat has no deviation; a share of probes has scipy's Wilson interval, nothing else has one."""
+    """One repeat has no deviation, and an interval only as a share of probes: SciPy's Wilson interval."""
     got = summary([hits / 50], n_probes=50)
     expected = stats.binomtest(hits, 50).proportion_ci(method="wilson")
     assert (got.low, got.high) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high))
@@ -46,6 +46,6 @@ def test_one_repeat_has_wilsons_interval(hits):
     ],
 )
 def test_bad_arguments_are_named(call, message):
-    """Each mistake is refused with the argument's name."""
+    """Each error names the argument."""
     with pytest.raises(ValueError, match=message):
         call()

@@ -45,7 +45,7 @@ def equal_error_by_interpolation(distances, same):
 
 
 def test_curve_is_the_roc_curve():
-    """Each point is what its threshold gives, and the area and crossing are those of the full ROC curve."""
+    """Each point has the rates of its threshold; the area and the crossing are those of the full ROC curve."""
     rng = np.random.default_rng(0)
     for _ in range(600):
         args, cams = random_case(rng)
@@ -68,8 +68,8 @@ def test_curve_is_the_roc_curve():
         assert curve.fnmr_at_fmr(rate) == pytest.approx(best)
 
 
-def test_curve_runs_from_nobody_to_everybody():
-    """The ends are (0, 1) and (1, 0) and both rates are monotone."""
+def test_curve_runs_from_no_pair_to_every_pair():
+    """The ends are (0, 1) and (1, 0), and both rates are monotone."""
     rng = np.random.default_rng(0)
     y = rng.integers(5, size=60)
     curve = verification_curve(y, y, rng.random((60, 60)))
@@ -81,8 +81,8 @@ def test_curve_runs_from_nobody_to_everybody():
     assert abs((curve.fmr - curve.fnmr)[curve.thresholds == curve.equal_error_threshold][0]) < 0.01
 
 
-def test_extreme_separations():
-    """Separable people have equal error 0, identical descriptors 1/2, reversed ones 1."""
+def test_equal_error_rates_of_extreme_distances():
+    """The equal error rate is 0 for separable people, 1/2 for identical descriptors and 1 for reversed distances."""
     y = [0, 0, 1, 1]
     same = np.equal.outer(y, y)
     curve = verification_curve(y, y, np.where(same, 0.1, 0.9))
@@ -94,7 +94,7 @@ def test_extreme_separations():
 
 
 def test_threshold_keeps_the_rate_and_no_larger_one_does():
-    """At the threshold at most the allowed share of impostors is accepted; at the next float, more."""
+    """At the threshold at most the allowed share of impostors is accepted, at the next float more."""
     rng = np.random.default_rng(1)
     for _ in range(600):
         args, cams = random_case(rng)
@@ -112,8 +112,8 @@ def test_threshold_keeps_the_rate_and_no_larger_one_does():
             assert fmr == 1
 
 
-def test_junk_is_no_pair():
-    """Junk gallery images are in neither rate."""
+def test_junk_is_left_out_of_both_rates():
+    """Junk gallery images form no pairs."""
     d = np.array([[0.1, 0.0, 0.9], [0.8, 0.0, 0.2]])
     curve = verification_curve(["a", "b"], ["a", "junk", "b"], d, junk_ids="junk")
     assert (curve.n_genuine, curve.n_impostor, curve.equal_error_rate) == (2, 2, 0.0)
@@ -121,14 +121,14 @@ def test_junk_is_no_pair():
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, True, "a", np.nan])
-def test_rate_out_of_range(bad):
-    """A rate outside [0, 1] is refused in scikit-learn's words."""
+def test_a_rate_outside_of_0_to_1_is_refused(bad):
+    """In scikit-learn's words."""
     with pytest.raises(ValueError, match=r"'fmr' parameter of threshold_at_fmr must be a float in the range \[0"):
         threshold_at_fmr([0], [0, 1], [[0.0, 1.0]], fmr=bad)
 
 
-def test_nothing_to_verify():
-    """Without pairs of both kinds the rates do not exist, and the message says which are missing."""
+def test_rates_need_pairs_of_both_kinds():
+    """The error says which pairs are missing."""
     with pytest.raises(ValueError, match="0 pairs of one person and 1 of different people"):
         verification_curve([0], [1], [[0.0]])
     with pytest.raises(ValueError, match="1 pairs of one person and 0 of different people"):

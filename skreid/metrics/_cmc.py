@@ -1,16 +1,17 @@
-"""The cumulative match characteristic and its value at one rank.
+"""The cumulative matching characteristic and its value at one rank.
 
-Only the nearest true match of a probe matters here, so one count a probe is enough.
+Only the nearest true match of a probe matters here, so one count per probe is enough.
 """
 
+from skreid._base.checks import check_int
 from skreid.metrics._counting import match_ranks
-from skreid.metrics._figures import check_on_missing, check_rank, count_probes, cumulative, first_ranks
+from skreid.metrics._figures import check_on_missing, count_probes, cumulative, first_ranks
 from skreid.metrics._problem import Problem
 
 
 def _curve(y_probe, y_gallery, distances, max_rank, on_missing, owner, options):
     check_on_missing(on_missing, owner)
-    problem = Problem(y_probe, y_gallery, distances, **options)
+    problem = Problem(owner, y_probe, y_gallery, distances, **options)
     first = first_ranks(problem, *match_ranks(problem, "first"))
     n_counted = count_probes(problem, first > 0, on_missing, owner, stacklevel=4)
     return cumulative(first, max_rank or problem.n_kept, n_counted)
@@ -28,7 +29,7 @@ def cmc_curve(
     on_missing="warn",
     block_size=None,
 ):
-    """Cumulative match characteristic: the share of probes recognised within the first k ranks.
+    """Compute the cumulative matching characteristic: the share of probes recognised within the first k ranks.
 
     Parameters
     ----------
@@ -48,10 +49,10 @@ def cmc_curve(
         Length of the curve; by default the number of gallery images that are not junk. Beyond the gallery's
         end the curve stays at its last value.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
     block_size : int, default=None
-        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
 
     Returns
     -------
@@ -70,9 +71,9 @@ def cmc_curve(
 
     Notes
     -----
-    A true match tied with wrong gallery images is ranked behind all of them. The figure depends neither on
+    A true match tied with wrong gallery images is ranked behind all of them. So the figure depends neither on
     the order of the files nor on a random state, and a descriptor that is the same for all images scores
-    nothing until the whole gallery is admitted.
+    nothing until the last ranks.
 
     Examples
     --------
@@ -80,7 +81,7 @@ def cmc_curve(
     >>> cmc_curve(["ann", "bo"], ["bo", "ann", "cy"], [[0.3, 0.1, 0.2], [0.5, 0.4, 0.9]])
     array([0.5, 1. , 1. ])
     """
-    max_rank = check_rank(max_rank, "max_rank", "cmc_curve", none=True)
+    max_rank = check_int(max_rank, "max_rank", "cmc_curve", none=True)
     options = {
         "cams_probe": cams_probe,
         "cams_gallery": cams_gallery,
@@ -102,7 +103,7 @@ def rank_k(
     on_missing="warn",
     block_size=None,
 ):
-    """Share of probes with a true match among the k nearest gallery images.
+    """Compute the share of probes with a true match among the k nearest gallery images.
 
     Parameters
     ----------
@@ -121,10 +122,10 @@ def rank_k(
     k : int, default=1
         The rank.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
     block_size : int, default=None
-        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def rank_k(
     >>> rank_k(["ann", "bo"], ["bo", "ann", "cy"], [[0.3, 0.1, 0.2], [0.5, 0.4, 0.9]], k=1)
     0.5
     """
-    k = check_rank(k, "k", "rank_k")
+    k = check_int(k, "k", "rank_k")
     options = {
         "cams_probe": cams_probe,
         "cams_gallery": cams_gallery,

@@ -1,6 +1,6 @@
-"""The rank of every true match, by counting the gallery images that are not farther.
+"""The rank of every true match, by counting the gallery images that are not farther away.
 
-A rank is one more than the number of images ahead, and counting them is far cheaper than ordering a row.
+A rank is one more than the number of images ahead, and counting those is far cheaper than sorting a row.
 """
 
 import numpy as np
@@ -22,14 +22,14 @@ def match_ranks(problem, which="all"):
     Returns
     -------
     probe : ndarray of intp, shape (n_ranked,)
-        Whose match it is, ascending.
+        The probe it belongs to, ascending.
     order : ndarray of intp, shape (n_ranked,)
         j, from 1.
     rank : ndarray of intp, shape (n_ranked,)
         Its rank, from 1.
     """
     parts = []
-    with np.errstate(all="ignore"):  # what is not finite is refused by name, after its block
+    with np.errstate(all="ignore"):  # distances that are not finite are refused by name, after their block
         for block in problem.blocks(check=False):
             probe, order, same, distance = _matches(block) if which == "all" else _extremes(block, which)
             within, sums = count_within(block.values, probe, distance)
@@ -39,7 +39,7 @@ def match_ranks(problem, which="all"):
 
 
 def _extremes(block, which):
-    """Return what `_matches` does, of each probe's nearest or farthest match only; nothing is sorted."""
+    """Return the same as `_matches`, but only for each probe's nearest or farthest match; nothing is sorted."""
     distance = block.values[block.probe, block.column]
     matches = block.probe[block.counts]
     begins = np.flatnonzero(_starts(matches))
@@ -55,7 +55,7 @@ def _extremes(block, which):
 
 
 def _matches(block):
-    """Return each true match's probe, j, number of images of its identity that near, and distance."""
+    """Return, for each true match, its probe, j, the number of images of its identity as near, and its distance."""
     distance = block.values[block.probe, block.column]
     by_distance = np.lexsort((distance, block.probe))
     probe, distance, counts = block.probe[by_distance], distance[by_distance], block.counts[by_distance]
@@ -68,12 +68,12 @@ def _matches(block):
 
 
 def _starts(groups):
-    """Tell where a new value begins in an array of grouped values."""
+    """Return where a new value begins in an array of grouped values."""
     return np.append(np.ones(min(1, len(groups)), dtype=bool), groups[1:] != groups[:-1])
 
 
 def _running_count(probe, distance):
-    """Count, for each pair, those of its probe at no larger distance (pairs sorted by probe, distance)."""
+    """Count, for each pair, the pairs of its probe at no larger distance (pairs are sorted by probe and distance)."""
     if not len(probe):
         return np.zeros(0, dtype=np.intp)
     begins = _starts(probe)
@@ -85,7 +85,7 @@ def _running_count(probe, distance):
 
 
 def count_within(values, rows, thresholds):
-    """Count the entries of a row that are <= a threshold, for many rows and thresholds.
+    """Count the entries of a row that are at most a threshold, for many rows and thresholds.
 
     Parameters
     ----------
@@ -100,18 +100,18 @@ def count_within(values, rows, thresholds):
     -------
     counts : ndarray of intp, shape (n,)
     sums : ndarray of shape (n_rows,)
-        Of every row, taken while the row is in the cache: not finite if one of its entries is not.
+        Sum of each row, taken while the row is in the cache: not finite if one of its entries is not.
     """
     n_rows, n_columns = values.shape
-    # one comparison a threshold beats one binary search an entry until a row has this many thresholds
-    few = min(8 + n_columns // 500, 200)
+    # comparing the row with each threshold beats a binary search for each entry, up to this many thresholds
+    n_compared = min(8 + n_columns // 500, 200)
     below, ones = np.empty(n_columns, dtype=bool), np.ones(n_columns, dtype=values.dtype)
     counts, sums = np.empty(len(rows), dtype=np.intp), np.empty(n_rows)
     limits = thresholds.tolist()  # exact: compared in the dtype of the row
     ends = np.searchsorted(rows, np.arange(n_rows + 1)).tolist()
     for i, (row, low, high) in enumerate(zip(values, ends[:-1], ends[1:], strict=True)):
         sums[i] = row.dot(ones)
-        if high - low <= few:
+        if high - low <= n_compared:
             for j in range(low, high):
                 counts[j] = np.count_nonzero(np.less_equal(row, limits[j], out=below))
         else:

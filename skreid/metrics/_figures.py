@@ -1,38 +1,23 @@
-"""From ranks to figures: what all of them share, above all what becomes of a probe that nothing matches.
+"""From ranks to figures: what all figures share, above all the handling of probes without a true match.
 
-Leaving such probes out in silence is how two papers report different figures for the same ranking.
+Leaving such probes out silently is how two papers come to report different figures for the same ranking.
 """
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 
-
-def check_rank(value, name, owner, none=False):
-    """Return a rank, or a curve's length, as an int of at least 1."""
-    if none and value is None:
-        return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(
-            f"The {name!r} parameter of {owner} must be an int in the range [1, inf){' or None' * none}. "
-            f"Got {value!r} instead."
-        )
-    return int(value)
+from skreid._base.checks import check_choice
 
 
 def check_on_missing(on_missing, owner):
-    """Refuse another word before anything is computed."""
-    if on_missing not in ("warn", "drop", "zero", "raise"):
-        raise ValueError(
-            f"The 'on_missing' parameter of {owner} must be a str among {{'warn', 'drop', 'zero', 'raise'}}. "
-            f"Got {on_missing!r} instead."
-        )
+    """Refuse a wrong `on_missing` before anything is computed."""
+    check_choice(on_missing, "on_missing", owner, ("warn", "drop", "zero", "raise"))
 
 
-def count_probes(problem, found, on_missing, owner, stacklevel=3):
-    """Return how many probes the means are over, after `on_missing` had its say."""
-    missing = np.flatnonzero(~found)
+def count_probes(problem, has_match, on_missing, owner, stacklevel=3):
+    """Return the number of probes that the means are taken over; probes without a match are treated by `on_missing`."""
+    missing = np.flatnonzero(~has_match)
     if not len(missing) or on_missing == "zero":
         return problem.n_probes
     first = f"the first is probe {missing[0]}, identity {problem.uniques[problem.probe_ids[missing[0]]]!r}"
@@ -54,7 +39,7 @@ def count_probes(problem, found, on_missing, owner, stacklevel=3):
 
 
 def first_ranks(problem, probe, order, rank):
-    """Return the rank of each probe's nearest true match, 0 where nothing matches."""
+    """Return the rank of each probe's nearest true match, 0 where there is none."""
     first = np.zeros(problem.n_probes, dtype=np.intp)
     first[probe[order == 1]] = rank[order == 1]
     return first
@@ -67,7 +52,7 @@ def cumulative(first_rank, max_rank, n_counted):
 
 
 def average_precision(problem, probe, order, rank):
-    """Return the average precision of each probe, NaN where nothing matches."""
+    """Return the average precision of each probe, NaN where it has no true match."""
     n_matches = np.bincount(probe, minlength=problem.n_probes)
     total = np.bincount(probe, weights=order / rank, minlength=problem.n_probes)
     return np.divide(total, n_matches, out=np.full(problem.n_probes, np.nan), where=n_matches > 0)

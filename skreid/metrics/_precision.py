@@ -1,6 +1,6 @@
-"""Mean average precision and mean inverse negative penalty: of all true matches, not the nearest only.
+"""Mean average precision and mean inverse negative penalty: figures of all true matches, not only of the nearest.
 
-They tell apart two systems that find one image of everyone, where only one of them finds all.
+They separate a system that finds all images of a person from one that finds a single image.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def mean_average_precision(
     on_missing="warn",
     block_size=None,
 ):
-    """Mean over the probes of the average precision of their rankings (mAP).
+    """Compute the mean over the probes of the average precision of their rankings (mAP).
 
     A probe with true matches at ranks r_1 < ... < r_m has average precision (1 / m) sum_j j / r_j.
 
@@ -40,10 +40,10 @@ def mean_average_precision(
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
     block_size : int, default=None
-        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
 
     Returns
     -------
@@ -68,6 +68,7 @@ def mean_average_precision(
     """
     check_on_missing(on_missing, "mean_average_precision")
     problem = Problem(
+        "mean_average_precision",
         y_probe,
         y_gallery,
         distances,
@@ -92,7 +93,7 @@ def mean_inverse_negative_penalty(
     on_missing="warn",
     block_size=None,
 ):
-    """Mean over the probes of m / r_m: how much of the ranking must be read to find every true match (mINP).
+    """Compute the mean over the probes of m / r_m (mINP): how far one must read to find every true match.
 
     m is the number of a probe's true matches, r_m the rank of the farthest.
 
@@ -111,10 +112,10 @@ def mean_inverse_negative_penalty(
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
     block_size : int, default=None
-        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
 
     Returns
     -------
@@ -139,6 +140,7 @@ def mean_inverse_negative_penalty(
     """
     check_on_missing(on_missing, "mean_inverse_negative_penalty")
     problem = Problem(
+        "mean_inverse_negative_penalty",
         y_probe,
         y_gallery,
         distances,
@@ -148,7 +150,7 @@ def mean_inverse_negative_penalty(
         block_size=block_size,
     )
     probe, order, rank = match_ranks(problem, "last")
-    found = np.zeros(problem.n_probes, dtype=bool)
-    found[probe] = True
-    n_counted = count_probes(problem, found, on_missing, "mean_inverse_negative_penalty")
+    has_match = np.zeros(problem.n_probes, dtype=bool)
+    has_match[probe] = True
+    n_counted = count_probes(problem, has_match, on_missing, "mean_inverse_negative_penalty")
     return float(np.sum(order / rank) / n_counted)

@@ -1,13 +1,13 @@
-"""One ranking problem: who is who, which gallery images count, and the distances of a few probes at a time.
+"""One ranking problem: who is who, which gallery images count, and the distances, one block of probes at a time.
 
-Every figure walks these blocks: cameras, junk, shapes and NaN are dealt with once, and memory is bounded.
+Every figure goes through these blocks: cameras, junk, shapes and NaN are handled once, and memory is bounded.
 """
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
+from skreid._base.checks import check_int
 from skreid._base.labels import codes_of, factorize
 
 _ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
@@ -16,7 +16,7 @@ _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Distances of some probes to the kept gallery, and the pairs of one identity among them.
+    """Distances of a block of probes to the kept gallery, and the pairs of the same identity among them.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Block:
     probe, column : ndarray of shape (n_pairs,)
         The pairs of the same identity, as indices into `values`, probe by probe.
     counts : ndarray of bool, shape (n_pairs,)
-        Whether a pair is a true match; False where the camera filter takes it away.
+        Whether a pair is a true match; False where the camera filter removes it.
     """
 
     start: int
@@ -38,10 +38,11 @@ class Block:
 
 
 class Problem:
-    """Validated inputs of the functions called as ``f(y_probe, y_gallery, distances, ...)``."""
+    """Validated inputs of the functions called as ``f(y_probe, y_gallery, distances, ...)``; `owner` is such a one."""
 
     def __init__(
         self,
+        owner,
         y_probe,
         y_gallery,
         distances,
@@ -55,10 +56,10 @@ class Problem:
         self.n_probes, self.n_gallery = len(self.probe_ids), len(gallery_ids)
         if not self.n_probes or not self.n_gallery:
             raise ValueError(f"Nothing to rank: {self.n_probes} probes and {self.n_gallery} gallery images.")
-        self._set_distances(distances, block_size)
+        self._set_distances(distances, check_int(block_size, "block_size", owner, none=True))
         self._set_cams(cams_probe, cams_gallery)
 
-        self.kept = None  # None spares a copy when the whole gallery counts
+        self.kept = None  # None saves a copy if the whole gallery counts
         if junk_ids is not None:
             junk = np.isin(gallery_ids, codes_of(junk_ids, self.uniques))
             if junk.all():
@@ -95,11 +96,7 @@ class Problem:
         if block_size is None:
             budget = _ARRAY_BLOCK_BYTES if self._function is None else _CALLABLE_BLOCK_BYTES
             block_size = min(max(1, budget // (itemsize * self.n_gallery)), 4096)
-        elif isinstance(block_size, bool) or not isinstance(block_size, Integral) or block_size < 1:
-            raise ValueError(
-                f"The 'block_size' parameter must be an int in the range [1, inf) or None. Got {block_size!r} instead."
-            )
-        self._block_size = int(block_size)
+        self._block_size = block_size
 
     def _set_cams(self, cams_probe, cams_gallery):
         if (cams_probe is None) != (cams_gallery is None):
@@ -114,7 +111,7 @@ class Problem:
                 raise ValueError(f"cams_{name} has {len(cams)} entries, but y_{name} has {n}.")
 
     def _read(self, start, stop):
-        """Return the distances of some probes to the kept gallery, in C order."""
+        """Return the distances of probes ``start:stop`` to the kept gallery, in C order."""
         if self._function is None:
             values = self._matrix[start:stop]
         else:
@@ -135,7 +132,7 @@ class Problem:
         return np.ascontiguousarray(values)
 
     def refuse_nonfinite(self, start, values, sums):
-        """Raise for the first distance that is not finite, given the sums of the rows, which show it."""
+        """Raise for the first distance that is not finite, given the sum of each row, which reveals it."""
         for row in np.flatnonzero(~np.isfinite(sums)):  # a sum may also overflow: only the entries can tell
             bad = np.flatnonzero(~np.isfinite(values[row]))
             if len(bad):
@@ -146,7 +143,7 @@ class Problem:
                 )
 
     def blocks(self, check=True):
-        """Yield the `Block` of every few probes; without `check` the caller refuses what is not finite."""
+        """Yield a `Block` at a time; without `check` it is up to the caller to refuse distances that are not finite."""
         for start in range(0, self.n_probes, self._block_size):
             stop = min(start + self._block_size, self.n_probes)
             values = self._read(start, stop)

@@ -1,18 +1,17 @@
-"""All figures of one ranking in a single pass, with the counts that say what they rest on.
+"""All figures of one ranking in a single pass, with the numbers of probes they are based on.
 
-Evaluation needs them together, and the distances may be too large, or too dear, to walk through twice.
+Evaluation needs them together, and the distances may be too large, or too expensive, to compute twice.
 """
 
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import numpy as np
 
+from skreid._base.checks import check_int, check_ranks
 from skreid.metrics._counting import match_ranks
 from skreid.metrics._figures import (
     average_precision,
     check_on_missing,
-    check_rank,
     count_probes,
     cumulative,
     first_ranks,
@@ -22,7 +21,7 @@ from skreid.metrics._problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class RankingMetrics:
-    """All figures of one ranking, and the counts they rest on.
+    """All figures of one ranking, and the numbers of probes they are based on.
 
     Attributes
     ----------
@@ -37,13 +36,13 @@ class RankingMetrics:
     first_rank : ndarray of intp, shape (n_probes,)
         Rank of each probe's nearest true match, from 1; 0 if it has none.
     average_precision : ndarray of shape (n_probes,)
-        Of each probe; NaN if it has no match.
+        Average precision of each probe; NaN if it has no match.
 
     Examples
     --------
     >>> from skreid.metrics import ranking_metrics
-    >>> found = ranking_metrics(["ann", "bo"], ["bo", "ann"], [[0.2, 0.1], [0.4, 0.3]], ranks=(1, 2))
-    >>> found.ranks, found.first_rank
+    >>> result = ranking_metrics(["ann", "bo"], ["bo", "ann"], [[0.2, 0.1], [0.4, 0.3]], ranks=(1, 2))
+    >>> result.ranks, result.first_rank
     ({1: 0.5, 2: 1.0}, array([1, 2]))
     """
 
@@ -71,7 +70,7 @@ def ranking_metrics(
     on_missing="drop",
     block_size=None,
 ):
-    """CMC, rank-k, mAP and mINP in one pass over the distances, with the count of the probes behind them.
+    """Compute CMC, rank-k, mAP and mINP in one pass over the distances, and count the probes they are based on.
 
     Parameters
     ----------
@@ -92,10 +91,10 @@ def ranking_metrics(
     max_rank : int, default=None
         Length of the curve; by default the number of gallery images that are not junk.
     on_missing : {"warn", "drop", "zero", "raise"}, default="drop"
-        What becomes of a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and says how many, "zero" counts it as a failure at every rank, "raise" refuses it.
+        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
+        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
     block_size : int, default=None
-        Probes held at a time; by default what fits in the cache, or 256 MiB for a callable.
+        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
 
     Returns
     -------
@@ -109,7 +108,7 @@ def ranking_metrics(
 
     See Also
     --------
-    cmc_curve : What is done about ties.
+    cmc_curve : How ties are treated.
 
     Examples
     --------
@@ -118,11 +117,11 @@ def ranking_metrics(
     >>> result.ranks, result.n_valid, result.n_dropped
     ({1: 0.5, 2: 1.0}, 2, 1)
     """
-    ranks = [ranks] if isinstance(ranks, Integral) else ranks
-    ranks = [check_rank(k, "ranks", "ranking_metrics") for k in ranks]
-    max_rank = check_rank(max_rank, "max_rank", "ranking_metrics", none=True)
+    ranks = check_ranks(ranks, "ranking_metrics")
+    max_rank = check_int(max_rank, "max_rank", "ranking_metrics", none=True)
     check_on_missing(on_missing, "ranking_metrics")
     problem = Problem(
+        "ranking_metrics",
         y_probe,
         y_gallery,
         distances,

@@ -1,13 +1,13 @@
 """k-reciprocal re-ranking: images are near if they are among each other's neighbours, and share neighbours.
 
-It needs no labels, only the distances within the probes and within the gallery as well.
+It needs no labels, but also the distances within the probes and within the gallery.
 """
-
-from numbers import Integral, Real
 
 import numpy as np
 
-_ROWS = 256  # rows of the joint distance matrix held at a time
+from skreid._base.checks import check_int, check_share
+
+_ROWS = 256  # rows of the joint distance matrix computed at once
 
 
 def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20, k2=6, lambda_value=0.3):
@@ -22,16 +22,16 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
     gallery_distances : array-like of shape (n_gallery, n_gallery)
         Distances among the gallery images, symmetric.
     k1 : int, default=20
-        Neighbours looked at for reciprocity.
+        Neighbours considered for reciprocity.
     k2 : int, default=6
-        Neighbours, the image itself included, over which neighbourhoods are averaged; 1 for no averaging.
+        Neighbours, including the image itself, over which neighbourhoods are averaged; 1 averages nothing.
     lambda_value : float, default=0.3
         Weight of the original distance, in [0, 1].
 
     Returns
     -------
     ndarray of shape (n_probe, n_gallery)
-        Distances in [0, 1], for any function of this module.
+        Distances in [0, 1], for any function of `skreid.metrics`.
 
     Raises
     ------
@@ -40,10 +40,10 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
 
     Notes
     -----
-    As in the authors' published figures, distances are squared and divided by the largest of their row, an
-    image is its own first neighbour, and a neighbour's half-size neighbourhood joins if more than two thirds
-    of it are already in. Other ties are resolved by position, probes first. Re-ranking looks at all probes
-    together: figures with and without it are different protocols.
+    As in the authors' published figures, distances are squared and divided by the largest in their row, an
+    image is its own first neighbour, and the half-size neighbourhood of a neighbour is added if more than two
+    thirds of it are already included. Other ties are resolved by position, probes first. Re-ranking uses all
+    probes together: figures with and without it belong to different protocols.
 
     References
     ----------
@@ -61,24 +61,16 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
     >>> refined.argmin(axis=1)
     array([0, 2])
     """
-    for name, value in (("k1", k1), ("k2", k2)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(
-                f"The {name!r} parameter of k_reciprocal_rerank must be an int in the range [1, inf). "
-                f"Got {value!r} instead."
-            )
-    if isinstance(lambda_value, bool) or not isinstance(lambda_value, Real) or not 0 <= lambda_value <= 1:
-        raise ValueError(
-            "The 'lambda_value' parameter of k_reciprocal_rerank must be a float in the range [0.0, 1.0]. "
-            f"Got {lambda_value!r} instead."
-        )
+    check_int(k1, "k1", "k_reciprocal_rerank")
+    check_int(k2, "k2", "k_reciprocal_rerank")
+    check_share(lambda_value, "lambda_value", "k_reciprocal_rerank")
     distances = _checked(distances, "distances", None)
     n_probe, n_gallery = distances.shape
     within_probe = _checked(probe_distances, "probe_distances", (n_probe, n_probe))
     within_gallery = _checked(gallery_distances, "gallery_distances", (n_gallery, n_gallery))
 
     def rows(start, stop):
-        """Return scaled squared distances of some images to all: probes first, then gallery."""
+        """Return the scaled squared distances of images ``start:stop`` to all images, probes before gallery."""
         probe, gallery = (
             slice(start, min(stop, n_probe)),
             slice(max(start - n_probe, 0), max(stop - n_probe, 0)),

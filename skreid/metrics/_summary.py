@@ -1,14 +1,15 @@
-"""Several repeats in one line: mean, standard deviation and confidence interval, for a paper's table.
+"""Several repeats in one line: mean, standard deviation and confidence interval, for a table in a paper.
 
-A figure of one draw of the gallery says little; the interval says how little.
+The figure of one random gallery says little; the interval says how little.
 """
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 from statistics import NormalDist
 
 import numpy as np
 from scipy.special import stdtrit
+
+from skreid._base.checks import check_int, check_share
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,17 +19,17 @@ class Summary:
     Attributes
     ----------
     mean, std : float or ndarray
-        Over the repeats, with n - 1 in the denominator; the deviation of one repeat is NaN.
+        Over the repeats. The deviation has n - 1 in the denominator and is NaN for a single repeat.
     low, high : float or ndarray
-        Confidence interval of the mean; NaN if nothing is known about it.
+        Confidence interval of the mean; NaN if it is unknown.
     n_repeats : int
     confidence : float
 
     Examples
     --------
     >>> from skreid.metrics import summary
-    >>> found = summary([0.5, 0.75])
-    >>> found.mean, found.n_repeats, found.confidence
+    >>> s = summary([0.5, 0.75])
+    >>> s.mean, s.n_repeats, s.confidence
     (0.625, 2, 0.95)
     """
 
@@ -46,10 +47,10 @@ def summary(values, *, n_probes=None, confidence=0.95):
     Parameters
     ----------
     values : array-like of shape (n_repeats,) or (n_repeats, n_ranks)
-        One figure, or one curve, a repeat.
+        One figure, or one curve, per repeat.
     n_probes : int, default=None
-        Probes of the single repeat. Used only if there is one repeat: the interval is then Wilson's, which
-        holds for shares of probes (rank-k, CMC) and not for mAP.
+        Number of probes of a single repeat; not used if there are several. The interval is then Wilson's, which is
+        valid for shares of probes (rank-k, CMC), not for mAP.
     confidence : float, default=0.95
         Coverage of the interval, in (0, 1).
 
@@ -81,7 +82,7 @@ def summary(values, *, n_probes=None, confidence=0.95):
         )
     if not np.isfinite(values).all():
         raise ValueError(f"values is not finite at repeat {np.argwhere(~np.isfinite(values))[0][0]}.")
-    _check_confidence(confidence, "summary")
+    check_share(confidence, "confidence", "summary", closed=False)
     n_repeats = len(values)
     mean = values.mean(axis=0)
     if n_repeats > 1:
@@ -98,14 +99,14 @@ def summary(values, *, n_probes=None, confidence=0.95):
 
 
 def wilson_interval(share, n_probes, *, confidence=0.95):
-    """Wilson's score interval of a share of probes, such as a rank-k figure.
+    """Compute Wilson's score interval of a share of probes, such as a rank-k figure.
 
     Parameters
     ----------
     share : float or array-like
-        The share found, in [0, 1].
+        Share of the probes, in [0, 1].
     n_probes : int
-        Of how many.
+        Number of probes.
     confidence : float, default=0.95
         Coverage, in (0, 1).
 
@@ -133,22 +134,10 @@ def wilson_interval(share, n_probes, *, confidence=0.95):
     share = np.asarray(share, dtype=np.float64)
     if not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"The 'share' parameter of wilson_interval must be in the range [0, 1]. Got {share} instead.")
-    if isinstance(n_probes, bool) or not isinstance(n_probes, Integral) or n_probes < 1:
-        raise ValueError(
-            f"The 'n_probes' parameter of wilson_interval must be an int in the range [1, inf). "
-            f"Got {n_probes!r} instead."
-        )
-    _check_confidence(confidence, "wilson_interval")
+    check_int(n_probes, "n_probes", "wilson_interval")
+    check_share(confidence, "confidence", "wilson_interval", closed=False)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (share + z**2 / (2 * n_probes)) / (1 + z**2 / n_probes)
     half = z / (1 + z**2 / n_probes) * np.sqrt(share * (1 - share) / n_probes + (z / (2 * n_probes)) ** 2)
     low, high = np.maximum(centre - half, 0), np.minimum(centre + half, 1)
     return (low, high) if share.ndim else (float(low), float(high))
-
-
-def _check_confidence(confidence, owner):
-    if isinstance(confidence, bool) or not isinstance(confidence, Real) or not 0 < confidence < 1:
-        raise ValueError(
-            f"The 'confidence' parameter of {owner} must be a float in the range (0.0, 1.0). "
-            f"Got {confidence!r} instead."
-        )

@@ -1,13 +1,13 @@
-"""Is it the same person? Error rates of accepting every pair at or below a threshold.
+"""Is it the same person? Error rates of accepting every pair whose distance is at most a threshold.
 
-A ranking answers "who is nearest"; a user with two pictures asks this instead.
+A ranking answers "who is nearest"; a user with two images asks this question instead.
 """
 
 from dataclasses import dataclass, field
-from numbers import Real
 
 import numpy as np
 
+from skreid._base.checks import check_share
 from skreid.metrics._problem import Problem
 
 
@@ -18,17 +18,17 @@ class VerificationCurve:
     Attributes
     ----------
     fmr : ndarray of shape (n_points,)
-        False-match rate: share of the pairs of different people with distance <= threshold. Never decreasing.
+        False-match rate: share of the pairs of different people at a distance <= threshold. Never decreasing.
     fnmr : ndarray of shape (n_points,)
-        False-non-match rate: share of the pairs of one person with distance > threshold. Never increasing.
+        False-non-match rate: share of the pairs of one person at a distance > threshold. Never increasing.
     thresholds : ndarray of shape (n_points,)
-        Ascending; the first, -inf, accepts nobody, the last, inf, everybody.
+        Ascending; the first, -inf, accepts no pair, the last, inf, every pair.
     equal_error_rate : float
-        Where both rates are equal, interpolating linearly along the curve.
+        The rate at which both are equal, interpolating linearly along the curve.
     equal_error_threshold : float
-        The threshold that comes closest to it.
+        The threshold at which the rates come closest to it.
     n_genuine, n_impostor : int
-        Pairs of one person, and of different people.
+        Numbers of pairs of one person, and of different people.
 
     Examples
     --------
@@ -59,14 +59,14 @@ class VerificationCurve:
         float
             In [0, 1].
         """
-        _check_rate(fmr, "fnmr_at_fmr")
+        check_share(fmr, "fmr", "fnmr_at_fmr")
         return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
 
 
 def verification_curve(
     y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, junk_ids=None, block_size=None
 ):
-    """False-match and false-non-match rates of "the same person if the distance is at most a threshold".
+    """Compute the error rates of accepting a pair as one person if its distance is at most a threshold.
 
     Parameters
     ----------
@@ -82,13 +82,12 @@ def verification_curve(
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out.
     block_size : int, default=None
-        Probes held at a time.
+        Probes per block.
 
     Returns
     -------
     VerificationCurve
-        Exact: it has every corner that a curve through all pairs has. Memory is O(block + pairs of one
-        person).
+        Exact: it has all corners of the curve through all pairs. Memory is O(block + pairs of one person).
 
     Raises
     ------
@@ -112,7 +111,7 @@ def verification_curve(
         "junk_ids": junk_ids,
         "block_size": block_size,
     }
-    problem = Problem(y_probe, y_gallery, distances, **options)
+    problem = Problem("verification_curve", y_probe, y_gallery, distances, **options)
     genuine = np.concatenate([b.values[b.probe, b.column][b.counts] for b in problem.blocks()])
     n_impostor = problem.n_impostor_pairs
     if not len(genuine) or not n_impostor:
@@ -135,7 +134,7 @@ def verification_curve(
     just_below = np.nextafter(corners, corners.dtype.type(-np.inf))
     thresholds = np.concatenate([[-np.inf], np.stack([just_below, corners], axis=1).ravel(), [np.inf]])
 
-    keep = np.ones(len(fmr), dtype=bool)  # a point between two others on one straight step says nothing new
+    keep = np.ones(len(fmr), dtype=bool)  # a point between two others on a straight step is redundant
     keep[1:-1] = ((fmr[1:-1] != fmr[:-2]) | (fmr[1:-1] != fmr[2:])) & (
         (fnmr[1:-1] != fnmr[:-2]) | (fnmr[1:-1] != fnmr[2:])
     )
@@ -155,7 +154,7 @@ def threshold_at_fmr(
     junk_ids=None,
     block_size=None,
 ):
-    """Largest threshold that takes at most a share `fmr` of the pairs of different people for one person.
+    """Compute the largest threshold that accepts at most a share `fmr` of the pairs of different people.
 
     Parameters
     ----------
@@ -167,14 +166,14 @@ def threshold_at_fmr(
         Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
         probes.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. They change nothing for pairs of different people, and are taken so that all calls look
-        alike.
+        Cameras. They do not affect pairs of different people, and are accepted so that all functions take the
+        same arguments.
     fmr : float, default=0.001
-        The false-match rate allowed, in [0, 1].
+        The allowed false-match rate, in [0, 1].
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out.
     block_size : int, default=None
-        Probes held at a time.
+        Probes per block.
 
     Returns
     -------
@@ -188,8 +187,8 @@ def threshold_at_fmr(
 
     Notes
     -----
-    The smallest ``fmr * n_pairs`` distances are held, so memory grows with the rate. A rate below 1 / n_pairs
-    is beyond what the data can show: the threshold is then just below the smallest distance.
+    The smallest ``fmr * n_pairs`` distances are kept, so memory grows with the rate. A rate below 1 / n_pairs
+    is finer than the data can resolve: the threshold is then just below the smallest distance.
 
     Examples
     --------
@@ -198,17 +197,17 @@ def threshold_at_fmr(
     >>> 0.8 <= t < 0.9
     True
     """
-    _check_rate(fmr, "threshold_at_fmr")
+    check_share(fmr, "fmr", "threshold_at_fmr")
     options = {
         "cams_probe": cams_probe,
         "cams_gallery": cams_gallery,
         "junk_ids": junk_ids,
         "block_size": block_size,
     }
-    problem = Problem(y_probe, y_gallery, distances, **options)
+    problem = Problem("threshold_at_fmr", y_probe, y_gallery, distances, **options)
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
-        raise ValueError("There is no pair of different people: a false-match rate has nothing to count.")
+        raise ValueError("There is no pair of different people: there is no false-match rate.")
     allowed = int(np.floor(fmr * n_pairs))
     allowed += (allowed + 1) / n_pairs <= fmr  # the product may have been rounded down
     if allowed >= n_pairs:
@@ -223,13 +222,6 @@ def threshold_at_fmr(
         smallest = np.partition(distance, allowed)[: allowed + 1] if len(distance) > allowed else distance
     refused = smallest[allowed]
     return float(np.nextafter(refused, refused.dtype.type(-np.inf)))
-
-
-def _check_rate(fmr, owner):
-    if isinstance(fmr, bool) or not isinstance(fmr, Real) or not 0 <= fmr <= 1:
-        raise ValueError(
-            f"The 'fmr' parameter of {owner} must be a float in the range [0.0, 1.0]. Got {fmr!r} instead."
-        )
 
 
 def _impostors(block):
