@@ -1,6 +1,6 @@
-"""MultiDepthReID: train a network on identities, explore its filters, describe, rank.
+"""MultiDepthReID: train a network on identities, explore its filters, describe images, rank galleries.
 
-The steps of the method in their order; the arithmetic of each lives in a module of its own.
+The steps of the method in order; the arithmetic of each step lives in a module of its own.
 """
 
 import os
@@ -41,83 +41,83 @@ from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
-HELD_BATCHES = 8  # descriptors of so many wait on the device: a GPU is not stopped for each
+WAITING_BATCHES = 8  # descriptors of so many batches wait on the device, so that a GPU is not stopped for each
 
 
 class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     """Multi-depth deep similarity descriptors for person re-identification.
 
-    A VGG learns to tell the training persons apart. In each chosen layer, the filters are kept whose smoothed
-    maps are furthest apart for different persons and closest for the same one; the smoothed maps of all
-    chosen layers, concatenated, describe an image, and Euclidean distance ranks a gallery.
+    A VGG learns to tell the training people apart. In each of some layers, the filters are chosen whose smoothed maps
+    are furthest apart for different people and closest for the same person. The smoothed maps of the chosen filters of
+    all layers, concatenated, are the descriptor of an image, and a gallery is ranked by Euclidean distance.
 
     Parameters
     ----------
     backbone : str or callable, default="vgg16_bn"
-        A torchvision model name ("vgg16" is the paper's; it wants pretrained `weights`), or a callable
-        without arguments that returns a `torch.nn.Sequential` whose children's names are the layers to
-        choose from; of the top level of a module, if the estimator is to be pickled or searched with `n_jobs`.
+        A torchvision model name (the paper uses "vgg16", which needs pretrained `weights`), or a callable without
+        arguments that returns a `torch.nn.Sequential`: the names of its children are the layers to choose from. Define
+        the callable at the top level of a module if the estimator is to be pickled or searched with `n_jobs`.
     weights : str, path-like or None, default=None
         Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), or the path of
-        a state dict or safetensors file (whole model or features).
+        a state dict or safetensors file (of the whole model, or of its features).
     input_size : tuple of two int or None, default=(160, 60)
-        Height and width in pixels of the frame: every image is resized to it. None takes the size of the
+        Height and width of the frame in pixels: every image is resized to it. None takes the size of the
         first training image.
     max_epochs : int, default=30
-        Epochs of training at most; 0 keeps the initial weights.
+        Largest number of training epochs; 0 keeps the initial weights.
     batch_size : int, default=16
-        Images a training step, and a forward pass elsewhere.
+        Images per training step, and per forward pass elsewhere.
     learning_rate : float, default=1e-3
-        Highest learning rate; layers that start from `weights` get a tenth of it.
+        Highest learning rate. Layers that start from `weights` learn at a tenth of it.
     validation_fraction : float, default=0.1
-        Share of the training images held out, within identities, to decide when to stop.
+        Share of the training images, taken from within identities, that is held out to decide when to stop.
     n_iter_no_change : int, default=10
-        Training stops after so many epochs in which neither the validation accuracy rose nor the validation
-        loss fell.
+        Training stops after this many epochs in a row in which neither the validation accuracy rose nor the
+        validation loss fell.
     augment : bool or sequence of str, default=("flip", "crop")
-        Random changes of training images: all, none, or some of "flip", "crop", "color", "erase". The last two slow
-        learning down, and want more epochs.
+        Random changes of the training images: all, none, or some of "flip", "crop", "color", "erase". The last two make
+        learning slower, and need more epochs.
     layers : sequence of str or None, default=None
-        Layers to describe by, such as ``("conv3_3", "conv4_3", "conv5_3")``; None takes the last one of each of the
+        Layers to describe by, such as ``("conv3_3", "conv4_3", "conv5_3")``. None takes the last layer of each of the
         two deepest blocks.
     blur_size : int, or tuple of two int or None, default=(20, None)
-        Side of the box filter, in frame pixels (Eq. 1); 1 does not blur, and the paper's is 20. Two sides are its
-        height and width, where None is the frame's: ``(20, None)`` says how strong a filter is at each height, and a
-        row of a map costs one number.
+        Size of the box filter in frame pixels (Eq. 1): one side of a square, or height and width, where None stands for
+        the whole frame. The paper uses 20; 1 does not blur. With ``(20, None)`` each row of a map becomes one value:
+        how strongly the filter responds at that height.
     n_filters : int, default=64
-        Filters kept in each layer; the paper keeps 1.
+        Number of filters chosen in each layer. The paper uses 1.
     criterion : {"margin", "dprime", "joint"}, default="joint"
-        What makes a filter good: the margin between the mean distances of different and of same persons
-        (Eq. 4); the same in units of their spread; or what it adds to the filters before it.
+        How filters are chosen. "margin": by the difference of the mean distances of different people and of the same
+        person (Eq. 4). "dprime": by that difference in units of the distances' spread. "joint": one at a time, each by
+        what it adds to the filters chosen before.
     normalize : {"rooted", "centered", "l2"} or None, default="rooted"
-        "l2" scales each layer's part of a descriptor to unit length; "centered" subtracts the mean of the training
-        images first; "rooted" does so with the numbers' square roots (signs kept), so that a few strong responses do
-        not decide alone; None leaves maps as they come, as the paper does.
+        How each layer's part of a descriptor is scaled. "l2": to unit length. "centered": minus the mean of the
+        training images, then to unit length. "rooted": the same with signed square roots, so that a few strong
+        responses do not dominate. None: not at all, as in the paper.
     device : str, default="auto"
-        Where the network runs: a torch device, or "auto" for CUDA where there is one. A fitted estimator that
-        is loaded where its device is missing describes on the CPU, with a warning.
+        Where the network runs: a torch device, or "auto" for CUDA if available. A fitted estimator that is loaded
+        where its device is missing describes on the CPU, with a warning.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        In which the network computes. "auto" trains in bfloat16 where the device multiplies it natively, which is
-        about twice as fast, and in float32 elsewhere; it describes and explores in float32. "bfloat16" does all in
-        bfloat16 on any device; distances between descriptors then differ by about one percent. Weights, losses
-        and descriptors are float32 always.
+        Precision of the network's computations. "auto" trains in bfloat16 where the device multiplies it natively,
+        which is about twice as fast, and in float32 elsewhere; it explores and describes in float32. "bfloat16" uses
+        bfloat16 throughout, on any device; distances between descriptors then change by about one percent. Weights, losses and
+        descriptors are always float32.
     n_jobs : int or None, default=None
-        Threads decoding images, as in joblib.
+        Number of threads that decode images, as in joblib.
     on_error : {"raise", "nan"}, default="raise"
-        What an image that cannot be used does: raise an error that names it; or leave it out of `fit` and get a
-        row of NaN from `transform`, with one warning that lists them all.
+        What happens if an image cannot be used. "raise": an error names it. "nan": `fit` leaves it out, `transform`
+        returns a row of NaN, and one warning lists all such images.
     memory : str, path-like, joblib.Memory or None, default=None
-        Where to cache training and exploring: a search over what comes after training then trains once a
-        fold. Nothing is served from it with ``random_state=None``, nor does training come from it under a
-        callback that watches epochs (any but `sklearn.callback.ProgressBar`). Processes may share it: those
-        that race for one training all run it, and keep the same result.
+        Where to cache training and exploring: a search over parameters that are used after training trains once per
+        fold. The cache is not used with ``random_state=None``; nor for training under a callback that watches epochs
+        (any but `sklearn.callback.ProgressBar`). Processes may share it: if several need the same training at the same
+        time, each runs it and all store the same result.
     checkpoint : str, path-like or None, default=None
-        Folder where training keeps its state after each epoch. After an interruption of any kind, the same call
-        to `fit` goes on from the last one and ends with the same weights; a state of other data or settings is
-        refused, so each training needs a folder of its own: in searches use `memory`. Needs an integer
-        `random_state`.
+        Folder where training saves its state after each epoch. After an interruption, the same call to `fit` resumes
+        from the last epoch and ends with the same weights. State of other data or settings is refused, so each training
+        needs its own folder; in searches use `memory` instead. Needs an integer `random_state`.
     random_state : int, RandomState or None, default=None
-        Seeds everything.
+        Seeds all random draws.
     verbose : int, default=0
         1 shows progress bars.
 
@@ -128,28 +128,30 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     image_shape_ : tuple of int
         Height and width of the frame.
     history_ : list of dict
-        One record an epoch: epoch, learning_rate, train_loss, train_accuracy, validation_loss,
-        validation_accuracy (NaN if nothing could be held out), seconds, best.
+        One record per epoch: epoch, learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy
+        (NaN if nothing could be held out), seconds, best.
     weights_ : dict of str to ndarray
         The trained network, with torchvision's names.
+    normalization_ : tuple of two tuples of three floats
+        Mean and standard deviation of the network's RGB input, in [0, 1].
     layers_ : tuple of str
         The layers described by.
     filters_ : dict of str to ndarray of shape (n_filters,)
         Layer -> chosen filters, best first.
     filter_distances_ : dict of str to dict
-        Layer -> "d_same", "d_different" (Eqs. 2-3), "std_same", "std_different": one value a filter;
-        "n_same", "n_different": pairs behind them.
+        Layer -> "d_same", "d_different" (Eqs. 2-3), "std_same", "std_different": one value per filter;
+        "n_same", "n_different": numbers of pairs.
     map_shapes_ : dict of str to tuple of int
         Layer -> height and width of its maps.
     blur_size_ : tuple of two int or None
         Height and width of the box filter.
     mean_maps_ : dict of str to ndarray of shape (n_filters, h, w)
-        Layer -> mean smoothed map of each chosen filter over the training images, in the numbers of a descriptor: `h`
-        and `w` are the layer's own, or 1 along a side that the box filter spans.
+        Layer -> mean smoothed map of each chosen filter over the training images, in the compact form that descriptors
+        use: `h` and `w` are the layer's own, or 1 along an axis that the box filter spans.
     mean_roots_ : dict of str to ndarray of shape (n_filters, h, w)
-        Layer -> mean of the same numbers' signed square roots.
+        Layer -> mean of the signed square roots of the same values.
     n_features_out_ : int
-        Length of a descriptor.
+        Number of dimensions of a descriptor.
 
     See Also
     --------
@@ -158,9 +160,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     Notes
     -----
-    A descriptor does not hold the frame-size maps themselves but ``P_h F P_w`` for each map ``F``, where
-    ``P`` is the polar factor of the upsampling and blurring of an axis. Euclidean distances are those of the
-    frame-size maps, exactly, with the numbers of the small ones.
+    A descriptor does not hold the smoothed maps of frame size but ``P_h F P_w`` for each map ``F``, where ``P`` is the
+    polar factor of the operator that upsamples and blurs along one axis. Euclidean distances are exactly those of the
+    smoothed maps, with as few values as the small maps have.
 
     References
     ----------
@@ -186,7 +188,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
         "backbone": [str, callable],
-        "weights": "no_validation",  # `initial_weights` says it without printing arrays
+        "weights": "no_validation",  # checked by `initial_weights`, whose message prints no arrays
         "input_size": ["array-like", None],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -195,7 +197,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "augment": ["boolean", "array-like"],
         "layers": [str, "array-like", None],
-        "blur_size": "no_validation",  # `_box` says it better
+        "blur_size": "no_validation",  # checked by `_check_blur_size`
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
         "normalize": [StrOptions({"l2", "centered", "rooted"}), None],
@@ -450,43 +452,43 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         -------
         descriptors : ndarray of shape (n, n_features_out_), float32
             Layer by layer, filter by filter (best first), row by row. With ``normalize=None``, Euclidean distances
-            between descriptors are those between the concatenated frame-size smoothed maps; else those between
-            each layer's maps scaled as `normalize` says.
+            between descriptors equal those between the concatenated smoothed maps of frame size; otherwise each layer's
+            part is scaled first, as `normalize` says.
 
         Raises
         ------
         ImageError
-            Naming the first image that cannot be used, unless `on_error="nan"`.
+            If an image cannot be used, naming the first one; unless ``on_error="nan"``.
         """
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
-        (reader, left), done, held = self._reader(chosen=True), 0, []
+        (reader, remaining), done, waiting = self._reader(chosen=True), 0, []
         means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
         means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
             for batch in images.batches(self.batch_size):
                 parts = {
-                    layer: compact_maps(maps, self.image_shape_, self.blur_size_, left[layer])
+                    layer: compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])
                     for layer, maps in reader(batch, self.layers_).items()
                 }
                 scaled = [scale_maps(maps, self.normalize, means.get(layer)) for layer, maps in parts.items()]
-                held.append(torch.cat(scaled, dim=1))
-                if len(held) == HELD_BATCHES:
-                    done = _fetch(held, descriptors, done)
+                waiting.append(torch.cat(scaled, dim=1))
+                if len(waiting) == WAITING_BATCHES:
+                    done = _fetch(waiting, descriptors, done)
                 bar.update(len(batch))
-            _fetch(held, descriptors, done)
+            _fetch(waiting, descriptors, done)
         descriptors[list(images.unusable)] = np.nan
         images.warn_unusable("described by NaN")
         return descriptors
 
     def score(self, X, y, cams=None):
-        """Return the rank-1 score by `skreid.cmc_score`: the share of probes matched first.
+        """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest gallery image is right.
 
         Parameters
         ----------
         X : images, n of them
-            Of persons it was not fitted on.
+            Of people that the estimator was not fitted on.
         y : array-like of shape (n,)
             Identities.
         cams : array-like of shape (n,), optional
@@ -501,7 +503,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return cmc_score(self, X, y, cams=cams)
 
     def feature_maps(self, X, layers=None, smooth=False):
-        """Return the feature maps of images, of every filter of some layers.
+        """Return the feature maps of all filters of some layers.
 
         Parameters
         ----------
@@ -510,13 +512,13 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         layers : str, sequence of str or None, default=None
             None for `layers_`.
         smooth : bool, default=False
-            Whether to show maps at the size of the frame, box-blurred (Eq. 1), or as the network gives them,
-            after the ReLU.
+            If True, maps are upsampled to the frame and box-blurred (Eq. 1); otherwise they are returned as the
+            network computes them, after the ReLU.
 
         Returns
         -------
         maps : dict of str to ndarray of shape (n, n_filters, h, w), float32
-            ``h, w`` are the frame's if `smooth`, else the layer's own.
+            ``h, w`` are those of the frame if `smooth`, else the layer's own.
         """
         check_is_fitted(self)
         layers = check_layer_names(layers, self.backbone) or self.layers_
@@ -529,7 +531,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return {layer: np.concatenate(parts) for layer, parts in found.items()}
 
     def get_feature_names_out(self, input_features=None):
-        """Return a name for each number of a descriptor: layer, filter, row and column.
+        """Return the name of each dimension of a descriptor: its layer, filter, row and column.
 
         Parameters
         ----------
@@ -599,10 +601,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
 
 
-def _fetch(held, descriptors, done):
-    """Move the rows held on the device to where they belong; return how many are done."""
-    for rows in held:
+def _fetch(waiting, descriptors, done):
+    """Copy the descriptors waiting on the device into the result; return how many are done."""
+    for rows in waiting:
         descriptors[done : done + len(rows)] = rows.numpy(force=True)
         done += len(rows)
-    held.clear()
+    waiting.clear()
     return done

@@ -100,7 +100,7 @@ def test_unusable_images_are_named_by_their_position_in_the_list(fitted, people)
             pytest.warns(UserWarning, match="NaN") as warned,
         ):
             found = describe(forgiving, images, batch_size=4)
-        assert [str(each.message) for each in warned] == ["1 of 12 images are described by NaN, at places 9."]
+        assert [str(each.message) for each in warned] == ["1 of 12 images are described by NaN, at positions 9."]
         assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [9]
 
 
@@ -294,7 +294,7 @@ def test_rows_of_nan_are_reported_by_every_call(images, tmp_path):
             record.write_text("".join(lines[: 6 - n_left]))
         with pytest.warns(UserWarning, match="NaN") as warned:
             describe(Gaps().fit(images), images, batch_size=10, out=out)
-        assert [str(each.message) for each in warned] == ["3 of 45 images are described by NaN, at places 3, 4, 44."]
+        assert [str(each.message) for each in warned] == ["3 of 45 images are described by NaN, at positions 3, 4, 44."]
 
 
 class Lengths(Means):

@@ -1,6 +1,6 @@
-"""Descriptors of a list of images longer than memory or one machine: chunk by chunk, wherever joblib sends them.
+"""Descriptors of lists too long for memory or one machine: chunk by chunk, wherever joblib sends them.
 
-Each process gets the estimator once; chunks come back in any order, and what is written is never made again.
+Each process gets the estimator once. Chunks come back in any order, and finished ones are never described again.
 """
 
 import hashlib
@@ -27,54 +27,54 @@ try:
 except ImportError:  # joblib before 1.6 carries it along
     from joblib.externals import cloudpickle
 
-_held, _lock = {}, Lock()  # in a worker: digest -> the estimator of that pickle, the last one only
+_loaded, _lock = {}, Lock()  # in a worker: digest -> estimator of that pickle; only the last one
 
 
 def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     """Describe many images, in chunks that joblib may spread over processes and machines.
 
-    The result is that of ``estimator.transform`` on each chunk, bit for bit on equal machines with equal numbers of
-    threads. A worker that dies costs its own chunks, which are made again.
+    The result equals that of ``estimator.transform`` on each chunk, bit for bit on the same kind of machine with the
+    same number of threads. If a worker dies, its chunks are described again.
 
     Parameters
     ----------
     estimator : fitted transformer or Pipeline
-        If its last step has `pairwise_distances`, the steps before describe.
+        If its last step has `pairwise_distances`, the steps before it describe.
     X : images, n of them
         In any form the estimator takes. On several machines: paths that mean the same file everywhere.
     batch_size : int, default=256
-        Images a chunk: what a worker is sent at a time.
+        Images per chunk, the unit of work that a worker gets.
     out : path-like, ndarray or None, default=None
-        Where descriptors go: the path of a ``.npy`` file to make, memory-mapped, so that memory holds a few chunks; an
-        array, memory-mapped or not, of shape (n, n_features); None for a new array in memory. Beside a file, one
-        ending in ``.progress`` records what is done: after an interruption, the same call goes on from there. It
-        notices other images by their pixels, or for paths by the name, size and time of change of each file.
+        Where descriptors go. A path: a new ``.npy`` file, memory-mapped, so that only a few chunks are in memory. An
+        array of shape (n, n_features), memory-mapped or not. None: a new array in memory. Beside a file, a second one
+        ending in ``.progress`` records the finished chunks: after an interruption, the same call goes on from there. It
+        recognises other images by their pixels, and files by name, size and time of change.
     n_jobs : int or None, default=None
-        Chunks at a time, as in joblib; None is 1, or what `joblib.parallel_config` says.
+        Number of chunks described at the same time, as in joblib; None means 1, or what `joblib.parallel_config` says.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     descriptors : ndarray of shape (n, n_features)
-        In the order of `X`; `out` if it is an array, memory-mapped and read-only if it is a path.
+        In the order of `X`: `out` itself if it is an array; memory-mapped and read-only if it is a path.
 
     Raises
     ------
     ImageError
-        Naming an image that cannot be used by its place in `X`.
+        If an image cannot be used; the message gives its position in `X`.
     ValueError
-        If `out` has another shape, holds descriptors of another estimator or of other images, or was damaged, it or its
-        record; or if `out` is a path and the estimator cannot be pickled.
+        If `out` has another shape; if the file holds descriptors of another estimator or of other images; if the file
+        or its record is damaged; or if `out` is a path and the estimator cannot be pickled.
     OSError
-        If the file cannot be made or its record written, such as on a full disk, which is noticed when the first chunk
-        is done: all of the file is allocated then.
+        If the file or its record cannot be written. A disk too small is noticed after the first chunk, when the whole
+        file is allocated.
 
     Warns
     -----
     UserWarning
-        Naming the places of the images that an estimator with ``on_error="nan"`` described by NaN, in this call or in
-        one that it goes on from.
+        If an estimator with ``on_error="nan"`` described images by NaN, in this call or before it was resumed; the
+        message gives their positions.
 
     See Also
     --------
@@ -100,9 +100,10 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     output = FileOutput(Path(out), estimator, X, batch_size) if to_file else ArrayOutput(out, len(X))
     with (
         tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar,
-        warnings.catch_warnings(),  # which workers take over
+        warnings.catch_warnings(),  # workers inherit the filters
     ):
-        warnings.filterwarnings("ignore", r"\d+ of \d+ images cannot be used and are described by NaN")  # of a chunk
+        # the warning of each chunk; one warning at the end covers all
+        warnings.filterwarnings("ignore", r"\d+ of \d+ images cannot be used and are described by NaN")
         for start in output.done:
             bar.update(min(batch_size, len(X) - start))
             del todo[start]
@@ -113,23 +114,23 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
                     output.write(start, rows)
                     del todo[start]
                     bar.update(len(rows))
-            except BrokenExecutor:  # a process was killed, for its memory perhaps
+            except BrokenExecutor:  # a process was killed, perhaps for using too much memory
                 if len(todo) == n_before:
                     raise
     if output.unusable:
         named = ", ".join(map(str, sorted(output.unusable)))
         warnings.warn(
-            f"{len(output.unusable)} of {len(X)} images are described by NaN, at places {named}.", stacklevel=2
+            f"{len(output.unusable)} of {len(X)} images are described by NaN, at positions {named}.", stacklevel=2
         )
     return output.result()
 
 
 def _spread(estimator, X, starts, batch_size, n_jobs):
-    """Yield (start, descriptors) of the chunks, as they come."""
+    """Yield (start, descriptors) of each chunk, in the order they are finished."""
     backend, _ = get_active_backend()
     n_workers = joblib.effective_n_jobs(n_jobs)
     streams = getattr(backend, "supports_return_generator", True)
-    wave = len(starts) if streams else 4 * n_workers  # the others hold all results of a call
+    wave = len(starts) if streams else 4 * n_workers  # other backends keep all results of a call in memory
     parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered" if streams else "list")
     with _carried(estimator, backend, n_workers) as carried, nullcontext() if streams else parallel:
         for first in range(0, len(starts), wave):
@@ -147,28 +148,28 @@ def _spread(estimator, X, starts, batch_size, n_jobs):
 
 @contextmanager
 def _carried(estimator, backend, n_workers):
-    """Give what stands for the estimator in a call: itself within the process, else its pickle, sent once a worker."""
+    """Yield what stands for the estimator in a call: itself within this process, else its pickle and a digest."""
     client = getattr(backend, "client", None)  # of a Dask cluster
     if getattr(backend, "supports_sharedmem", False) or n_workers == 1:
         yield estimator, None
         return
     pickled = cloudpickle.dumps(estimator)
     digest = hashlib.sha256(pickled).hexdigest()
-    pickled = np.frombuffer(pickled, np.uint8)  # an array: joblib maps it into memory, Ray stores it once
+    pickled = np.frombuffer(pickled, np.uint8)  # as an array, joblib memory-maps it and Ray stores it once
     if client is None:
         yield pickled, digest
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph")
-        # A task, not scattered data: Dask makes it again when the worker that holds it dies
+        # A task rather than scattered data: Dask runs it again if the worker that holds the result dies
         yield client.submit(np.asarray, pickled, key=f"estimator-{digest}"), digest
 
 
 def _describe(carried, start, images):
-    """Describe one chunk, whose first image has the place `start`; in a tuple, which Dask keeps with its task."""
+    """Describe one chunk, whose first image has position `start`; a 1-tuple, which Dask keeps in its task."""
     estimator = _unpacked(*carried) if carried[1] else carried[0]
     try:
-        with joblib.parallel_config(backend="threading", n_jobs=1):  # n_jobs of the estimator: threads of this process
+        with joblib.parallel_config(backend="threading", n_jobs=1):  # n_jobs of the estimator means threads here
             rows = np.asarray(describe_chunk(estimator, images[0]))
     except ImageError as error:
         place = start + error.index
@@ -176,18 +177,18 @@ def _describe(carried, start, images):
     if rows.ndim != 2 or len(rows) != len(images[0]):
         raise ValueError(
             f"{type(estimator).__name__} described {len(images[0])} images by an array of shape {rows.shape}; expected "
-            "one row an image."
+            "one row per image."
         )
     return start, rows
 
 
 def _unpacked(pickled, digest):
-    """Return the estimator of a pickle, loaded once a process."""
+    """Return the estimator of a pickle, loaded once per process."""
     with _lock:
-        if digest not in _held:
-            _held.clear()
-            _held[digest] = cloudpickle.loads(pickled.data)
-        return _held[digest]
+        if digest not in _loaded:
+            _loaded.clear()
+            _loaded[digest] = cloudpickle.loads(pickled.data)
+        return _loaded[digest]
 
 
 def _rows(X, start, stop):
