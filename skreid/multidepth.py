@@ -100,8 +100,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of the network's computations. "auto" trains in bfloat16 where the device multiplies it natively,
         which is about twice as fast, and in float32 elsewhere; it explores and describes in float32. "bfloat16" uses
-        bfloat16 throughout, on any device; distances between descriptors then change by about one percent. Weights, losses and
-        descriptors are always float32.
+        bfloat16 throughout, on any device; distances between descriptors then change by about one percent. Weights,
+        losses and descriptors are always float32.
     n_jobs : int or None, default=None
         Number of threads that decode images, as in joblib.
     on_error : {"raise", "nan"}, default="raise"
