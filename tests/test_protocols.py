@@ -1,4 +1,4 @@
-"""The field's protocols: their sizes, who is on which side, and figures worked by hand."""
+"""Protocols of the field: their sizes, who is on which side, and figures worked by hand."""
 
 from types import SimpleNamespace
 
@@ -40,7 +40,7 @@ NAMED = [
 
 @pytest.mark.parametrize(("protocol", "dataset", "n_train", "n_test", "n_probe", "n_gallery"), NAMED)
 def test_published_sizes(protocol, dataset, n_train, n_test, n_probe, n_gallery):
-    """Every repeat has the published numbers, no shared identity, probes from A, gallery from B."""
+    """Every repeat has the published sizes, no shared identity, probes from A and the gallery from B."""
     trials = list(protocol.split(dataset))
     assert len(trials) == protocol.n_repeats == 10
     for trial in trials:
@@ -59,17 +59,17 @@ def test_published_sizes(protocol, dataset, n_train, n_test, n_probe, n_gallery)
 
 def test_repeats_are_seeded_and_nested():
     """The same seed draws the same, another seed does not, and more repeats only append."""
-    few = list(CUHK01Protocol(n_repeats=2).split(CUHK01))
+    fewer = list(CUHK01Protocol(n_repeats=2).split(CUHK01))
     more = list(CUHK01Protocol(n_repeats=3).split(CUHK01))
     other = next(CUHK01Protocol(random_state=1).split(CUHK01))
-    for a, b in zip(few, more, strict=False):
+    for a, b in zip(fewer, more, strict=False):
         for side in ("train", "probe", "gallery"):
             assert (getattr(a, side) == getattr(b, side)).all()
-    assert (few[0].train != other.train).any()
+    assert (fewer[0].train != other.train).any()
 
 
 def test_multi_shot_is_the_sum_of_four_distances():
-    """Two persons, two images a side: the person distances are the sums over image pairs, by hand."""
+    """Two people with two images on each side: their distances are the sums over image pairs, by hand."""
     dataset = two_views(2, 2)
     protocol = TwoViewProtocol(n_train=0, probe_shots=2, gallery_shots=2, aggregation="sum", n_repeats=1)
     (trial,) = protocol.split(dataset)
@@ -84,22 +84,22 @@ def test_multi_shot_is_the_sum_of_four_distances():
 
 @pytest.mark.parametrize(("how", "reduce"), [("sum", np.sum), ("mean", np.mean), ("min", np.min)])
 @pytest.mark.parametrize("probes", [True, False])
-def test_aggregation_is_a_loop_over_persons(how, reduce, probes):
-    """Each entry is the reduction over its pair of persons' images, in any order and for any ids."""
+def test_aggregation_equals_a_loop_over_people(how, reduce, probes):
+    """Each entry is the reduction over the image pairs of two people, in any order and for any identities."""
     rng = np.random.default_rng(0)
     y_gallery = rng.permutation(["x", "yy", "zzz"] * 3)
     y_probe = [("t", i) for i in rng.integers(3, size=8)]
     distances = rng.random((8, 9))
-    got, persons, others = aggregate_distances(distances, y_probe, y_gallery, how=how, probes=probes)
-    assert persons.tolist() == (list(dict.fromkeys(y_probe)) if probes else y_probe)
+    got, people, others = aggregate_distances(distances, y_probe, y_gallery, how=how, probes=probes)
+    assert people.tolist() == (list(dict.fromkeys(y_probe)) if probes else y_probe)
     assert others.tolist() == list(dict.fromkeys(y_gallery.tolist()))
-    for i, person in enumerate(persons):
+    for i, person in enumerate(people):
         rows = [r for r in range(8) if y_probe[r] == person] if probes else [i]
         for j, other in enumerate(others):
             assert got[i, j] == pytest.approx(reduce(distances[np.ix_(rows, y_gallery == other)]))
 
 
-def test_sums_of_differing_numbers_are_refused():
+def test_sums_over_different_numbers_of_images_are_refused():
     """A sum over fewer images is smaller for that reason alone."""
     with pytest.raises(ValueError, match="'a' has 1 and 'b' has 2"):
         aggregate_distances([[1, 2, 3]], ["a"], ["a", "b", "b"], how="sum")
@@ -108,7 +108,7 @@ def test_sums_of_differing_numbers_are_refused():
 
 
 def test_identical_descriptors_tie_after_aggregation():
-    """Equal image distances give exactly equal person distances, so that they never score."""
+    """Equal image distances become exactly equal distances of people, so that they never score."""
     y = np.repeat(np.arange(7), 3)
     for how in ("sum", "mean", "min"):
         distances, probe, gallery = aggregate_distances(np.full((21, 21), 0.1), y, y, how=how)
@@ -128,8 +128,8 @@ def test_identical_descriptors_tie_after_aggregation():
         ]
     ),
 )
-def test_nobody_is_trained_on_and_probed(people, protocol):
-    """On any dataset no identity trains and probes, no image is there twice, each probe has a match."""
+def test_nobody_is_both_trained_on_and_a_probe(people, protocol):
+    """On any dataset no identity is on both sides, no image appears twice, and each probe has a true match."""
     dataset = {"target": [p for p, _ in people], "cams": [c for _, c in people]}
     y, cams = (np.array(dataset[name]) for name in ("target", "cams"))
     try:
@@ -155,7 +155,7 @@ def test_nobody_is_trained_on_and_probed(people, protocol):
 
 
 def test_distractors_join_every_gallery():
-    """As in PRID and GRID: gallery-view strangers are in the gallery of each repeat, and never trained on."""
+    """As in PRID and GRID: people seen only in the gallery view are in every gallery, and never trained on."""
     dataset = two_views(6, 1)
     dataset.target = np.append(dataset.target, [0, 0, 0, 77])
     dataset.cams = np.append(dataset.cams, ["B", "B", "B", "A"])
@@ -167,7 +167,7 @@ def test_distractors_join_every_gallery():
 
 
 def test_shot_protocol_aggregates_the_gallery():
-    """Probe images are compared with persons, each by the nearest of its shots."""
+    """Probe images are compared with people, each by the nearest of its shots."""
     dataset = SimpleNamespace(target=["a"] * 3 + ["b"] * 3)
     protocol = ShotProtocol(0, n_shots=2, use_cams=False, aggregation="min", n_repeats=1)
     (trial,) = protocol.split(dataset)
@@ -186,7 +186,7 @@ def market():
 
 
 def test_market_drops_junk_and_filters_cameras():
-    """Junk is on no side, distractors stay, and the same person in the same camera is no hit."""
+    """Junk is on neither side, distractors stay, and the same person in the same camera is no true match."""
     dataset, protocol = market(), Market1501Protocol()
     (trial,) = protocol.split(dataset)
     assert protocol.n_repeats == 1
@@ -201,7 +201,7 @@ def test_market_drops_junk_and_filters_cameras():
 
 
 def test_new_cuhk03_keeps_every_image():
-    """CUHK03-NP knows neither junk nor distractors: identity 0 is a person like any other."""
+    """CUHK03-NP has neither junk nor distractors: identity 0 is a person like any other."""
     dataset = Bunch(target=[0, 1, 1, 2], cams=[1, 1, 2, 1], subset=["train", "query", "gallery", "gallery"])
     (trial,) = CUHK03NPProtocol().split(dataset)
     assert [trial.train.tolist(), trial.probe.tolist(), trial.gallery.tolist()] == [[0], [1], [2, 3]]
@@ -209,7 +209,7 @@ def test_new_cuhk03_keeps_every_image():
 
 
 def test_callable_distances_pass_through():
-    """Distances in blocks stay in blocks unless persons are asked for."""
+    """Distances computed in blocks remain so unless they are aggregated over people."""
     dataset = two_views(5, 2)
     (trial,) = TwoViewProtocol(n_repeats=1).split(dataset)
     y = dataset.target
@@ -217,12 +217,12 @@ def test_callable_distances_pass_through():
     got = TwoViewProtocol().aggregate(dataset, trial, blocks)
     assert got.distances is blocks
     assert ranking_metrics(**got._asdict()).ranks[1] == 1.0
-    persons = TwoViewProtocol(aggregation="mean").aggregate(dataset, trial, blocks)
-    assert persons.distances.shape == (len(trial.gallery),) * 2
+    aggregated = TwoViewProtocol(aggregation="mean").aggregate(dataset, trial, blocks)
+    assert aggregated.distances.shape == (len(trial.gallery),) * 2
 
 
 def test_describe_is_one_line():
-    """Whatever the settings, the statement is one line that holds them."""
+    """For any settings, the statement is one line that contains them."""
     protocols = [
         TwoViewProtocol(0.25, 7, probe_cam="left", gallery_cam="right", distractors=True, name="PRID"),
         ShotProtocol(n_shots=3, aggregation="mean", gallery_cam=2, n_repeats=1),
@@ -233,9 +233,9 @@ def test_describe_is_one_line():
     assert not any("\n" in line for line in lines)
     assert lines[0] == (
         "PRID: 25% training / 7 test identities; probes: all images of camera left, "
-        "gallery: 1 random image an identity of camera right and all distractors; 10 repeats (random_state=0)"
+        "gallery: 1 random image per identity of camera right and all distractors; 10 repeats (random_state=0)"
     )
-    assert "3 random images an identity, of camera 2 where it saw them, person distance = mean" in lines[1]
+    assert "3 random images per identity, of camera 2 where it saw them, person distance = mean" in lines[1]
     assert lines[3] == "Given split: given split; probes: all queries, gallery: all gallery images; 1 repeat"
     assert repr(CUHK01Protocol("paper")) == "CUHK01Protocol(variant='paper', n_repeats=10, random_state=0)"
 
@@ -299,13 +299,13 @@ def split_once(protocol, **dataset):
     ],
 )
 def test_bad_arguments_are_named(call, message):
-    """Each mistake is refused with what was wanted and what came."""
+    """Each error says what is allowed and what was given."""
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_one_camera_named_implies_the_other():
-    """Naming one of two cameras is enough, on either side."""
+def test_naming_one_of_two_cameras_is_enough():
+    """On either side; the other camera is implied."""
     dataset = two_views(4, 1)
     for settings_ in ({"probe_cam": "B"}, {"gallery_cam": "A"}):
         trial = split_once(TwoViewProtocol(**settings_), **dataset)

@@ -1,6 +1,6 @@
-"""Protocols as objects: who trains, which images are probes and gallery, and how distances become a figure.
+"""Protocols as objects: who is trained on, which images are probes and gallery, and how distances become a figure.
 
-A figure without its protocol means nothing; ``describe()`` says it in the one line a table has room for.
+A figure without its protocol means nothing; ``describe()`` states the protocol in one line, for a table.
 """
 
 from skreid.protocols._aggregate import Comparison, aggregate_distances

@@ -1,25 +1,26 @@
-"""From distances between images to distances between persons, for protocols with several images a person.
+"""From distances between images to distances between people, for protocols with several images per person.
 
-Sum, mean and min rank persons differently: the choice belongs to the protocol, not to the metric.
+Sum, mean and min rank people differently: the choice belongs to the protocol, not to the metric.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from skreid._base.checks import check_choice
 from skreid._base.labels import as_labels, factorize
 
 
 class Comparison(NamedTuple):
-    """What the functions of :mod:`skreid.metrics` take: ``ranking_metrics(**comparison._asdict())``.
+    """The arguments of the functions of :mod:`skreid.metrics`: ``ranking_metrics(**comparison._asdict())``.
 
     Attributes
     ----------
     y_probe, y_gallery : ndarray of shape (n_probe,) and (n_gallery,)
-        Identities of the rows and columns: of images, or of persons after aggregation.
+        Identities of the rows and columns, which are images, or people after aggregation.
     distances : ndarray of shape (n_probe, n_gallery), or callable
     cams_probe, cams_gallery : ndarray or None
-        Given only where the protocol filters by camera.
+        Given only if the protocol filters by camera.
 
     Examples
     --------
@@ -45,23 +46,24 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
     distances : array-like of shape (n_probe, n_gallery)
         Between images.
     y_probe, y_gallery : array-like of shape (n_probe,) and (n_gallery,)
-        Identities, of any hashable type.
+        Identities.
     how : {"mean", "sum", "min"}, default="mean"
         Over all pairs of an image of one person and an image of the other.
     probes : bool, default=True
-        Whether probes become persons too. If False, each probe image is compared with gallery persons.
+        Whether the images of a probe person are combined too. If False, each probe image is compared with the people
+        in the gallery.
 
     Returns
     -------
-    distances : ndarray of shape (n_probe_persons, n_gallery_persons)
+    distances : ndarray of shape (n_probe_identities, n_gallery_identities)
         In float64.
     y_probe, y_gallery : ndarray
-        The persons of rows and columns, by first appearance.
+        The identities of rows and columns, by first appearance.
 
     Raises
     ------
     ValueError
-        If shapes disagree, `how` is another word, or "sum" would compare persons with differing numbers of
+        If shapes disagree, `how` is not one of these words, or "sum" would compare people with different numbers of
         gallery images.
 
     Examples
@@ -72,11 +74,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
     (array([[10., 34.]]), array(['ann'], dtype=object), array(['ann', 'bo'], dtype=object))
     """
     options = {"mean": np.add, "sum": np.add, "min": np.minimum}
-    if how not in options:
-        raise ValueError(
-            "The 'how' parameter of aggregate_distances must be a str among {'mean', 'sum', 'min'}. "
-            f"Got {how!r} instead."
-        )
+    check_choice(how, "how", "aggregate_distances", tuple(options))
     y_probe, y_gallery = as_labels(y_probe, "y_probe"), as_labels(y_gallery, "y_gallery")
     distances = np.asarray(distances, dtype=np.float64)
     if distances.shape != (len(y_probe), len(y_gallery)):
@@ -86,10 +84,10 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
         )
     distances, y_gallery, n_images = _combine(distances, y_gallery, options[how], axis=1)
     if how == "sum" and n_images.min() < n_images.max():
-        few, many = y_gallery[[n_images.argmin(), n_images.argmax()]].tolist()
+        fewest, most = y_gallery[[n_images.argmin(), n_images.argmax()]].tolist()
         raise ValueError(
-            f"Sums compare only persons with equally many gallery images, but {few!r} has "
-            f"{n_images.min()} and {many!r} has {n_images.max()}. Use 'mean' or 'min', or draw equally many."
+            f"Sums can only be compared between people with equally many gallery images, but {fewest!r} has "
+            f"{n_images.min()} and {most!r} has {n_images.max()}. Use 'mean' or 'min', or draw equally many."
         )
     if how == "mean":
         distances /= n_images
@@ -101,9 +99,9 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
 
 
 def _combine(distances, ids, operation, axis):
-    """Reduce the rows or columns of each person; return the persons and their numbers of images too."""
-    (person,), uniques = factorize(ids=ids)
-    by_person = np.argsort(person, kind="stable")
-    first = np.searchsorted(person[by_person], np.arange(len(uniques)))
-    combined = operation.reduceat(np.take(distances, by_person, axis=axis), first, axis=axis)
-    return combined, ids[by_person[first]], np.bincount(person)
+    """Reduce the rows or columns of each identity; return distances, identities and their numbers of images."""
+    (identity,), uniques = factorize(ids=ids)
+    by_identity = np.argsort(identity, kind="stable")
+    first = np.searchsorted(identity[by_identity], np.arange(len(uniques)))
+    combined = operation.reduceat(np.take(distances, by_identity, axis=axis), first, axis=axis)
+    return combined, ids[by_identity[first]], np.bincount(identity)

@@ -1,4 +1,4 @@
-"""What all protocols share: a trial, reading a dataset, and the checks of their settings.
+"""What all protocols share: a trial, the identities of a dataset, and the comparison of a trial's distances.
 
 A protocol needs only identities and cameras, so it works on any object that has `target` and `cams`.
 """
@@ -19,7 +19,7 @@ class Trial:
     Attributes
     ----------
     train, probe, gallery : ndarray of intp
-        Ascending indices into the dataset. No identity of `train` is a probe, or right for one.
+        Ascending indices into the dataset. No identity of `train` is a probe or the true match of one.
 
     Examples
     --------
@@ -36,13 +36,13 @@ class Trial:
 
 
 def coded(dataset, owner, left_out=()):
-    """Return the identities as integers, their names, and which images belong to a person at all."""
+    """Return the identities as integers, the label of each integer, and which images are not `left_out`."""
     (identity,), uniques = factorize(target=get_labels(dataset, "target", owner))
     return identity, uniques, ~np.isin(identity, codes_of(list(left_out), uniques))
 
 
 def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=False):
-    """Attach identities, and cameras if they count, to a trial's distances; aggregate them if asked."""
+    """Return a trial's distances with identities, and with cameras if asked; aggregate them unless `how` is None."""
     target = get_labels(dataset, "target", owner)
     y_probe, y_gallery = target[trial.probe], target[trial.gallery]
     shape = (len(y_probe), len(y_gallery))

@@ -1,6 +1,6 @@
-"""Protocols whose split comes with the dataset: its training set, its queries, its gallery, once.
+"""Protocols whose split comes with the dataset: one training set, one set of probes, one gallery.
 
-What they add is the camera filter, and which gallery images are junk.
+They add the camera filter, and say which gallery images are junk.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class GivenSplitProtocol:
     Parameters
     ----------
     junk_ids : tuple, default=()
-        Identities left out altogether: bad detections that count neither for nor against anyone.
+        Identities left out altogether, such as bad detections, which count neither for nor against anyone.
     distractor_ids : tuple, default=()
-        Identities that stay in the gallery, as nobody's match, and are not trained on.
+        Identities that stay in the gallery, where they match nobody, and are not trained on.
     use_cams : bool, default=True
-        Whether gallery images of the query's identity in the query's camera are left out for it.
+        Whether gallery images of the probe's identity from the probe's camera are left out for that probe.
     name : str, default="Given split"
         For :meth:`describe`.
 
@@ -42,7 +42,7 @@ class GivenSplitProtocol:
 
     @property
     def n_repeats(self):
-        """The split is given: 1."""
+        """Always 1, because the split is given."""
         return 1
 
     def split(self, dataset):
@@ -51,8 +51,8 @@ class GivenSplitProtocol:
         Parameters
         ----------
         dataset : Bunch, dict or object
-            With `target` and `subset` of shape (n_samples,), the latter "train", "query" or "gallery" for the
-            images to use, and `cams` if `use_cams`.
+            With `target` and `subset` of shape (n_samples,), and `cams` if `use_cams`. The subset of an image in use
+            is "train", "query" or "gallery".
 
         Yields
         ------
@@ -61,7 +61,7 @@ class GivenSplitProtocol:
         Raises
         ------
         ValueError
-            If the dataset lacks an array, or a query or gallery image.
+            If the dataset lacks a column, or has no query or no gallery image.
         """
         owner = type(self).__name__
         identity, uniques, counts = coded(dataset, owner, self.junk_ids)
@@ -84,16 +84,16 @@ class GivenSplitProtocol:
         yield Trial(train, probe, gallery)
 
     def aggregate(self, dataset, trial, distances):
-        """Return what the metrics take: identities, distances and, if they count, cameras.
+        """Return the arguments of the metrics: identities, distances and, if `use_cams`, cameras.
 
         Parameters
         ----------
         dataset : Bunch, dict or object
-            The one `trial` was taken from.
+            The dataset that `trial` was taken from.
         trial : Trial
-            The one of :meth:`split`.
+            The trial of :meth:`split`.
         distances : array-like of shape (len(trial.probe), len(trial.gallery)), or callable
-            Lower is nearer; a callable gives rows, as in :mod:`skreid.metrics`.
+            Lower is nearer; a callable returns rows, as in :mod:`skreid.metrics`.
 
         Returns
         -------
@@ -102,14 +102,15 @@ class GivenSplitProtocol:
         Raises
         ------
         ValueError
-            If the shape is another.
+            If `distances` has another shape.
         """
         return compare(dataset, trial, distances, type(self).__name__, with_cams=self.use_cams)
 
     def describe(self):
         """Return the protocol as one line for a table."""
-        less = ["images of the same identity in the same camera"] * self.use_cams + ["junk"] * bool(self.junk_ids)
-        without = f" without {' and without '.join(less)}" if less else ""
+        left_out = ["images of the same identity in the same camera"] * self.use_cams
+        left_out += ["junk"] * bool(self.junk_ids)
+        without = f" without {' and without '.join(left_out)}" if left_out else ""
         return f"{self.name}: given split; probes: all queries, gallery: all gallery images{without}; 1 repeat"
 
 
@@ -141,7 +142,7 @@ class Market1501Protocol(GivenSplitProtocol):
 
 @dataclass(frozen=True)
 class CUHK03NPProtocol(GivenSplitProtocol):
-    """CUHK03 with its new protocol: 767 identities train and 700 are tested, as given.
+    """CUHK03 under its new protocol: 767 identities are trained on and 700 tested, as given.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
-"""The protocols of CUHK01 and VIPeR, by the names papers give them.
+"""The protocols of CUHK01 and VIPeR, under the names that papers use.
 
-Four ways of testing on CUHK01 give one system four figures, up to twenty points apart: they are never mixed
-here.
+One system has four figures under the four protocols of CUHK01, up to twenty points apart: never mix them.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ _CUHK01 = {
 
 
 class _Named:
-    """Delegate to the two-view protocol that `_settings` describes."""
+    """Delegates to the two-view protocol that `_settings` describes."""
 
     def __post_init__(self):
         check_int(self.n_repeats, "n_repeats", type(self).__name__, 1)
@@ -30,7 +29,7 @@ class _Named:
         return TwoViewProtocol(**self._settings(), **settings)
 
     def split(self, dataset):
-        """Yield one :class:`Trial` a repeat from a dataset with `target` and `cams`; see TwoViewProtocol."""
+        """Yield one :class:`Trial` per repeat from a dataset with `target` and `cams`; see TwoViewProtocol."""
         yield from self._two_view.split(dataset)
 
     def aggregate(self, dataset, trial, distances):
@@ -49,14 +48,14 @@ class CUHK01Protocol(_Named):
     Parameters
     ----------
     variant : {"paper", "single-shot", "multi-shot", "100-test"}, default="paper"
-        "paper": 487 identities train, 484 are tested; "single-shot" (M=1): 486 and 485; "100-test": 871 and
-        100. In these three all images of the first view are probes and one random image an identity of the
-        second is the gallery. "multi-shot" (M=2): 485 and 486, two images a side, and the distance of two
-        persons is the sum of their four image distances.
+        "paper": 487 identities are trained on and 484 tested; "single-shot" (M=1): 486 and 485; "100-test": 871 and
+        100. In these three, all images of the first view are probes, and one random image per identity from the
+        second view is the gallery. "multi-shot" (M=2): 485 and 486, with two images per identity on each side, and
+        the distance of two people is the sum of their four image distances.
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
-        Of all draws.
+        Seeds all draws.
 
     References
     ----------
@@ -66,8 +65,8 @@ class CUHK01Protocol(_Named):
     --------
     >>> from skreid.protocols import CUHK01Protocol
     >>> CUHK01Protocol("multi-shot").describe()
-    'CUHK01 (multi-shot): 485 training / 486 test identities; probes: 2 random images an identity of the first
-    camera, gallery: 2 random images an identity of the second camera, person distance = sum over image pairs;
+    'CUHK01 (multi-shot): 485 training / 486 test identities; probes: 2 random images per identity of the first
+    camera, gallery: 2 random images per identity of the second camera, person distance = sum over image pairs;
     10 repeats (random_state=0)'
     """
 
@@ -85,14 +84,14 @@ class CUHK01Protocol(_Named):
 
 @dataclass(frozen=True)
 class VIPeRProtocol(_Named):
-    """VIPeR: 632 identities with one image in each of two views; 316 train and 316 are tested.
+    """VIPeR: 632 identities with one image in each of two views; 316 are trained on and 316 tested.
 
     Parameters
     ----------
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
-        Of all draws.
+        Seeds all draws.
 
     References
     ----------
@@ -103,8 +102,8 @@ class VIPeRProtocol(_Named):
     --------
     >>> from skreid.protocols import VIPeRProtocol
     >>> VIPeRProtocol().describe()
-    'VIPeR: 316 training / 316 test identities; probes: 1 random image an identity of the first camera,
-    gallery: 1 random image an identity of the second camera; 10 repeats (random_state=0)'
+    'VIPeR: 316 training / 316 test identities; probes: 1 random image per identity of the first camera,
+    gallery: 1 random image per identity of the second camera; 10 repeats (random_state=0)'
     """
 
     n_repeats: int = 10

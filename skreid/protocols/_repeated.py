@@ -1,6 +1,6 @@
 """Protocols that draw: identities into train and test, then probes and gallery, all from one seed.
 
-A repeat draws the same whatever the number of repeats: more of them extend a table and change no row.
+The first repeats are the same for any number of repeats: more of them extend a table and change no row.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from skreid.protocols._base import Trial, coded, compare
 
 
 class _Repeated(ABC):
-    """Draw identities, then images, `n_repeats` times."""
+    """Draws identities, then images, `n_repeats` times."""
 
     def _check(self):
         check_count_or_share(self.n_train, "n_train", type(self).__name__)
@@ -27,7 +27,7 @@ class _Repeated(ABC):
         check_choice(self.aggregation, "aggregation", type(self).__name__, (None, "sum", "mean", "min"))
 
     def split(self, dataset):
-        """Yield one trial a repeat.
+        """Yield one trial per repeat.
 
         Parameters
         ----------
@@ -41,20 +41,20 @@ class _Repeated(ABC):
         Raises
         ------
         ValueError
-            If the dataset lacks an array, or has too few identities for the sizes asked.
+            If the dataset lacks a column, or has too few identities for the sizes asked for.
         """
-        draw, persons = self._prepare(dataset)
-        n_train, n_test = self._sizes(len(persons))
+        draw, identities = self._prepare(dataset)
+        n_train, n_test = self._sizes(len(identities))
         identity, _, is_person = coded(dataset, type(self).__name__, self.junk_ids)
         rng = check_random_state(self.random_state)
         for _ in range(self.n_repeats):
-            drawn = rng.permutation(persons)
+            drawn = rng.permutation(identities)
             train = np.flatnonzero(np.isin(identity, drawn[n_test : n_test + n_train]) & is_person)
             yield Trial(train, *draw(drawn[:n_test], rng))
 
     @abstractmethod
     def _prepare(self, dataset):
-        """Return a function (test identities, rng) -> probe, gallery; and the identities to draw from."""
+        """Return a function (test identities, rng) -> (probe, gallery), and the identities to draw from."""
 
     def _sizes(self, n):
         def count(size):
@@ -75,40 +75,41 @@ class _Repeated(ABC):
             return str(size) if isinstance(size, Integral) else f"{size:.0%}"
 
         test = "all other" if self.n_test is None else words(self.n_test)
-        how = "" if self.aggregation is None else f", person distance = {self.aggregation} over image pairs"
+        aggregated = "" if self.aggregation is None else f", person distance = {self.aggregation} over image pairs"
         repeats = f"{self.n_repeats} repeat{'s' * (self.n_repeats > 1)} (random_state={self.random_state})"
         sizes = f"{words(self.n_train)} training / {test} test identities"
-        return f"{self.name}: {sizes}; {probes_and_gallery}{how}; {repeats}"
+        return f"{self.name}: {sizes}; {probes_and_gallery}{aggregated}; {repeats}"
 
 
 @dataclass(frozen=True)
 class TwoViewProtocol(_Repeated):
-    """Probes from one camera, gallery from another; identities drawn anew for each repeat.
+    """Probes from one camera, gallery from another; identities are drawn anew for each repeat.
 
     Parameters
     ----------
     n_train : int or float, default=0.5
         Number or share of the identities seen in both views to train on; may be 0.
     n_test : int or float, default=None
-        Number or share of them to test; by default all others.
+        Number or share of the identities to test; by default all others.
     probe_cam, gallery_cam : object, default=None
-        The two cameras. By default the dataset must have two, and the first in sorted order takes the probes.
+        The two cameras. By default the dataset must have two, and the probes are from the first in sorted order.
     probe_shots, gallery_shots : int, default=None and 1
-        Random images an identity on each side; None for all.
+        Random images per identity on each side; None for all.
     aggregation : {None, "sum", "mean", "min"}, default=None
-        How image distances become person distances. None ranks images.
+        How image distances become distances between people. None ranks images.
     aggregate_probes : bool, default=True
-        Whether probe images are combined too; only with an `aggregation`.
+        Whether the images of a probe person are combined too; only with an `aggregation`.
     distractors : bool, default=False
-        Whether images of the gallery view whose identity the probe view never saw join every gallery.
+        Whether every gallery includes the images from the gallery view whose identity is never seen in the probe
+        view.
     junk_ids : tuple, default=()
         Identities to leave out altogether.
     n_persons : int, default=None
-        Refuse a dataset with another number of identities seen in both views.
+        Refuse a dataset with a different number of identities seen in both views.
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
-        Of all draws.
+        Seeds all draws.
     name : str, default="Two views"
         For :meth:`describe`.
 
@@ -125,7 +126,7 @@ class TwoViewProtocol(_Repeated):
     1.0
     >>> protocol.describe()
     'Two views: 2 training / all other test identities; probes: all images of the first camera, gallery: 1
-    random image an identity of the second camera; 1 repeat (random_state=0)'
+    random image per identity of the second camera; 1 repeat (random_state=0)'
     """
 
     n_train: int | float = 0.5
@@ -192,16 +193,16 @@ class TwoViewProtocol(_Repeated):
         return (second, first) if swap and given else (first, second)
 
     def aggregate(self, dataset, trial, distances):
-        """Return what the metrics take: persons' or images' identities and distances.
+        """Return the arguments of the metrics: identities and distances, of people or of images.
 
         Parameters
         ----------
         dataset : Bunch, dict or object
-            The one `trial` was drawn from.
+            The dataset that `trial` was drawn from.
         trial : Trial
-            One of :meth:`split`.
+            One of the trials of :meth:`split`.
         distances : array-like of shape (len(trial.probe), len(trial.gallery)), or callable
-            Lower is nearer; a callable gives rows, as in :mod:`skreid.metrics`.
+            Lower is nearer; a callable returns rows, as in :mod:`skreid.metrics`.
 
         Returns
         -------
@@ -210,7 +211,7 @@ class TwoViewProtocol(_Repeated):
         Raises
         ------
         ValueError
-            If the shape is another.
+            If `distances` has another shape.
         """
         return compare(dataset, trial, distances, type(self).__name__, self.aggregation, self.aggregate_probes)
 
@@ -218,41 +219,41 @@ class TwoViewProtocol(_Repeated):
         """Return the protocol as one line for a table."""
 
         def side(shots, cam, which):
-            number = "all images" if shots is None else f"{shots} random image{'s' * (shots > 1)} an identity"
+            number = "all images" if shots is None else f"{shots} random image{'s' * (shots > 1)} per identity"
             return f"{number} of {f'the {which} camera' if cam is None else f'camera {cam}'}"
 
-        more = " and all distractors" if self.distractors else ""
+        distractors = " and all distractors" if self.distractors else ""
         probes = side(self.probe_shots, self.probe_cam, "first")
         return self._describe(
-            f"probes: {probes}, gallery: {side(self.gallery_shots, self.gallery_cam, 'second')}{more}"
+            f"probes: {probes}, gallery: {side(self.gallery_shots, self.gallery_cam, 'second')}{distractors}"
         )
 
 
 @dataclass(frozen=True)
 class ShotProtocol(_Repeated):
-    """A few random gallery images an identity, all its others probes, for any number of cameras or none.
+    """Random gallery images of each identity, all its others are probes; for any number of cameras, or none.
 
     Parameters
     ----------
     n_train : int or float, default=0.5
         Number or share of the identities to train on; may be 0.
     n_test : int or float, default=None
-        Number or share of them to test; by default all others.
+        Number or share of the identities to test; by default all others.
     n_shots : int, default=1
-        Gallery images an identity: 1 is single-shot, more is multi-shot.
+        Gallery images per identity: 1 is single-shot, more is multi-shot.
     use_cams : bool, default=True
-        Whether probes must come from another camera than their gallery images, as in
+        Whether probes must come from other cameras than their gallery images, as in
         :func:`skreid.model_selection.split_probe_gallery`.
     gallery_cam : object, default=None
-        The camera preferred for the gallery.
+        The camera that is preferred for the gallery.
     aggregation : {None, "sum", "mean", "min"}, default=None
-        How the distances of a probe image to a person's gallery images become one. None ranks images.
+        How the distances of a probe image to the gallery images of a person become one. None ranks images.
     junk_ids : tuple, default=()
         Identities to leave out altogether.
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
-        Of all draws.
+        Seeds all draws.
     name : str, default="Random shots"
         For :meth:`describe`.
 
@@ -301,16 +302,16 @@ class ShotProtocol(_Repeated):
         return draw, np.unique(identity[is_person])
 
     def aggregate(self, dataset, trial, distances):
-        """Return what the metrics take: identities, and distances of probe images to images or persons.
+        """Return the arguments of the metrics: identities, and distances of probe images to images or people.
 
         Parameters
         ----------
         dataset : Bunch, dict or object
-            The one `trial` was drawn from.
+            The dataset that `trial` was drawn from.
         trial : Trial
-            One of :meth:`split`.
+            One of the trials of :meth:`split`.
         distances : array-like of shape (len(trial.probe), len(trial.gallery)), or callable
-            Lower is nearer; a callable gives rows, as in :mod:`skreid.metrics`.
+            Lower is nearer; a callable returns rows, as in :mod:`skreid.metrics`.
 
         Returns
         -------
@@ -319,7 +320,7 @@ class ShotProtocol(_Repeated):
         Raises
         ------
         ValueError
-            If the shape is another.
+            If `distances` has another shape.
         """
         return compare(dataset, trial, distances, type(self).__name__, self.aggregation, probes=False)
 
@@ -327,5 +328,5 @@ class ShotProtocol(_Repeated):
         """Return the protocol as one line for a table."""
         probes = "all images of an identity's other cameras" if self.use_cams else "all other images"
         prefer = "" if self.gallery_cam is None else f", of camera {self.gallery_cam} where it saw them"
-        shots = f"{self.n_shots} random image{'s' * (self.n_shots > 1)} an identity"
+        shots = f"{self.n_shots} random image{'s' * (self.n_shots > 1)} per identity"
         return self._describe(f"probes: {probes}, gallery: {shots}{prefer}")
