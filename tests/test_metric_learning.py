@@ -1,4 +1,4 @@
-"""XQDA and KernelXQDA against an anchor and brute force over pairs; what all learned metrics share."""
+"""XQDA and KernelXQDA against hand-worked values and loops over pairs; what all learned metrics share."""
 
 import pickle
 import subprocess
@@ -24,7 +24,7 @@ each_metric = pytest.mark.parametrize("metric", METRICS, ids=IDS)
 
 
 def make_people(n_ids=40, n_features=12, n_cams=2, shots=2, shift=2.0, seed=0):
-    """Persons seen by cameras that shift, mix and disturb what they see: X, y, cams."""
+    """Return descriptors of people, shifted and disturbed by each camera: X, y, cams."""
     rng = np.random.default_rng(seed)
     person = rng.normal(size=(n_ids, 5)) @ rng.normal(size=(5, n_features))
     clutter = 2 * rng.normal(size=(4, n_features))
@@ -36,7 +36,7 @@ def make_people(n_ids=40, n_features=12, n_cams=2, shots=2, shift=2.0, seed=0):
 
 
 def brute_scatter(X, y, cams):
-    """Mean outer products over ordered pairs of different cameras, by two loops."""
+    """Return the mean outer products over ordered pairs of images from different cameras, by two loops."""
     sums, counts = {True: 0, False: 0}, {True: 0, False: 0}
     for i in range(len(X)):
         for j in range(len(X)):
@@ -48,7 +48,7 @@ def brute_scatter(X, y, cams):
 
 
 def brute_xqda(X, y, cams, probe, gallery, reg):
-    """XQDA written down from its definition, in all dimensions, with explicit inverses."""
+    """Return XQDA's distances by its definition, in all dimensions, with explicit inverses."""
     intra, inter = brute_scatter(X, y, cams)
     intra = intra + reg * np.eye(X.shape[1])
     U, s, _ = np.linalg.svd(np.linalg.inv(intra) @ inter)
@@ -63,8 +63,7 @@ def anchor():
     return gallery + 0.3 * np.cos(2 + 0.6 * i - 1.3 * j), gallery
 
 
-def test_xqda_anchor():
-    """XQDA gives the published reading's figures on a closed-form data set."""
+def test_xqda_has_known_distances_on_a_closed_form_data_set():
     probe, gallery = anchor()
     X, y, cams = np.vstack([probe, gallery]), np.tile(np.arange(6), 2), np.repeat([0, 1], 6)
     intra, inter = cross_view_scatter(X, y, cams)
@@ -80,7 +79,7 @@ def test_xqda_anchor():
 
 @st.composite
 def labelled(draw):
-    """Small sets with one sure cross-view pair of one person, whatever else is drawn; cams or None."""
+    """Small sets that have at least one cross-view pair of one person; cams may be None."""
     n = draw(st.integers(4, 14))
     y = [0, 0, 1, *draw(st.lists(st.integers(0, 3), min_size=n - 3, max_size=n - 3))]
     cams = [0, 1, 0, *draw(st.lists(st.integers(0, 2), min_size=n - 3, max_size=n - 3))]
@@ -91,8 +90,8 @@ def labelled(draw):
 @pytest.mark.filterwarnings("ignore:.*have a single:UserWarning")
 @settings(max_examples=60, deadline=None)
 @given(labelled())
-def test_scatter_equals_pairs(case):
-    """Class sums give the means over all pairs, for any cameras, unbalanced persons and a far-off mean."""
+def test_scatter_from_class_sums_equals_loops_over_pairs(case):
+    """For any cameras, unbalanced identities and a large mean."""
     X, y, cams = case
     expected = brute_scatter(X, y, np.arange(len(X)) if cams is None else cams)
     for ours, theirs in zip(cross_view_scatter(X, y, cams), expected, strict=True):
@@ -101,8 +100,8 @@ def test_scatter_equals_pairs(case):
 
 @pytest.mark.parametrize("n_features", [6, 60])
 @pytest.mark.parametrize("n_cams", [2, 3])
-def test_xqda_equals_definition(n_features, n_cams):
-    """Distances are those of the definition in all dimensions, also where features outnumber samples."""
+def test_xqda_equals_its_definition(n_features, n_cams):
+    """Also if there are more features than samples."""
     X, y, cams = make_people(n_ids=8, n_features=n_features, n_cams=n_cams, shots=1)
     probe, gallery = make_people(n_ids=5, n_features=n_features, seed=1)[0].reshape(2, -1, n_features)
     ours = XQDA(reg=0.05).fit(X, y, cams).pairwise_distances(probe, gallery)
@@ -110,16 +109,16 @@ def test_xqda_equals_definition(n_features, n_cams):
     assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9 * np.abs(theirs).max())
 
 
-def test_xqda_ignores_a_shift():
-    """Adding one vector to every image changes no distance."""
+def test_xqda_does_not_depend_on_the_mean():
+    """Adding the same vector to all descriptors does not change the distances."""
     X, y, cams = make_people()
     near = XQDA().fit(X, y, cams).pairwise_distances(X[:9], X[9:20])
     far = XQDA().fit(X + 1000, y, cams).pairwise_distances(X[:9] + 1000, X[9:20] + 1000)
     assert_allclose(far, near, rtol=1e-6, atol=1e-6)
 
 
-def test_xqda_projection():
-    """Transform is X V with orthonormal V; Euclidean distance on it is another distance."""
+def test_xqda_projects_onto_orthonormal_directions():
+    """Distances are the quadratic form of projected differences."""
     X, y, cams = make_people()
     xqda = XQDA(n_components=3).fit(X, y, cams)
     assert_allclose(xqda.components_ @ xqda.components_.T, np.eye(3), atol=1e-10)
@@ -130,22 +129,20 @@ def test_xqda_projection():
 
 
 def test_xqda_distances_may_be_negative():
-    """The form is not made positive: a direction that varies most within a person repels."""
+    """A direction that varies most within a person counts negatively."""
     X = np.array([[0.0, 5], [0, -5], [9, 1], [9, -1]])
     xqda = XQDA(n_components=2).fit(X, [0, 0, 1, 1], [0, 1, 0, 1])
     assert xqda.pairwise_distances([[0.0, 0]], [[0.0, 1]])[0, 0] < 0
 
 
 def test_no_cams_means_every_image_its_own_camera():
-    """Leaving cams out equals giving each image a camera of its own."""
     X, y, _ = make_people(n_ids=10)
     alone = XQDA().fit(X, y).pairwise_distances(X, X)
     assert_allclose(XQDA().fit(X, y, np.arange(len(X))).pairwise_distances(X, X), alone, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("n_features", [12, 200])
-def test_linear_kernel_is_xqda(n_features):
-    """KernelXQDA with a linear kernel and the raw form gives XQDA's distances."""
+def test_linear_kernel_xqda_with_indefinite_form_equals_xqda(n_features):
     X, y, cams = make_people(n_features=n_features)
     expected = XQDA(reg=0.01).fit(X, y, cams).pairwise_distances(X[:20], X[30:60])
     kernel = KernelXQDA(kernel="linear", reg=0.01, psd=False).fit(X, y, cams)
@@ -157,8 +154,8 @@ def test_linear_kernel_is_xqda(n_features):
     )
 
 
-def test_kernel_xqda_width_norm_and_sign():
-    """The RBF is sqrt(mean d^2 / 2) wide, directions have unit norm, no distance is negative."""
+def test_kernel_xqda_has_the_documented_width_and_unit_directions():
+    """The RBF has sigma = sqrt(mean d^2 / 2), and no distance is negative."""
     X, y, cams = make_people(n_ids=15)
     metric = KernelXQDA().fit(X, y, cams)
     sigma = np.sqrt((euclidean_distances(X) ** 2).mean() / 2)
@@ -170,17 +167,17 @@ def test_kernel_xqda_width_norm_and_sign():
     assert distances.min() > -1e-9 * distances.max()
 
 
-def test_callable_kernel():
-    """A callable on two matrices stands for a named kernel; wrong shapes and indefinite ones are refused."""
+def test_a_callable_replaces_a_named_kernel():
+    """Callables that return another shape, an indefinite or a constant kernel are refused."""
     X, y, cams = make_people(n_ids=15)
     named = KernelXQDA(kernel="rbf", gamma=0.05).fit(X, y, cams)
     called = KernelXQDA(kernel=lambda a, b: rbf_kernel(a, b, gamma=0.05)).fit(X, y, cams)
     assert_allclose(called.pairwise_distances(X[:5], X), named.pairwise_distances(X[:5], X), rtol=1e-6)
-    with pytest.raises(ValueError, match="one value a pair"):
+    with pytest.raises(ValueError, match="one value per pair"):
         KernelXQDA(kernel=lambda a, b: a).fit(X, y, cams)
     with pytest.raises(ValueError, match="not positive semi-definite"):
         KernelXQDA(kernel=lambda a, b: -rbf_kernel(a, b)).fit(X, y, cams)
-    with pytest.raises(ValueError, match="no difference"):
+    with pytest.raises(ValueError, match="is the same for all training images"):
         KernelXQDA(kernel=lambda a, b: np.ones((len(a), len(b)))).fit(X, y, cams)
 
 
@@ -189,8 +186,8 @@ def rank1(distances, probe, gallery):
 
 
 @each_metric
-def test_learning_helps(metric):
-    """On held-out persons under camera shifts and clutter, learned metrics beat Euclidean rank-1 by far."""
+def test_learned_metrics_beat_the_euclidean_distance(metric):
+    """On people who were not in training, under camera shifts and clutter, by 40 points of rank-1."""
     X, y, cams = make_people(n_ids=120, n_features=30, shift=1.0)
     X = X / 30
     train, probe, gallery = y < 60, (y >= 60) & (cams == 0), (y >= 60) & (cams == 1)
@@ -204,7 +201,7 @@ def test_learning_helps(metric):
 
 @each_metric
 def test_label_names_and_order_do_not_matter(metric):
-    """Strings for identities and cameras, and another order of the samples, change no distance."""
+    """Strings instead of numbers and another order of samples do not change the distances."""
     X, y, cams = make_people(n_ids=12, n_cams=3)
     order = np.random.default_rng(0).permutation(len(X))
     names, places = np.array([f"p{99 - i}" for i in y]), np.array([f"c{9 - c}" for c in cams])
@@ -214,8 +211,8 @@ def test_label_names_and_order_do_not_matter(metric):
 
 
 @each_metric
-def test_errors_name_the_culprit(metric):
-    """Mistakes in y, cams and n_components are named; lone identities are counted and do not stop fit."""
+def test_bad_labels_and_parameters_are_refused_by_name(metric):
+    """Identities without a pair are counted in a warning only."""
     X, y, cams = make_people(n_ids=6, shots=1)
     fit = clone(metric).fit
     with pytest.raises(ValueError, match="at least 2 identities"):
@@ -243,8 +240,8 @@ def test_errors_name_the_culprit(metric):
 
 
 @each_metric
-def test_rank_bounds_the_dimension(metric):
-    """More components than the images span are refused, where copies of images lower the rank."""
+def test_more_components_than_the_rank_of_the_data_are_refused(metric):
+    """Copies of images lower the rank."""
     X, y, cams = make_people(n_ids=6, shots=1, n_features=20)
     X, y, cams = np.vstack([X, X]), np.tile(y, 2), np.tile(cams, 2)
     clone(metric).set_params(n_components=11).fit(X, y, cams)
@@ -253,8 +250,7 @@ def test_rank_bounds_the_dimension(metric):
             clone(metric).set_params(n_components=20).fit(np.hstack([X, X]), y, cams)
 
 
-def test_degenerate_data_is_refused():
-    """Without a regulariser a singular scatter, and features that never differ, give a reason."""
+def test_singular_scatter_and_constant_features_are_refused():
     X, y, cams = make_people(n_ids=6, shots=1, n_features=8)
     with pytest.raises(ValueError, match="singular with reg=0"):
         XQDA(reg=0).fit(X, y, cams)
@@ -265,8 +261,8 @@ def test_degenerate_data_is_refused():
 
 
 @each_metric
-def test_float32_stays(metric):
-    """Float32 descriptors give float32 projections and float64 distances close to those of float64."""
+def test_float32_descriptors_have_float32_projections(metric):
+    """Distances are float64, and close to those of float64 descriptors."""
     X, y, cams = make_people(n_ids=20)
     X = X / 10
     wide, narrow = clone(metric).fit(X, y, cams), clone(metric).fit(X.astype(np.float32), y, cams)
@@ -278,8 +274,7 @@ def test_float32_stays(metric):
 
 
 @each_metric
-def test_scikit_learn_manners(metric):
-    """Fitted metrics pickle, clone, name their outputs and give data frames."""
+def test_fitted_metrics_pickle_clone_and_return_data_frames(metric):
     X, y, cams = make_people(n_ids=12)
     fitted = clone(metric).set_params(n_components=2).fit(X, y, cams)
     again = pickle.loads(pickle.dumps(fitted))
@@ -292,8 +287,8 @@ def test_scikit_learn_manners(metric):
 
 
 @each_metric
-def test_cams_are_routed(metric):
-    """With routing on, a Pipeline hands cams to the metric's fit; the result is that of direct calls."""
+def test_a_pipeline_routes_cams_to_fit(metric):
+    """With metadata routing on, the result is that of direct calls."""
     X, y, cams = make_people(n_ids=12)
     direct = clone(metric).fit(PCA(6).fit_transform(X), y, cams)
     with sklearn.config_context(enable_metadata_routing=True):
@@ -307,20 +302,18 @@ def test_cams_are_routed(metric):
 
 
 def test_torch_is_not_imported():
-    """Learned metrics work without torch."""
     code = "import sys, skreid.metric_learning; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @parametrize_with_checks(METRICS)
-def test_common_checks(estimator, check):
-    """Every check scikit-learn has for such an estimator passes."""
+def test_common_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
 @each_metric
-def test_common_checks_all_ran(metric):
-    """None of the common checks is left out, but for the one that needs another environment."""
+def test_no_common_check_is_skipped(metric):
+    """Except the one on array-API input, which needs other packages."""
     results = check_estimator(clone(metric), on_skip=None, on_fail=None)
     status = [result["status"] for result in results]
     assert status.count("passed") >= 47

@@ -13,7 +13,7 @@ from skreid.metric_learning import CVDCA, KCVDCA
 
 
 def make_views(n_ids=9, n_features=5, n_cams=3, seed=0, shots=(1, 2)):
-    """Unbalanced persons and cameras: X, y, cams."""
+    """Return descriptors of unbalanced identities and cameras: X, y, cams."""
     rng = np.random.default_rng(seed)
     person = rng.normal(size=(n_ids, n_features))
     warp = np.eye(n_features) + 0.4 * rng.normal(size=(n_cams, n_features, n_features))
@@ -29,7 +29,7 @@ def make_views(n_ids=9, n_features=5, n_cams=3, seed=0, shots=(1, 2)):
 
 
 def objective(U, X, y, cams, view_reg, negative_weight, within_weight):
-    """Sum the published objective pair by pair; U (n_views, d, r)."""
+    """Sum the published objective pair by pair, for U (n_views, d, r)."""
     total = 0.0
     for p in range(len(U)):
         for q in range(p, len(U)):
@@ -45,7 +45,7 @@ def objective(U, X, y, cams, view_reg, negative_weight, within_weight):
 
 
 def constraint(X, cams, reg):
-    """Block-diagonal M of the constraint."""
+    """Return the block-diagonal matrix M of the constraint."""
     blocks = []
     for camera in np.unique(cams):
         second = X[cams == camera].T @ X[cams == camera] / (cams == camera).sum()
@@ -54,7 +54,7 @@ def constraint(X, cams, reg):
 
 
 def objective_matrix(X, y, cams, **weights):
-    """Matrix of the quadratic objective for one component, by polarisation of the loop."""
+    """Return the matrix of the objective for one component, found by polarisation of `objective`."""
     n_views, d = len(np.unique(cams)), X.shape[1]
 
     def value(u):
@@ -71,8 +71,8 @@ def objective_matrix(X, y, cams, **weights):
 WEIGHTS = {"view_reg": 0.3, "negative_weight": 0.7, "within_weight": 0.6}
 
 
-def test_objective_is_minimised():
-    """The fitted projections have the loops' objective, meet the constraint, and are its exact minimisers."""
+def test_projections_are_the_exact_minimisers_of_the_objective():
+    """The eigenvalues sum to the objective, and the constraint is met."""
     X, y, cams = make_views(n_ids=6, n_features=4, n_cams=3)
     metric = CVDCA(n_components=3, reg=0.05, **WEIGHTS).fit(X, y, cams)
     U = metric.components_.transpose(0, 2, 1)
@@ -84,8 +84,7 @@ def test_objective_is_minimised():
     assert_allclose(np.abs(np.sum(vectors[:, :3] * (M @ stacked), axis=0)), 1, rtol=1e-6)
 
 
-def test_more_features_than_samples():
-    """Solving in the span of the data gives the minimum over all dimensions."""
+def test_solution_in_the_span_of_the_data_is_the_minimum_over_all_dimensions():
     X, y, cams = make_views(n_ids=4, n_features=14, n_cams=2, shots=(1, 1))
     metric = CVDCA(n_components=2, reg=0.1, **WEIGHTS).fit(X, y, cams)
     A, M = objective_matrix(X, y, cams, **WEIGHTS), constraint(X, cams, 0.1)
@@ -95,8 +94,8 @@ def test_more_features_than_samples():
     assert_allclose(objective(U, X, y, cams, **WEIGHTS), metric.eigenvalues_.sum(), rtol=1e-8)
 
 
-def test_large_penalty_gives_one_projection():
-    """As lambda grows the projections become equal, and the symmetric metric at infinity is their limit."""
+def test_projections_become_equal_as_the_penalty_grows():
+    """view_reg=np.inf is the limit."""
     X, y, cams = make_views(n_ids=12)
 
     def spread(view_reg):
@@ -118,8 +117,7 @@ def test_large_penalty_gives_one_projection():
     )
 
 
-def test_projections_follow_cameras():
-    """Each side is projected by its camera's map where cams are given, else by the mean of all maps."""
+def test_images_are_projected_by_their_camera_or_by_the_mean_projection():
     X, y, cams = make_views()
     metric = CVDCA(n_components=2).fit(X, y, np.array(["a", "b", "c"])[cams])
     assert metric.cameras_.tolist() == ["a", "b", "c"]
@@ -130,8 +128,12 @@ def test_projections_follow_cameras():
     assert_allclose(metric.transform(X), X @ ((a + b + c) / 3).T, atol=1e-9)
     mixed = metric.pairwise_distances(X[:2], X[2:5], cams_gallery=["b"] * 3)
     assert_allclose(mixed, euclidean_distances(X[:2] @ ((a + b + c) / 3).T, X[2:5] @ b.T), atol=1e-9)
-    with pytest.raises(ValueError, match="cams_probe holds camera 'z', which fit has not seen"):
+    with pytest.raises(ValueError, match="cams_probe holds camera 'z', which was not in fit"):
         metric.pairwise_distances(X[:2], X[2:5], cams_probe=["a", "z"])
+    with pytest.raises(ValueError, match="cams holds camera 0, which was not in fit"):
+        metric.transform(X[:2], [0, 1])
+    with pytest.raises(ValueError, match="cams contains None at index 1"):
+        metric.transform(X[:2], ["a", None])
     with pytest.raises(ValueError, match="cams_gallery has 2 entries but there are 3 samples"):
         metric.pairwise_distances(X[:2], X[2:5], cams_gallery=["a", "b"])
     np.testing.assert_array_equal(
@@ -139,8 +141,8 @@ def test_projections_follow_cameras():
     )
 
 
-def test_own_projections_beat_the_mean():
-    """Where cameras permute the features, only view-specific projections recognise persons."""
+def test_projections_per_camera_beat_the_mean_projection():
+    """If cameras permute the features, only projections per camera recognise people."""
     rng = np.random.default_rng(3)
     person = rng.normal(size=(150, 10))
     X = np.vstack([person, np.roll(person, 3, axis=1)]) + 0.3 * rng.normal(size=(300, 10))
@@ -155,8 +157,8 @@ def test_own_projections_beat_the_mean():
     assert hits[2] < 0.1
 
 
-def test_without_cams_there_is_one_view():
-    """Without cams, pairs of different images are weighed under one projection; later cams change nothing."""
+def test_without_cams_there_is_one_projection():
+    """It is learned from all pairs of images, and cameras given to transform are ignored."""
     X, y, cams = make_views()
     metric = CVDCA(n_components=2, within_weight=0.0).fit(X, y)
     assert metric.cameras_ is None
@@ -167,8 +169,7 @@ def test_without_cams_there_is_one_view():
     np.testing.assert_array_equal(metric.transform(X, cams), metric.transform(X))
 
 
-def test_default_dimension():
-    """By default components of at least half the best one's cost are kept."""
+def test_default_keeps_components_of_at_least_half_the_best_cost():
     X, y, cams = make_views(n_ids=30, n_features=12)
     metric = CVDCA().fit(X, y, cams)
     every = CVDCA(n_components=12).fit(X, y, cams).eigenvalues_
@@ -177,8 +178,7 @@ def test_default_dimension():
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "laplacian", "cosine"])
-def test_kernel_form_is_cvdca_on_kernel_columns(kernel):
-    """KCVDCA is CVDCA of the images' kernel columns."""
+def test_kcvdca_is_cvdca_of_kernel_columns(kernel):
     X, y, cams = make_views(n_ids=8, n_cams=2, shots=(1, 1))
     metric = KCVDCA(n_components=2, kernel=kernel).fit(X, y, cams)
     columns = metric._kernel(X)
@@ -193,8 +193,8 @@ def test_kernel_form_is_cvdca_on_kernel_columns(kernel):
     )
 
 
-def test_kernel_objective():
-    """KCVDCA minimises the loops' objective on RBF columns of the documented width."""
+def test_kcvdca_minimises_the_objective_on_rbf_columns():
+    """The RBF has the documented width."""
     X, y, cams = make_views(n_ids=6, n_cams=2, shots=(1, 1))
     metric = KCVDCA(n_components=2, reg=0.1, **WEIGHTS).fit(X, y, cams)
     K = rbf_kernel(X, gamma=1 / (euclidean_distances(X) ** 2).mean())
@@ -204,14 +204,13 @@ def test_kernel_objective():
     assert_allclose(stacked.T @ constraint(K, cams, 0.1) @ stacked, np.eye(2), atol=1e-9)
 
 
-def test_chi2_kernel_wants_histograms():
-    """The chi-squared kernel works on non-negative features."""
+def test_chi2_kernel_works_on_non_negative_features():
     X, y, cams = make_views()
     assert KCVDCA(kernel="chi2", n_components=2).fit(np.abs(X), y, cams).gamma_ == 1.0
 
 
-def test_cams_reach_transform_when_routed():
-    """With routing on, cams travel through a Pipeline to fit and to transform."""
+def test_a_pipeline_routes_cams_to_fit_and_transform():
+    """With metadata routing on."""
     X, y, cams = make_views()
     with sklearn.config_context(enable_metadata_routing=True):
         metric = CVDCA(n_components=2).set_fit_request(cams=True).set_transform_request(cams=True)

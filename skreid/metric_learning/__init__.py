@@ -1,7 +1,6 @@
-"""The field's learned metrics as scikit-learn estimators.
+"""Learned metrics of person re-identification, as scikit-learn estimators.
 
-They sit on any descriptor: ``make_pipeline(descriptor, PCA(...), XQDA())``. Numpy, scipy and scikit-learn
-only.
+They follow any descriptor in a Pipeline, such as ``make_pipeline(LOMO(), PCA(100), XQDA())``, and do not need torch.
 """
 
 from skreid.metric_learning._cvdca import CVDCA

@@ -1,7 +1,4 @@
-"""What every learned metric here shares: checked input, tags, and some linear algebra.
-
-Private: the estimators' own files tell what each metric is.
-"""
+"""What all learned metrics share: checks of their input, scikit-learn's tags, and linear algebra."""
 
 import numpy as np
 from scipy.linalg import eigh
@@ -12,14 +9,14 @@ from skreid._base.labels import encode_cams, encode_identities
 
 
 class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Base of the learned metrics: validation of ``X, y, cams`` and scikit-learn's tags."""
+    """Base of the learned metrics: checks ``X, y, cams`` and sets scikit-learn's tags."""
 
     __metadata_request__fit = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
 
     def _check_fit(self, X, y, cams):
-        """Validate fit's arguments: float X, integer identities, integer views, the cameras' names."""
+        """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is not for it to convert
-        # A kernel has as many dimensions as training images, whatever the number of features.
+        # The space of a kernel has up to as many dimensions as there are training images, for any number of features.
         kernel = hasattr(self, "kernel")
         bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))
         if self.n_components is not None and self.n_components > limit:
@@ -28,12 +25,12 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return X, ids, *encode_cams(cams, ids, "samples")
 
     def _check_rank(self, rank):
-        """Refuse more components than the training data have dimensions."""
+        """Refuse more components than the rank of the training data."""
         if self.n_components is not None and self.n_components > rank:
             raise ValueError(f"n_components={self.n_components} must be at most {rank}, the rank of the training data.")
 
     def _check_rows(self, X):
-        """Validate descriptors met after fit."""
+        """Check descriptors that come after `fit`."""
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self):
@@ -44,11 +41,11 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
 
 def gram_coordinates(gram):
-    """Orthonormal coordinates of n vectors in their span, from their inner products (n, n): overwritten.
+    """Compute orthonormal coordinates of n vectors in their span from their inner products (n, n), which it overwrites.
 
-    Returns ``(coordinates (n, m), dual (n, m), lowest)``. A column of ``dual`` writes one orthonormal direction
-    in the vectors, so ``gram @ dual`` are the coordinates; ``lowest`` is the least eigenvalue over the largest.
-    Directions that rounding cannot tell from nothing are dropped.
+    Returns ``(coordinates (n, m), dual (n, m), lowest)``. A column of ``dual`` expresses an orthonormal direction as
+    a combination of the vectors, so that ``gram @ dual`` are the coordinates. ``lowest`` is the smallest eigenvalue
+    divided by the largest. Directions that are zero up to rounding are dropped.
     """
     values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
     kept = values > len(values) * np.finfo(np.float64).eps * np.abs(values).max()
@@ -57,11 +54,11 @@ def gram_coordinates(gram):
 
 
 def span_coordinates(X):
-    """Coordinates of the rows of float64 ``X`` in an orthonormal basis of no more than n dimensions.
+    """Compute coordinates of the rows of float64 ``X`` in an orthonormal basis of at most n dimensions.
 
-    A metric with an isotropic regulariser acts within the span of its training rows, so nothing is lost. The
-    basis comes from the Gram matrix, as exactly as the scatter matrices do, and is never formed. Returns
-    ``(coordinates (n, m), lift)``; ``lift`` takes directions (..., m) back to all features (..., d).
+    A metric with an isotropic regulariser acts only within the span of its training rows, so nothing is lost. The
+    coordinates come from the Gram matrix; the basis itself is never formed. Returns ``(coordinates (n, m), lift)``,
+    where ``lift`` maps directions (..., m) back to all features (..., d).
     """
     if X.shape[1] <= len(X):
         return X, lambda directions: directions
@@ -70,13 +67,13 @@ def span_coordinates(X):
 
 
 def fix_signs(rows):
-    """Find the sign (n_rows, 1) that makes each row's largest entry positive, so that refits agree."""
+    """Return the signs (n_rows, 1) that make the largest entry of each row positive, so that refits agree."""
     largest = np.abs(rows).argmax(axis=1)
     return np.where(rows[np.arange(len(rows)), largest] < 0, -1.0, 1.0)[:, None]
 
 
 def quadratic_distances(probe, gallery, metric):
-    """Compute (p - g)^T M (p - g) for all rows p (n_probe, r), g (n_gallery, r); M symmetric (r, r)."""
+    """Compute (p - g)^T M (p - g) for all rows p (n_probe, r) and g (n_gallery, r), with symmetric M (r, r)."""
     through = probe @ metric
     own_probe = np.einsum("ij,ij->i", through, probe)
     own_gallery = np.einsum("ij,ij->i", gallery @ metric, gallery)

@@ -1,6 +1,6 @@
-"""CVDCA, cross-view discriminant component analysis: one projection a camera, held together by a penalty.
+"""CVDCA, cross-view discriminant component analysis: one projection per camera, and a penalty on their differences.
 
-Cameras distort a person differently, so each gets a map of its own into the space where distances are taken.
+Each camera distorts people in its own way, so each has its own projection into the space where distances are computed.
 """
 
 from numbers import Integral, Real
@@ -8,22 +8,22 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.labels import as_labels
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, span_coordinates
 from skreid.metric_learning._views import add_ridge, objective_blocks, solve_views
 
 
 class ViewSpecificMetric(CrossViewMetric):
-    """What CVDCA and its kernel form share: all but the coordinates of an image (`_coordinates`)."""
+    """What CVDCA and its kernel form share: everything but the coordinates of an image and the projections."""
 
     def _solve(self, X, ids, views, n_features):
-        """Minimise the objective over rows of float64 ``X``: projections (n_views, n_components, d)."""
+        """Minimise the objective over rows of float64 ``X``; return projections (n_views, n_components, d)."""
         if not X.any():
-            raise ValueError("All features of X (or its kernel) are zero: there is nothing to learn from.")
-        # Without cams there is one view, and its pairs stand in for the cross-view ones.
+            raise ValueError("All features of X (or of its kernel) are zero: there is nothing to learn from.")
+        # Without cams there is one view, and its pairs take the place of cross-view pairs.
         within_weight = 1.0 if views is None else self.within_weight
         views = np.zeros(len(X), dtype=int) if views is None else views
         blocks, moments = objective_blocks(
@@ -35,11 +35,11 @@ class ViewSpecificMetric(CrossViewMetric):
         return projections.transpose(0, 2, 1)
 
     def _project(self, X, cams, name):
-        """Project checked rows by their cameras' maps, or by the mean map: (n, n_components), float64."""
+        """Project checked rows by the projections of their cameras, or by the mean one: (n, n_components), float64."""
         coordinates, maps = self._coordinates(X), self._maps()
         if cams is None:
             return coordinates @ maps.mean(axis=0).T
-        cams = column_or_1d(cams)
+        cams = as_labels(cams, name)
         if len(cams) != len(X):
             raise ValueError(f"{name} has {len(cams)} entries but there are {len(X)} samples: give one for each.")
         if self.cameras_ is None:
@@ -47,42 +47,42 @@ class ViewSpecificMetric(CrossViewMetric):
         unknown = cams[~np.isin(cams, self.cameras_)]
         if len(unknown):
             raise ValueError(
-                f"{name} holds camera {unknown.tolist()[0]!r}, which fit has not seen (it saw "
-                f"{self.cameras_.tolist()}): give {name}=None to use the mean projection of all cameras."
+                f"{name} holds camera {unknown.tolist()[0]!r}, which was not in fit (cameras in fit: "
+                f"{self.cameras_.tolist()}). Give {name}=None to use the mean projection of all cameras."
             )
         projected = np.empty((len(X), maps.shape[1]))
-        for camera, one in zip(self.cameras_, maps, strict=True):
-            projected[cams == camera] = coordinates[cams == camera] @ one.T
+        for camera, projection in zip(self.cameras_, maps, strict=True):
+            projected[cams == camera] = coordinates[cams == camera] @ projection.T
         return projected
 
     def fit_transform(self, X, y, cams=None):
-        """Fit, then project the training images, each by the map of its own camera.
+        """Fit, then project the training images, each by the projection of its own camera.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         y : array-like of shape (n_samples,)
-            Identities.
+            Identity of each image.
         cams : array-like of shape (n_samples,), default=None
-            Cameras.
+            Camera of each image.
 
         Returns
         -------
         projected : ndarray of shape (n_samples, n_components_)
-            The same as ``fit(X, y, cams).transform(X, cams)``.
+            The result of ``fit(X, y, cams).transform(X, cams)``.
         """
         return self.fit(X, y, cams).transform(X, cams)
 
     def transform(self, X, cams=None):
-        """Project descriptors into the common space, where Euclidean distance is the metric.
+        """Project descriptors into the common space, where the Euclidean distance is the learned distance.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         cams : array-like of shape (n_samples,), default=None
-            Cameras, of those seen in fit. Without them the mean of all cameras' projections serves.
+            Camera of each image, among those seen in `fit`. Without cameras, the mean of all projections is used.
 
         Returns
         -------
@@ -92,14 +92,14 @@ class ViewSpecificMetric(CrossViewMetric):
         Raises
         ------
         ValueError
-            For a camera that fit has not seen.
+            If a camera was not seen in `fit`.
         """
         check_is_fitted(self)
         X = self._check_rows(X)
         return self._project(X, cams, "cams").astype(X.dtype, copy=False)
 
     def pairwise_distances(self, X_probe, X_gallery, *, cams_probe=None, cams_gallery=None):
-        """Compute the Euclidean distance of every projected probe to every projected gallery image.
+        """Compute the Euclidean distance from each projected probe to each projected gallery image.
 
         Parameters
         ----------
@@ -108,18 +108,18 @@ class ViewSpecificMetric(CrossViewMetric):
         X_gallery : array-like of shape (n_gallery, n_features)
             Descriptors of the gallery.
         cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-            Cameras, of those seen in fit. The side without them is projected by the mean of all cameras'
-            projections.
+            Cameras of the probes and of the gallery, among those seen in `fit`. A side without cameras is projected
+            by the mean of all projections.
 
         Returns
         -------
         distances : ndarray of shape (n_probe, n_gallery)
-            float64, not negative; lower is nearer.
+            float64, at least 0; lower is nearer.
 
         Raises
         ------
         ValueError
-            For a camera that fit has not seen.
+            If a camera was not seen in `fit`.
         """
         check_is_fitted(self)
         probe = self._project(self._check_rows(X_probe), cams_probe, "cams_probe")
@@ -137,7 +137,7 @@ VIEW_CONSTRAINTS = {
 
 
 class CVDCA(ViewSpecificMetric):
-    r"""Cross-view discriminant component analysis: an asymmetric metric with one projection a camera.
+    r"""Cross-view discriminant component analysis: an asymmetric metric with one projection per camera.
 
     The projections :math:`U^p` of the views minimise
 
@@ -149,42 +149,42 @@ class CVDCA(ViewSpecificMetric):
     subject to :math:`\sum_k U^{kT} M^k U^k = I`, the relaxed form of a constraint on each view, where
     :math:`M^k = X^k X^{kT} / n_k + \alpha m_k I` and :math:`m_k` is the mean diagonal entry of :math:`X^k
     X^{kT} / n_k`. For each two views, W is 1 / (number of pairs) for pairs of the same person and
-    -`negative_weight` / (number of pairs) for pairs of different ones; `within_weight` multiplies both for
-    pairs within one view. This is a generalised eigenproblem; the smallest eigenvalues give the
-    projections.
+    -`negative_weight` / (number of pairs) for pairs of different people; `within_weight` multiplies both for pairs
+    within one view. This is a generalised eigenproblem; the projections are the eigenvectors of its smallest
+    eigenvalues.
 
-    The publication's values of its hyper-parameters are not known. The defaults here are this package's own.
+    The publication's hyper-parameters are not known; the defaults are this package's own.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the common space. None keeps the components whose cost, a negative eigenvalue,
-        is at least half the best one's: all weigh alike in the distance, so many weak ones spoil it. Unknown
-        in the publication.
+        Dimension of the common space. None keeps the components whose eigenvalue, a negative cost, is at least half
+        as large as the best one's: every component has the same weight in the distance, so many weak ones would
+        spoil it. Unknown in the publication.
     view_reg : float, default=0.01
-        :math:`\lambda`, which pulls the projections together, in squared units of the features. ``np.inf``
-        gives all cameras the same projection, a symmetric metric. Unknown in the publication.
+        :math:`\lambda`, which pulls the projections together, in squared units of the features. ``np.inf`` makes all
+        cameras share one projection, which is a symmetric metric. Unknown in the publication.
     reg : float, default=0.01
         :math:`\alpha`, the ridge of the constraint relative to the mean variance. Unknown in the publication.
     negative_weight : float, default=1.0
-        Weight of pairs of different persons against pairs of the same person. Unknown in the publication.
+        Weight of pairs of different people, relative to pairs of the same person. Unknown in the publication.
     within_weight : float, default=1.0
-        Weight of pairs within one camera against pairs across cameras. Unknown in the publication.
+        Weight of pairs within one camera, relative to pairs across cameras. Unknown in the publication.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_views, n_components_, n_features_in_)
         The projections, in the order of ``cameras_``, float64.
     cameras_ : ndarray of shape (n_views,) or None
-        The cameras seen in fit, sorted. None when fit had none: then there is one view.
+        The cameras seen in `fit`, sorted. None if `fit` was given none; then there is one projection.
     eigenvalues_ : ndarray of shape (n_components_,)
-        The objective's value for each component, ascending.
+        Value of the objective for each component, ascending.
     n_components_ : int
         Dimension of the common space.
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where ``X`` had string column names.
+        Names of the features, if ``X`` had string column names.
 
     See Also
     --------
@@ -193,13 +193,12 @@ class CVDCA(ViewSpecificMetric):
 
     Notes
     -----
-    Nothing is centred: put a `PCA` or a `StandardScaler` before it. Cameras at test time must be those of
-    training, else (and without ``cams``) the mean projection serves. Fit without ``cams`` takes all pairs
-    of different images as cross-view pairs under a single projection.
+    Descriptors are not centred: put a `PCA` or a `StandardScaler` before it. Cameras at test time must be among those
+    of training; images without cameras are projected by the mean projection. `fit` without ``cams`` learns a single
+    projection, with every pair of images as a cross-view pair.
 
-    All terms come from class sums, and when n_features exceeds n_samples the problem is solved in the span
-    of the data, which holds every minimiser of negative cost. Time is O((n_views min(n_samples,
-    n_features))^3).
+    All terms are computed from class sums. If n_features exceeds n_samples, the problem is solved in the span of the
+    data, which contains every minimiser of negative cost. Time is O((n_views min(n_samples, n_features))^3).
 
     References
     ----------
@@ -214,7 +213,7 @@ class CVDCA(ViewSpecificMetric):
     >>> rng = np.random.default_rng(0)
     >>> y, cams = np.repeat(np.arange(40), 2), np.tile(["a", "b"], 40)
     >>> X = rng.normal(size=(40, 3))[y]
-    >>> X[cams == "b"] = X[cams == "b"][:, ::-1]                  # b sees them in another order
+    >>> X[cams == "b"] = X[cams == "b"][:, ::-1]                  # camera b permutes the features
     >>> metric = CVDCA(n_components=3).fit(X[:60], y[:60], cams[:60])
     >>> probe, gallery = cams[60::2], cams[61::2]
     >>> distances = metric.pairwise_distances(X[60::2], X[61::2], cams_probe=probe, cams_gallery=gallery)
@@ -233,16 +232,17 @@ class CVDCA(ViewSpecificMetric):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
-        """Learn one projection a camera.
+        """Learn one projection per camera.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         y : array-like of shape (n_samples,)
-            Identities, of at least two persons, at least one of them with a cross-view pair.
+            Identity of each image. There must be two or more, and one with images from two cameras (with two
+            images, if there are no `cams`).
         cams : array-like of shape (n_samples,), default=None
-            Cameras. Without them there is one projection, learned from all pairs of different images.
+            Camera of each image. Without cameras there is one projection, learned from all pairs of images.
 
         Returns
         -------
@@ -252,14 +252,14 @@ class CVDCA(ViewSpecificMetric):
         Raises
         ------
         ValueError
-            When no cross-view pair of one person exists, or a singular constraint needs a larger ``reg``.
+            If no identity has a cross-view pair, or the constraint is singular and needs a larger ``reg``.
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
         coordinates, lift = span_coordinates(X.astype(np.float64, copy=False))
         self._check_rank(coordinates.shape[1])
         maps = self._solve(coordinates, ids, views, X.shape[1])
         self.components_ = lift(maps)
-        # One sign a component, for all views.
+        # One sign per component, shared by all views.
         self.components_ *= fix_signs(self.components_.mean(axis=0))
         return self
 

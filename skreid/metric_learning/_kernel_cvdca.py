@@ -1,7 +1,4 @@
-"""KCVDCA: CVDCA with each image replaced by its column of the kernel matrix.
-
-One projection a camera in the space of a kernel, written in the training images.
-"""
+"""KCVDCA: CVDCA in the space of a kernel, where each image is replaced by its column of the kernel matrix."""
 
 from sklearn.base import _fit_context
 
@@ -13,21 +10,21 @@ from skreid.metric_learning._kernels import KERNEL_CONSTRAINTS, KernelMixin
 class KCVDCA(KernelMixin, ViewSpecificMetric):
     r"""Kernel cross-view discriminant component analysis.
 
-    The objective of `CVDCA` on the kernel columns :math:`k(x) = (\kappa(x_1, x), \ldots, \kappa(x_n, x))` of
-    the training images instead of the descriptors; the penalty, the constraint and its ridge then act on
-    the images' weights. Use `CVDCA` for the linear form on the descriptors themselves.
+    This is `CVDCA` with each descriptor replaced by its kernel column :math:`k(x) = (\kappa(x_1, x), \ldots,
+    \kappa(x_n, x))` with the training images. The penalty, the constraint and its ridge then act on the weights of the
+    training images. Use `CVDCA` for the linear form, which works on the descriptors themselves.
 
-    The publication's kernel and hyper-parameters are not known. The defaults here are this package's own.
+    The publication's kernel and hyper-parameters are not known; the defaults are this package's own.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the common space. None keeps the components whose cost, a negative eigenvalue,
-        is at least half the best one's: all weigh alike in the distance, so many weak ones spoil it. Unknown
-        in the publication.
+        Dimension of the common space. None keeps the components whose eigenvalue, a negative cost, is at least half
+        as large as the best one's: every component has the same weight in the distance, so many weak ones would
+        spoil it. Unknown in the publication.
     kernel : {"rbf", "linear", "poly", "cosine", "laplacian", "chi2"} or callable, default="rbf"
-        The kernel. A callable takes two matrices (n_a, n_features), (n_b, n_features) and returns (n_a,
-        n_b). Unknown in the publication.
+        The kernel. A callable takes two matrices (n_a, n_features) and (n_b, n_features) and returns (n_a, n_b).
+        Unknown in the publication.
     gamma : float, default=None
         Coefficient of "rbf", "poly", "laplacian" and "chi2". None is 1 / (mean squared distance of the
         training images) for "rbf", 1 for "chi2", otherwise 1 / n_features.
@@ -36,24 +33,24 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
     coef0 : float, default=1
         Constant of "poly".
     view_reg : float, default=0.01
-        :math:`\lambda`, which pulls the projections together; ``np.inf`` gives all cameras the same one.
+        :math:`\lambda`, which pulls the projections together; ``np.inf`` makes all cameras share one projection.
         Unknown in the publication.
     reg : float, default=0.01
         :math:`\alpha`, the ridge of the constraint relative to the mean square of a kernel column. Unknown
         in the publication.
     negative_weight : float, default=1.0
-        Weight of pairs of different persons against pairs of the same person. Unknown in the publication.
+        Weight of pairs of different people, relative to pairs of the same person. Unknown in the publication.
     within_weight : float, default=1.0
-        Weight of pairs within one camera against pairs across cameras. Unknown in the publication.
+        Weight of pairs within one camera, relative to pairs across cameras. Unknown in the publication.
 
     Attributes
     ----------
     dual_components_ : ndarray of shape (n_views, n_components_, n_samples)
         The projections as weights of the training images, in the order of ``cameras_``, float64.
     cameras_ : ndarray of shape (n_views,) or None
-        The cameras seen in fit, sorted. None when fit had none: then there is one view.
+        The cameras seen in `fit`, sorted. None if `fit` was given none; then there is one projection.
     eigenvalues_ : ndarray of shape (n_components_,)
-        The objective's value for each component, ascending.
+        Value of the objective for each component, ascending.
     gamma_ : float
         The coefficient in use.
     X_fit_ : ndarray of shape (n_samples, n_features_in_)
@@ -61,13 +58,13 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
     n_components_ : int
         Dimension of the common space.
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where ``X`` had string column names.
+        Names of the features, if ``X`` had string column names.
 
     See Also
     --------
-    CVDCA : The linear form, its equations and its reading of cameras.
+    CVDCA : The linear form, with its equations and its use of cameras.
 
     Notes
     -----
@@ -118,16 +115,17 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
-        """Learn one projection a camera.
+        """Learn one projection per camera.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         y : array-like of shape (n_samples,)
-            Identities, of at least two persons, at least one of them with a cross-view pair.
+            Identity of each image. There must be two or more, and one with images from two cameras (with two
+            images, if there are no `cams`).
         cams : array-like of shape (n_samples,), default=None
-            Cameras. Without them there is one projection, learned from all pairs of different images.
+            Camera of each image. Without cameras there is one projection, learned from all pairs of images.
 
         Returns
         -------
@@ -137,7 +135,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         Raises
         ------
         ValueError
-            When no cross-view pair of one person exists, or a singular constraint needs a larger ``reg``.
+            If no identity has a cross-view pair, or the constraint is singular and needs a larger ``reg``.
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
         maps = self._solve(self._fit_kernel(X), ids, views, len(X))

@@ -1,6 +1,6 @@
-"""XQDA in the space of a kernel: the same closed form on coordinates in the span of the training images.
+"""XQDA in the space of a kernel: the same closed form, on coordinates in the span of the training images.
 
-An RBF kernel bends the subspace; unit-norm images and a tiny regulariser make it a null-space method.
+With the default RBF kernel and tiny regulariser it is close to a null-space method.
 """
 
 import numpy as np
@@ -15,42 +15,41 @@ from skreid.metric_learning._xqda import solve_xqda
 
 
 def kernel_coordinates(kernel):
-    """Coordinates of the training images about their mean, and directions as weights of the images."""
+    """Return coordinates of the centred training images, and the directions as weights of these images."""
     centred = kernel - kernel.mean(axis=0)
     centred -= centred.mean(axis=1, keepdims=True)
     coordinates, dual, lowest = gram_coordinates(centred)
     if lowest < -1e-7:
         raise ValueError(
             f"The kernel is not positive semi-definite (an eigenvalue is {lowest:.3g} times the largest): "
-            "use one that is."
+            "use another kernel."
         )
     if not dual.shape[1]:
-        raise ValueError("The kernel sees no difference between the training images: check kernel, gamma and X.")
+        raise ValueError("The kernel is the same for all training images: check kernel, gamma and X.")
     return coordinates, dual
 
 
 class KernelXQDA(KernelMixin, CrossViewMetric):
     r"""XQDA in the space of a kernel.
 
-    With :math:`\phi` the kernel's map, this is `XQDA` of the descriptors :math:`\phi(x)`, computed from the
-    kernel matrix of the training images: ``kernel="linear"`` with ``psd=False`` is `XQDA` itself at the
-    same ``reg``.
+    With :math:`\phi` the map of the kernel, this is `XQDA` of the descriptors :math:`\phi(x)`, computed from the
+    kernel matrix of the training images. With ``kernel="linear"`` and ``psd=False`` it equals `XQDA` with the same
+    ``reg``.
 
     .. math::
         d(p, g) = \delta^T V M V^T \delta, \qquad \delta = \phi(g) - \phi(p), \qquad
         M = \left[ (V^T \Sigma_I V)^{-1} - (V^T \Sigma_E V)^{-1} \right]_+
 
-    The directions :math:`V` have unit norm in that space and :math:`[\cdot]_+` drops the form's negative
-    eigenvalues.
+    The directions :math:`V` have unit norm in that space, and :math:`[\cdot]_+` sets negative eigenvalues to zero.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the subspace. None takes every singular value of :math:`\Sigma_I^{-1} \Sigma_E` above
-        1, at least one.
+        Dimension of the subspace. None takes as many as there are singular values of
+        :math:`\Sigma_I^{-1} \Sigma_E` above 1, and at least one.
     kernel : {"rbf", "linear", "poly", "cosine", "laplacian", "chi2"} or callable, default="rbf"
-        A positive semi-definite kernel. A callable takes two matrices (n_a, n_features), (n_b, n_features)
-        and returns (n_a, n_b).
+        A positive semi-definite kernel. A callable takes two matrices (n_a, n_features) and (n_b, n_features) and
+        returns (n_a, n_b).
     gamma : float, default=None
         Coefficient of "rbf", "poly", "laplacian" and "chi2". None is 1 / (mean squared distance of the
         training images) for "rbf", that is a width :math:`\sigma = \sqrt{\operatorname{mean} d^2 / 2}`; 1
@@ -60,15 +59,16 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
     coef0 : float, default=1
         Constant of "poly".
     reg : float, default=1e-7
-        What is added to the diagonal of :math:`\Sigma_I` in an orthonormal basis of the training images'
-        span. The default suits kernels of about unit scale, such as "rbf".
+        Added to the diagonal of :math:`\Sigma_I` in an orthonormal basis of the span of the training images. The
+        default suits kernels with values around 1, such as "rbf".
     psd : bool, default=True
-        Whether to drop the form's negative eigenvalues; then distances are never negative but by rounding.
+        Whether to set negative eigenvalues of the quadratic form to zero. Distances are then at least 0, up to
+        rounding.
 
     Attributes
     ----------
     dual_components_ : ndarray of shape (n_components_, n_samples)
-        The directions, as weights of the training images; the weights of each sum to zero.
+        The directions, as weights of the training images; the weights of each direction sum to zero.
     metric_ : ndarray of shape (n_components_, n_components_)
         The quadratic form within the subspace.
     singular_values_ : ndarray of shape (rank,)
@@ -80,19 +80,19 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
     n_components_ : int
         Dimension of the subspace.
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where ``X`` had string column names.
+        Names of the features, if ``X`` had string column names.
 
     See Also
     --------
-    XQDA : The linear form, and how pairs are formed from cameras.
+    XQDA : The linear form; describes how pairs are formed from cameras.
 
     Notes
     -----
-    Publications differ on where the regulariser enters and on singular against eigenvectors; this estimator
-    takes what makes the linear kernel agree with `XQDA`. Memory is O(n^2) and time O(n^3) in the number of
-    training images.
+    Publications differ in where the regulariser is added, and in using singular vectors or eigenvectors. This
+    estimator does what makes the linear kernel agree with `XQDA`. Memory is O(n^2) and time O(n^3) for n training
+    images.
 
     References
     ----------
@@ -129,11 +129,12 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         y : array-like of shape (n_samples,)
-            Identities, of at least two persons, at least one of them with a cross-view pair.
+            Identity of each image. There must be two or more, and one with images from two cameras (with two
+            images, if there are no `cams`).
         cams : array-like of shape (n_samples,), default=None
-            Cameras. Without them all pairs of different images count as cross-view.
+            Camera of each image. Without cameras, every pair of images is a cross-view pair.
 
         Returns
         -------
@@ -143,8 +144,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         Raises
         ------
         ValueError
-            When no cross-view pair of one person exists, the kernel is not positive semi-definite, or
-            ``reg`` is too small.
+            If no identity has a cross-view pair, the kernel is not positive semi-definite, or ``reg`` is too small.
         """
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
@@ -160,15 +160,15 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         return self
 
     def transform(self, X):
-        """Project descriptors on the subspace.
+        """Project descriptors onto the subspace.
 
-        The Euclidean distance of projections is not this metric: it leaves out the quadratic form. Use
-        `pairwise_distances`.
+        The Euclidean distance between projections is not the learned distance, because it lacks the quadratic form:
+        use `pairwise_distances`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         return (self._kernel(X) @ self.dual_components_.T).astype(X.dtype, copy=False)
 
     def pairwise_distances(self, X_probe, X_gallery):
-        """Compute the kernel XQDA distance of every probe to every gallery image.
+        """Compute the kernel XQDA distance from each probe to each gallery image.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         Returns
         -------
         distances : ndarray of shape (n_probe, n_gallery)
-            float64; lower is nearer. Not negative with ``psd=True``, up to rounding.
+            float64; lower is nearer. At least 0 with ``psd=True``, up to rounding.
         """
         check_is_fitted(self)
         probe = self._kernel(self._check_rows(X_probe)) @ self.dual_components_.T
@@ -201,6 +201,6 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
 
 
 def _positive_part(form):
-    """Drop the negative eigenvalues of a symmetric matrix."""
+    """Set the negative eigenvalues of a symmetric matrix to zero."""
     values, vectors = eigh(form)
     return (vectors * values.clip(min=0)) @ vectors.T

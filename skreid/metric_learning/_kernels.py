@@ -1,7 +1,4 @@
-"""The kernel of a kernel metric: its parameters, its width where none is given, and its matrix.
-
-One mixin for KernelXQDA and KCVDCA, so that both read a kernel alike.
-"""
+"""The kernel of KernelXQDA and KCVDCA: its parameters, its default width and its matrix."""
 
 from numbers import Integral, Real
 
@@ -22,12 +19,12 @@ KERNEL_CONSTRAINTS = {
 
 
 def mean_squared_distance(X):
-    """Mean squared Euclidean distance over all n^2 ordered pairs of rows: twice the total variance."""
+    """Compute the mean squared Euclidean distance over all n^2 ordered pairs of rows, which is twice their variance."""
     return 2 * float(X.var(axis=0, dtype=np.float64).sum())
 
 
 def default_gamma(X, kernel):
-    """Choose gamma where none is given; the RBF is exp(-d^2 / (2 sigma^2)) with sigma^2 = mean d^2 / 2."""
+    """Return the default gamma; the RBF becomes exp(-d^2 / (2 sigma^2)) with sigma^2 = mean d^2 / 2."""
     if kernel == "chi2":
         return 1.0
     spread = mean_squared_distance(X) if kernel == "rbf" else X.shape[1]
@@ -35,10 +32,10 @@ def default_gamma(X, kernel):
 
 
 class KernelMixin:
-    """Adds ``_fit_kernel`` and ``_kernel`` to estimators with kernel, gamma, degree and coef0."""
+    """Computes the kernel of estimators with the parameters kernel, gamma, degree and coef0."""
 
     def _fit_kernel(self, X):
-        """Keep the training rows, settle ``gamma_``, return their kernel (n, n), float64 and symmetric."""
+        """Set ``X_fit_`` and ``gamma_``, and return the kernel of the training rows (n, n), float64 and symmetric."""
         self.X_fit_ = X
         self.gamma_ = self.gamma
         if self.gamma is None:
@@ -47,7 +44,7 @@ class KernelMixin:
         return (kernel + kernel.T) / 2
 
     def _kernel(self, X):
-        """Compute the kernel of every row with every training row: (n, n_train), float64."""
+        """Compute the kernel of each row with each training row: (n, n_train), float64."""
         X, X_fit = X.astype(np.float64, copy=False), self.X_fit_.astype(np.float64, copy=False)
         if not callable(self.kernel):
             parameters = {"gamma": self.gamma_, "degree": self.degree, "coef0": self.coef0}
@@ -55,7 +52,7 @@ class KernelMixin:
         kernel = np.asarray(self.kernel(X, X_fit), dtype=np.float64)
         if kernel.shape != (len(X), len(X_fit)):
             raise ValueError(
-                f"The kernel callable returned shape {kernel.shape} for {len(X)} and {len(X_fit)} rows: "
-                f"it must take two matrices and return one value a pair, shape {(len(X), len(X_fit))}."
+                f"The kernel callable returned shape {kernel.shape} for matrices of {len(X)} and {len(X_fit)} rows: "
+                f"it must return one value per pair of rows, shape {(len(X), len(X_fit))}."
             )
         return kernel

@@ -1,6 +1,6 @@
-"""Scatter matrices over all pairs of images, from class sums: O(n d^2) where the pairs would cost O(n^2 d^2).
+"""Scatter matrices over all pairs of images, from class sums: O(n d^2), where a loop over pairs would be O(n^2 d^2).
 
-A pair (i, j) adds (x_i - x_j)(x_i - x_j)^T; summed over pairs only weighted squares and sums of groups
+A pair (i, j) contributes (x_i - x_j)(x_i - x_j)^T. In the sum over pairs only weighted squares and sums over groups
 remain.
 """
 
@@ -12,21 +12,21 @@ from skreid._base.labels import encode_cams, encode_identities
 
 
 def group_sums(X, groups, n_groups):
-    """Sum the rows of ``X`` (n, d) that share a group number: (n_groups, d)."""
+    """Sum the rows of ``X`` (n, d) over each group: (n_groups, d)."""
     n = len(groups)
     return sparse.csr_array((np.ones(n), (groups, np.arange(n))), shape=(n_groups, n)) @ X
 
 
 def _cells(ids, views):
-    """Give every combination of identity and view that occurs a number: one a sample."""
+    """Return the cell of each sample: the index of its combination of identity and view, among those that occur."""
     return np.unique(ids * (int(views.max()) + 1) + views, return_inverse=True)[1]
 
 
 def _cross_sum(X, groups, cells):
-    """Sum of (x_i - x_j)(x_i - x_j)^T / 2 over ordered pairs of one group but of different cells.
+    """Sum (x_i - x_j)(x_i - x_j)^T / 2 over ordered pairs within a group but in different cells.
 
-    Cells split groups. Each x_i x_i^T counts once a partner; the mixed terms are all of the group's less
-    the cell's. Returns the sum (d, d) and the number of ordered pairs.
+    Cells are parts of groups. Each x_i x_i^T counts once per partner; the mixed terms are those of the group minus
+    those of the cell. Returns the sum (d, d) and the number of ordered pairs.
     """
     group_sizes, cell_sizes = np.bincount(groups), np.bincount(cells)
     partners = group_sizes[groups] - cell_sizes[cells]
@@ -44,34 +44,34 @@ def scatter_from_codes(X, ids, views):
 
 
 def cross_view_scatter(X, y, cams=None):
-    """Compute the mean outer products of cross-view differences, of same and of different persons.
+    """Compute the mean outer products of cross-view differences, for the same person and for different people.
 
-    With ``P`` the set of pairs of images of different cameras, ::
+    With ``P`` the set of pairs of images from different cameras, ::
 
         S_I = mean of (x_i - x_j)(x_i - x_j)^T over (i, j) in P with y_i == y_j
         S_E = mean of (x_i - x_j)(x_i - x_j)^T over (i, j) in P with y_i != y_j
 
-    All ordered pairs of cameras count, each pair of images alike: with two cameras these are the
-    probe-gallery pairs.
+    All ordered pairs of cameras count, and each pair of images has the same weight. With two cameras these are the
+    pairs of probe and gallery images.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        One descriptor a row.
+        One descriptor per row.
     y : array-like of shape (n_samples,)
-        Identities.
+        Identity of each image.
     cams : array-like of shape (n_samples,), default=None
-        Cameras. Without them every image is its own view: all pairs of different images count.
+        Camera of each image. Without cameras every image is its own view: all pairs of images count.
 
     Returns
     -------
     intra, inter : ndarray of shape (n_features, n_features)
-        ``S_I`` and ``S_E``, float64, without any regularisation.
+        ``S_I`` and ``S_E``, float64, not regularised.
 
     Raises
     ------
     ValueError
-        With a single identity or camera, with no cross-view pair of one person, or of differing lengths.
+        If there is a single identity or camera, no identity has a cross-view pair, or lengths differ.
 
     Examples
     --------
@@ -83,5 +83,5 @@ def cross_view_scatter(X, y, cams=None):
     X = check_array(X, dtype=np.float64, ensure_min_samples=2)
     _, ids = encode_identities(y, len(X), "samples")
     views, _ = encode_cams(cams, ids, "samples")
-    # Differences do not see the mean; without it the squares do not cancel.
+    # Differences do not depend on the mean; subtracting it avoids cancellation in the squares.
     return scatter_from_codes(X - X.mean(axis=0), ids, np.arange(len(X)) if views is None else views)

@@ -1,4 +1,4 @@
-"""CVDCA's objective as two symmetric matrices, one block a view, and its smallest eigenvectors.
+"""The objective of CVDCA as two symmetric matrices with one block per view, and the eigenvectors that minimise it.
 
 The objective is tr(U^T A U) for the stacked projections U, under U^T B U = I with B block-diagonal.
 """
@@ -10,19 +10,22 @@ from skreid.metric_learning._scatter import group_sums
 
 
 def pair_weights(n_same, n_different, negative_weight):
-    """Weigh a pair of the same and one of different persons: each kind a mean, the latter negative."""
+    """Return the weight of a pair of the same person and of a pair of different people, which is negative.
+
+    Either kind of pair has a total weight that does not depend on the number of pairs.
+    """
     return (1 / n_same if n_same else 0.0), (-negative_weight / n_different if n_different else 0.0)
 
 
 def objective_blocks(X, ids, views, *, negative_weight, within_weight):
-    """Sum the objective's pair terms into blocks (C, C, d, d), C views; also M (C, d, d) without ridge."""
+    """Sum the objective's pair terms into blocks (C, C, d, d) for C views; also return M (C, d, d) without ridge."""
     n_ids, n_views = int(ids.max()) + 1, int(views.max()) + 1
     d = X.shape[1]
     blocks, moments = np.zeros((n_views, n_views, d, d)), np.empty((n_views, d, d))
     counts = np.bincount(views * n_ids + ids, minlength=n_views * n_ids).reshape(n_views, n_ids)
     sums = group_sums(X, views * n_ids + ids, n_views * n_ids).reshape(n_views, n_ids, d)
     totals, sizes = sums.sum(axis=1), counts.sum(axis=1)
-    degrees = np.zeros(len(X))  # sum of the weights of an image's pairs
+    degrees = np.zeros(len(X))  # sum of the weights of each image's pairs
     for p in range(n_views):
         members = views == p
         present = counts[p, ids[members]]
@@ -32,7 +35,7 @@ def objective_blocks(X, ids, views, *, negative_weight, within_weight):
             same, different = pair_weights(n_same, n_different, negative_weight)
             mixed = (same - different) * sums[p].T @ sums[q] + different * np.outer(totals[p], totals[q])
             if p == q:
-                # Both ends of a pair carry the same projection; an image paired with itself cancels.
+                # Both images of a pair have the same projection; pairs of an image with itself cancel.
                 blocks[p, p] -= 2 * within_weight * mixed
                 degrees[members] += 2 * within_weight * (same * present + different * (sizes[p] - present))
                 continue
@@ -50,16 +53,16 @@ def objective_blocks(X, ids, views, *, negative_weight, within_weight):
 
 
 def add_ridge(moments, reg, n_features):
-    """Add reg times the mean diagonal entry to each M; ``n_features`` is that before any reduction."""
+    """Add reg times the mean diagonal entry to each M; ``n_features`` is their number before any reduction."""
     ridges = reg * np.trace(moments, axis1=1, axis2=2) / n_features
     return moments + ridges[:, None, None] * np.eye(moments.shape[1])
 
 
 def solve_views(blocks, constraints, view_reg, n_components):
-    """Minimise the objective: projections (C, d, r) and eigenvalues (r,), ascending.
+    """Minimise the objective; return projections (C, d, r) and eigenvalues (r,), ascending.
 
-    ``n_components`` None keeps the eigenvalues up to half the lowest, which is negative; at least one.
-    An infinite ``view_reg`` gives all views one projection.
+    Without ``n_components``, eigenvalues of at most half the lowest one, which is negative, are kept, and at least one.
+    With an infinite ``view_reg`` all views share one projection.
     """
     n_views, d = len(constraints), constraints.shape[-1]
     shared = np.isinf(view_reg)
@@ -70,7 +73,7 @@ def solve_views(blocks, constraints, view_reg, n_components):
         factors = [cholesky(constraint, lower=True) for constraint in constraints]
     except LinAlgError as error:
         raise ValueError("A constraint matrix M is singular: use a larger reg.") from error
-    # B is block-diagonal, so whitening by its blocks turns the generalised problem into an ordinary one.
+    # B is block-diagonal: whitening by its blocks turns the generalised problem into an ordinary one.
     whitened = np.empty((m * d, m * d))
     for p in range(m):
         for q in range(p + 1):

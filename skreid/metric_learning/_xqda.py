@@ -1,6 +1,6 @@
 """XQDA, cross-view quadratic discriminant analysis: a subspace and a quadratic form, both in closed form.
 
-The baseline metric of hand-crafted re-identification (Liao et al., CVPR 2015), for any descriptor.
+It is the usual baseline for hand-crafted descriptors (Liao et al., CVPR 2015), and works on any descriptor.
 """
 
 from numbers import Integral, Real
@@ -16,15 +16,15 @@ from skreid.metric_learning._scatter import scatter_from_codes
 
 
 def solve_xqda(intra, inter, reg, n_components=None):
-    """Solve XQDA for two scatter matrices: subspace (d, r), form (r, r), all singular values, descending."""
+    """Solve XQDA for two scatter matrices; return subspace (d, r), form (r, r) and all singular values, descending."""
     intra = intra + reg * np.eye(len(intra))
     if not inter.any():
-        raise ValueError("All images of different persons have the same features: there is nothing to tell apart.")
+        raise ValueError("Images of different people all have the same features: there is nothing to tell apart.")
     try:
         factor = cho_factor(intra, check_finite=False)
     except LinAlgError as error:
         raise ValueError(f"The same-person scatter is singular with reg={reg}: use a larger reg.") from error
-    # Left singular vectors, not generalised eigenvectors: the published method, and not the same subspace.
+    # Left singular vectors, as published; generalised eigenvectors would span another subspace.
     vectors, values, _ = svd(cho_solve(factor, inter, check_finite=False), overwrite_a=True, check_finite=False)
     r = max(1, int((values > 1).sum())) if n_components is None else n_components
     subspace = vectors[:, :r]
@@ -41,8 +41,8 @@ PARAMETER_CONSTRAINTS = {
 class XQDA(CrossViewMetric):
     r"""Cross-view quadratic discriminant analysis.
 
-    Differences of descriptors across views are modelled as two zero-mean Gaussians, of the same person
-    (covariance :math:`\Sigma_I`) and of different persons (:math:`\Sigma_E`). With the regularised scatter
+    Differences between descriptors of two views are modelled as two zero-mean Gaussians, one for the same person
+    (covariance :math:`\Sigma_I`) and one for different people (:math:`\Sigma_E`). With the regularised scatter
     matrices
 
     .. math::
@@ -55,47 +55,47 @@ class XQDA(CrossViewMetric):
     .. math::
         d(p, g) = (g-p)^T V \left[ (V^T \Sigma_I V)^{-1} - (V^T \Sigma_E V)^{-1} \right] V^T (g-p).
 
-    It is indefinite, so ``d`` can be negative and is no metric; lower is nearer.
+    The form is indefinite, so ``d`` may be negative and is not a metric in the strict sense; lower is nearer.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the subspace. None takes every singular value above 1, and at least one.
+        Dimension of the subspace. None takes as many as there are singular values above 1, and at least one.
     reg : float, default=1e-3
-        What is added to the diagonal of :math:`\Sigma_I`, in squared units of the features: descriptors of
-        unit length suit the default. 0 works only where :math:`\Sigma_I` is regular.
+        Added to the diagonal of :math:`\Sigma_I`, in squared units of the features. The default suits descriptors of
+        unit length. 0 works only if :math:`\Sigma_I` is not singular.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_)
-        The subspace, one orthonormal direction a row, float64.
+        The subspace, one orthonormal direction per row, float64.
     metric_ : ndarray of shape (n_components_, n_components_)
         The quadratic form within the subspace; symmetric, in general indefinite.
     singular_values_ : ndarray of shape (n_features_in_,) or (rank,)
-        Singular values of :math:`\Sigma_I^{-1} \Sigma_E`, descending. Where n_features exceeds n_samples, those
-        beyond the rank of the data are left out: they are zero.
+        Singular values of :math:`\Sigma_I^{-1} \Sigma_E`, descending. If n_features exceeds n_samples, those beyond
+        the rank of the data, which are zero, are left out.
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of the training descriptors. Distances do not depend on it; it only keeps them precise.
+        Mean of the training descriptors. It reduces rounding errors; distances do not depend on it otherwise.
     n_components_ : int
         Dimension of the subspace.
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where ``X`` had string column names.
+        Names of the features, if ``X`` had string column names.
 
     See Also
     --------
-    KernelXQDA : The same in the space of a kernel.
-    cross_view_scatter : The two scatter matrices.
+    KernelXQDA : XQDA in the space of a kernel.
+    cross_view_scatter : Computes the two scatter matrices.
 
     Notes
     -----
-    With more than two cameras the pairs are those of all ordered pairs of cameras, each pair of images with
-    equal weight. Without ``cams`` every image is a view of its own: all pairs of different images count.
+    With more than two cameras, all ordered pairs of cameras count, and each pair of images has the same weight.
+    Without ``cams`` every image is its own view: all pairs of images count.
 
-    The scatter matrices come from class sums in O(n d^2). When n_features exceeds n_samples everything happens
-    in the span of the centred data, found from their Gram matrix: exact, for directions outside of it have
-    singular value 0.
+    The scatter matrices are computed from class sums in O(n d^2). If n_features exceeds n_samples, the problem is
+    solved in the span of the centred data, found from their Gram matrix. This is exact, because directions outside the
+    span have singular value 0.
 
     References
     ----------
@@ -131,11 +131,12 @@ class XQDA(CrossViewMetric):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
         y : array-like of shape (n_samples,)
-            Identities, of at least two persons, at least one of them with a cross-view pair.
+            Identity of each image. There must be two or more, and one with images from two cameras (with two
+            images, if there are no `cams`).
         cams : array-like of shape (n_samples,), default=None
-            Cameras. Without them all pairs of different images count as cross-view.
+            Camera of each image. Without cameras, every pair of images is a cross-view pair.
 
         Returns
         -------
@@ -145,12 +146,12 @@ class XQDA(CrossViewMetric):
         Raises
         ------
         ValueError
-            When no cross-view pair of one person exists, or a singular scatter matrix needs a larger ``reg``.
+            If no identity has a cross-view pair, or a scatter matrix is singular and needs a larger ``reg``.
         """
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        coordinates, lift = span_coordinates(X - self.mean_)  # differences do not see the mean
+        coordinates, lift = span_coordinates(X - self.mean_)  # differences do not depend on the mean
         self._check_rank(coordinates.shape[1])
         intra, inter = scatter_from_codes(coordinates, ids, views)
         subspace, self.metric_, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
@@ -162,15 +163,15 @@ class XQDA(CrossViewMetric):
         return self
 
     def transform(self, X):
-        """Project descriptors on the subspace.
+        """Project descriptors onto the subspace.
 
-        The Euclidean distance of projections is not this metric: it leaves out the quadratic form. Use
-        `pairwise_distances`.
+        The Euclidean distance between projections is not the learned distance, because it lacks the quadratic form:
+        use `pairwise_distances`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One descriptor a row.
+            One descriptor per row.
 
         Returns
         -------
@@ -182,7 +183,7 @@ class XQDA(CrossViewMetric):
         return (X @ self.components_.T).astype(X.dtype, copy=False)
 
     def pairwise_distances(self, X_probe, X_gallery):
-        """Compute the XQDA distance of every probe to every gallery image.
+        """Compute the XQDA distance from each probe to each gallery image.
 
         Parameters
         ----------
