@@ -1,7 +1,7 @@
 """One training in several processes of torch.distributed: each computes the maps of its share of every batch.
 
-What comes after the maps, losses included, every process computes for the whole batch, from the rows of all; and batch
-norm takes its statistics over all. So any loss and any batch are those of one process.
+All that follows the maps, losses included, is computed by every process for the whole batch, and batch norm takes its
+statistics over all processes. So every loss and every batch is that of a single process.
 """
 
 import torch
@@ -15,12 +15,12 @@ def is_parallel():
 
 
 def is_first():
-    """Whether this process is the one that writes files and shows bars."""
+    """Whether this is the process that writes files and shows bars."""
     return not is_parallel() or distributed.get_rank() == 0
 
 
 def own_share(n_images):
-    """Return the slice of a batch that is this process's to compute; all of one too small to be shared out."""
+    """Return the slice of a batch that this process computes; the whole of a batch too small to be shared out."""
     if not _is_shared(n_images):
         return slice(0, n_images)
     rank, size = distributed.get_rank(), distributed.get_world_size()
@@ -32,23 +32,23 @@ def _is_shared(n_images):
 
 
 def from_first(compute):
-    """Return what the first process computes, or raise what it raises, in every process; all must call."""
+    """Return the result of the first process in every process, or raise its error; all of them must call."""
     if not is_parallel():
         return compute()
-    found = [None, None]
+    outcome = [None, None]  # result, error
     if is_first():
         try:
-            found = [compute(), None]
-        except Exception as error:  # the others would wait for ever
-            found = [None, error]
-    distributed.broadcast_object_list(found, src=0)
-    if found[1] is not None:
-        raise found[1]
-    return found[0]
+            outcome = [compute(), None]
+        except Exception as error:  # the others would wait forever
+            outcome = [None, error]
+    distributed.broadcast_object_list(outcome, src=0)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
 
 
 def check_alike(**parts):
-    """Raise ValueError in every process, naming the parts that are not the same in all of them."""
+    """Raise ValueError in every process, naming the parts that differ between them."""
     if not is_parallel():
         return
     everywhere = [None] * distributed.get_world_size()
@@ -62,7 +62,7 @@ def check_alike(**parts):
 
 
 def share_out(model):
-    """Return a model, whose `network` gives maps, as all processes train it together; itself if there is only one."""
+    """Return a model as all processes train it together: its `network` returns maps; unchanged for one process."""
     if not is_parallel():
         return model
     if next(model.parameters()).device.type == "cuda":
@@ -75,27 +75,21 @@ def share_out(model):
 
 
 def whole_batch(rows, n_images=None):
-    """Return the rows of a whole batch of `n_images` from those of each process's share of it."""
-    return rows if n_images is None or not _is_shared(n_images) else _WholeBatch.apply(rows, n_images)
+    """Return the rows of a whole batch of `n_images`, given the rows of this process's share of it.
 
-
-class _WholeBatch(torch.autograd.Function):
-    """The rows of all processes; backwards, what each has of the one loss that all compute."""
-
-    @staticmethod
-    def forward(ctx, rows, n_images):
-        ctx.share = own_share(n_images)
-        whole = rows.new_zeros(n_images, *rows.shape[1:])
-        whole[ctx.share] = rows
-        distributed.all_reduce(whole)
-        return whole
-
-    @staticmethod
-    def backward(ctx, gradient):  # DistributedDataParallel takes the mean of the processes; their sum is meant
-        return gradient[ctx.share] * distributed.get_world_size(), None
+    Every process computes the same loss from these rows. The sum of their gradients over the processes is that loss's
+    gradient times the number of processes, and DistributedDataParallel divides by that number.
+    """
+    if n_images is None or not _is_shared(n_images):
+        return rows
+    whole = rows.new_zeros(n_images, *rows.shape[1:])
+    whole[own_share(n_images)] = rows
+    return _SumOverProcesses.apply(whole)
 
 
 class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes, as the deprecated `torch.distributed.nn.functional.all_reduce`."""
+
     @staticmethod
     def forward(ctx, values):
         values = values.clone()
@@ -110,7 +104,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose statistics are those of the images of all processes; what SyncBatchNorm is on CUDA."""
+    """Batch norm over the images of all processes on the CPU, where torch has no SyncBatchNorm."""
 
     def forward(self, maps):
         """Normalise maps, (n, C, h, w)."""
@@ -120,13 +114,13 @@ class SharedBatchNorm(nn.BatchNorm2d):
         count = values.new_tensor([values.numel() / values.shape[1]])
         sums = _SumOverProcesses.apply(torch.cat([values.sum(dim=(0, 2, 3)), count]))
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
-        apart = values - mean.view(shape)
-        variance = _SumOverProcesses.apply(apart.square().sum(dim=(0, 2, 3))) / count
+        centred = values - mean.view(shape)
+        variance = _SumOverProcesses.apply(centred.square().sum(dim=(0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = (variance + self.eps).rsqrt()
         scale = scale if self.weight is None else scale * self.weight
-        normalised = apart * scale.view(shape)
+        normalised = centred * scale.view(shape)
         return (normalised if self.bias is None else normalised + self.bias.view(shape)).to(maps.dtype)
