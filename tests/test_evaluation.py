@@ -1,4 +1,4 @@
-"""evaluate: the protocol's trials, honest figures, cameras handed on, leaks refused, and what the result says."""
+"""evaluate: the trials of the protocol, figures by hand, cameras passed on, leaks refused, and the result's text."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def crowd(n=12, shots=2, width=6, noise=0.7, seed=0):
 
 
 class Recording(TransformerMixin, BaseEstimator):
-    """Notes what fit was given."""
+    """Records the arguments of fit."""
 
     seen = []  # noqa: RUF012 - shared by clones on purpose
 
@@ -54,7 +54,7 @@ def fresh():
 
 
 def by_hand(data, dataset, trial, k):
-    """Return rank-k by a loop, ties against the system."""
+    """Return rank-k by a loop; ties count against the system."""
     hits = 0
     for probe in trial.probe:
         distances = np.linalg.norm(data[trial.gallery] - data[probe], axis=1)
@@ -64,7 +64,7 @@ def by_hand(data, dataset, trial, k):
 
 
 def test_figures_are_those_of_a_loop_over_every_trial():
-    """Rank-k of each repeat is what a naive loop over its probes gives."""
+    """Rank-k of each repeat is that of a naive loop over its probes."""
     people, protocol = crowd(), TwoViewProtocol(n_repeats=4)
     result = evaluate(FunctionTransformer(), people, protocol, ranks=(1, 3))
     for k in (1, 3):
@@ -73,8 +73,8 @@ def test_figures_are_those_of_a_loop_over_every_trial():
     assert 0 < result.mean["rank_1"] < 1
 
 
-def test_mean_deviation_and_interval_are_students():
-    """Mean, standard deviation and interval agree with scipy's t."""
+def test_the_interval_is_students():
+    """Mean, standard deviation and interval agree with SciPy's t."""
     result = evaluate(FunctionTransformer(), crowd(noise=1.0), TwoViewProtocol(n_repeats=5), ranks=1)
     values = result.values["mAP"]
     assert result.mean["mAP"] == pytest.approx(values.mean())
@@ -106,14 +106,14 @@ def test_cameras_reach_the_steps_of_a_pipeline(routing):
     assert Recording.seen[0][2] is not None
 
 
-def test_use_cams_false_keeps_cameras_to_the_protocol():
-    """With use_cams=False no fit sees a camera."""
+def test_use_cams_false_passes_cameras_to_no_fit():
+    """Only the protocol uses them."""
     evaluate(Recording(), crowd(), TwoViewProtocol(n_repeats=1), use_cams=False)
     assert Recording.seen[0][2] is None
 
 
-def test_a_metric_that_knows_cameras_gets_them():
-    """CVDCA is ranked by its camera-specific distances; without cameras its figures differ."""
+def test_a_metric_that_takes_cameras_gets_them():
+    """CVDCA ranks by its camera-specific distances; without cameras they differ."""
     people, protocol = crowd(n=20, noise=0.9), TwoViewProtocol(n_repeats=2)
     pipeline = make_pipeline(StandardScaler(), CVDCA())
     result = evaluate(pipeline, people, protocol, return_estimators=True)
@@ -125,23 +125,23 @@ def test_a_metric_that_knows_cameras_gets_them():
         cams_probe=people.cams[trial.probe],
         cams_gallery=people.cams[trial.gallery],
     )
-    found = result.repeats[0].nearest
-    np.testing.assert_allclose(found.distances[:, 0], wanted.min(axis=1))
+    nearest = result.repeats[0].nearest
+    np.testing.assert_allclose(nearest.distances[:, 0], wanted.min(axis=1))
     assert not np.allclose(
         evaluate(pipeline, people, protocol, use_cams=False).repeats[0].nearest.distances[:, 0],
-        found.distances[:, 0],
+        nearest.distances[:, 0],
     )
 
 
 def test_a_learned_metric_at_the_end_ranks():
-    """XQDA behind a scaler is evaluated by its own distances and beats chance."""
+    """XQDA after a scaler is evaluated by its own distances and beats chance."""
     result = evaluate(make_pipeline(StandardScaler(), XQDA()), crowd(n=30), TwoViewProtocol(n_repeats=3))
     assert result.name == "StandardScaler + XQDA"
     assert result.mean["rank_1"] > 3 / 15
 
 
-def test_sums_over_persons_are_ranked_where_the_protocol_says():
-    """The multi-shot protocol ranks persons by the sum of their image distances."""
+def test_a_protocol_that_sums_ranks_people():
+    """The multi-shot protocol ranks people by the sum of their image distances."""
     people = crowd(n=16)
     protocol = TwoViewProtocol(probe_shots=2, gallery_shots=2, aggregation="sum", n_repeats=1)
     result = evaluate(FunctionTransformer(), people, protocol, ranks=1)
@@ -164,7 +164,7 @@ def test_sums_over_persons_are_ranked_where_the_protocol_says():
 
 
 def test_given_split_leaves_out_the_same_camera_and_counts_the_dropped():
-    """Same person in the same camera leaves; a probe nothing matches is counted as dropped."""
+    """Images of the probe's person in its camera are left out; a probe without a true match is counted as dropped."""
     people = Bunch(
         data=np.array([[0.0], [0.1], [3.0], [9.0], [9.2], [5.0]]),
         target=np.array([1, 1, 1, 2, 3, 4]),
@@ -185,7 +185,7 @@ def test_given_split_leaves_out_the_same_camera_and_counts_the_dropped():
 
 
 def test_a_fitted_estimator_is_neither_cloned_nor_refitted_and_describes_once():
-    """fit=False calls transform once, on every image needed, and gives the figures of that estimator."""
+    """fit=False calls transform once, on every image needed, and the figures are those of that estimator."""
     calls = []
 
     def look(X):
@@ -202,8 +202,8 @@ def test_a_fitted_estimator_is_neither_cloned_nor_refitted_and_describes_once():
         evaluate(StandardScaler(), people, protocol, fit=False)
 
 
-def test_an_estimator_that_knows_the_probes_is_refused(people, fitted):
-    """fit=False refuses identities that classes_ holds, unless told that the names are other people's."""
+def test_an_estimator_fitted_on_the_probes_is_refused(people, fitted):
+    """fit=False refuses identities in classes_, unless on_seen says that the names are other people's."""
     with pytest.raises(ValueError, match=r"was fitted on .* identities that are probes"):
         evaluate(fitted, people, TwoViewProtocol(), fit=False)
     result = evaluate(fitted, people, TwoViewProtocol(n_repeats=2), fit=False, on_seen="ignore")
@@ -238,7 +238,7 @@ def test_a_network_is_evaluated_end_to_end(people):
 
 @pytest.mark.parametrize("key", ["images", "paths"])
 def test_images_or_paths_are_taken(key, people, tmp_path):
-    """A dataset may hold arrays or files."""
+    """A dataset may contain arrays or files."""
     from PIL import Image
 
     dataset = Bunch(target=people.target, cams=people.cams)
@@ -269,14 +269,14 @@ def test_result_carries_its_protocol_everywhere():
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["n_repeats"] == 2
 
 
-def test_single_repeat_is_valid_json():
-    """What is not known of a single repeat is null in JSON, not NaN."""
+def test_unknown_values_are_null_in_json():
+    """The deviation of a single repeat is not NaN there, which JSON does not allow."""
     result = evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=1))
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["figures"]["rank_1"]["std"] is None
 
 
 def test_table_of_several_systems_names_each_protocol():
-    """Figures of different protocols get a column that says which, and legends."""
+    """Figures of different protocols get a column that names the protocol, and a legend."""
     one = evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=2), name="one")
     two = evaluate(FunctionTransformer(), crowd(), ShotProtocol(n_repeats=2), name="two")
     table = one.table(two)
@@ -309,7 +309,7 @@ def test_curves_of_galleries_of_differing_sizes_are_padded():
     ],
 )
 def test_incomplete_datasets_are_refused(change, message):
-    """What a dataset lacks is named."""
+    """The missing column is named."""
     with pytest.raises(ValueError, match=message):
         evaluate(FunctionTransformer(), Bunch(**{**crowd(), **change}), TwoViewProtocol())
 
@@ -320,7 +320,9 @@ def test_incomplete_datasets_are_refused(change, message):
         ({"use_cams": "yes"}, "'use_cams' parameter of evaluate must be among"),
         ({"on_seen": "warn"}, "'on_seen' parameter of evaluate must be among"),
         ({"n_neighbors": -1}, "'n_neighbors' parameter of evaluate must be an int"),
-        ({"ranks": 0}, "'ranks' parameter"),
+        ({"ranks": 0}, "'ranks' parameter of evaluate"),
+        ({"ranks": (1, True)}, "'ranks' parameter of evaluate"),
+        ({"n_neighbors": True}, "'n_neighbors' parameter of evaluate must be an int"),
         ({"on_missing": "skip"}, "'on_missing' parameter"),
         ({"confidence": 2}, "'confidence' parameter"),
     ],
@@ -334,14 +336,14 @@ def test_bad_parameters_are_refused(given, message):
 @pytest.mark.parametrize(
     ("given", "said"), [(TwoViewProtocol, "Got the class TwoViewProtocol"), (np.zeros(48), "Got a ndarray")]
 )
-def test_what_is_no_protocol_is_refused(given, said):
-    """A class that was not called, or identities where scikit-learn has them."""
+def test_an_argument_that_is_no_protocol_is_refused(given, said):
+    """Such as a class that was not called, or identities, which come third in scikit-learn."""
     with pytest.raises(ValueError, match=rf"'protocol' parameter .*TwoViewProtocol\(\)\. {said}"):
         evaluate(FunctionTransformer(), crowd(), given)
 
 
 def test_an_image_without_a_descriptor_is_named_by_its_place_in_the_dataset():
-    """Not by its row among the probes or the gallery."""
+    """And not by its row among the probes or the gallery."""
     people = crowd()
     people["data"][17] = np.nan
     with pytest.raises(ValueError, match=r"the first being image 17: leave out images"):
@@ -349,14 +351,14 @@ def test_an_image_without_a_descriptor_is_named_by_its_place_in_the_dataset():
 
 
 def test_training_on_nobody_is_refused_with_advice():
-    """A protocol without training images needs fit=False."""
+    """A protocol without training images needs fit=False, and the error says so."""
     with pytest.raises(ValueError, match="fit=False"):
         evaluate(StandardScaler(), crowd(), TwoViewProtocol(n_train=0))
     assert evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_train=0, n_repeats=1), fit=False)
 
 
-def test_a_named_protocol_says_what_it_wants():
-    """CUHK01's protocol refuses another set, and the message reaches the user."""
+def test_a_protocol_refuses_a_dataset_that_it_does_not_fit():
+    """CUHK01's protocol refuses another dataset, and its message reaches the user."""
     with pytest.raises(ValueError, match="971 identities"):
         evaluate(FunctionTransformer(), crowd(), CUHK01Protocol())
 
@@ -372,7 +374,7 @@ def test_a_named_protocol_says_what_it_wants():
     )
 )
 def test_nearest_images_are_those_of_a_sort(case):
-    """First places, ties, left-out pairs and first ranks agree with Python's sort of tuples."""
+    """Rankings, ties, left-out pairs and first ranks agree with Python's sort of tuples."""
     rows, gallery, dropped, k = case
     distances = np.array(rows, dtype=float)
     same = np.array([[identity == 0 for identity in gallery] for _ in rows])
@@ -388,8 +390,8 @@ def test_nearest_images_are_those_of_a_sort(case):
         assert not found.matches[i, len(shown) :].any()
 
 
-def test_a_leak_is_seen_through_any_wrapper(people, fitted):
-    """Who was trained on is known inside nested Pipelines, unions and searches too."""
+def test_leaks_are_found_inside_nested_estimators(people, fitted):
+    """In nested Pipelines, unions and searches."""
     flat = make_pipeline(fitted, PCA(3, random_state=0)).fit(people.images, people.target)
     search = GridSearchCV(flat, {"pca__n_components": [3]}, scoring=lambda *_: 1.0, cv=IdentityKFold(2))
     wrappers = [

@@ -1,6 +1,6 @@
-"""CMCDisplay: the cumulative matching characteristic, its mean and its band over repeats.
+"""CMCDisplay: the cumulative matching characteristic, with its mean and a band over repeats.
 
-A curve of one draw of the gallery hides how much luck is in it; the band shows it.
+The curve of one random gallery hides how much of it is luck; the band shows it.
 """
 
 import numpy as np
@@ -25,21 +25,21 @@ class CMCDisplay:
     """Share of probes recognised within the first k ranks, as a curve over k.
 
     Make one with :meth:`from_estimator`, :meth:`from_predictions`, :meth:`from_cv_results` or
-    :meth:`from_evaluation`. Several systems share one picture if the next gets ``ax=display.ax_``.
+    :meth:`from_evaluation`. To draw several systems on the same axes, pass ``ax=display.ax_`` to the next.
 
     Parameters
     ----------
     cmc : array-like of shape (n_ranks,) or (n_repeats, n_ranks)
-        Curves in [0, 1], one a repeat, from rank 1.
+        Curves in [0, 1], one per repeat, starting at rank 1.
     name : str, default=None
-        Of the system, for the legend.
+        Name of the system in the legend.
 
     Attributes
     ----------
     line_ : matplotlib Artist
         The mean curve.
     band_ : matplotlib Artist or None
-        The band over the repeats; None for a single one.
+        The band over the repeats; None for a single repeat.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -68,12 +68,12 @@ class CMCDisplay:
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         name : str, default=None
-            For the legend; by default the display's own.
+            Name in the legend; by default the name of the display.
         max_rank : int or None, default=20
             Last rank shown; None for all.
         band : {"std", "ci", "range"} or None, default="std"
-            What the band over the repeats spans: one standard deviation on each side of the mean, its 95 %
-            confidence interval, or all repeats.
+            What the band over the repeats spans: one standard deviation on each side of the mean, the 95 % confidence
+            interval of the mean, or all repeats.
         band_kwargs : dict, default=None
             Passed to matplotlib's `fill_between`.
         **kwargs : dict
@@ -88,10 +88,10 @@ class CMCDisplay:
         curves = self._curves()
         shown = curves.shape[1] if max_rank is None else min(max_rank, curves.shape[1])
         ranks = np.arange(1, shown + 1)
-        found = summary(curves)
-        label = f"rank-1 = {found.mean[0]:.3f}"
+        over_repeats = summary(curves)
+        label = f"rank-1 = {over_repeats.mean[0]:.3f}"
         if len(curves) > 1:
-            label += f" ± {found.std[0]:.3f}, n = {len(curves)}"
+            label += f" ± {over_repeats.std[0]:.3f}, n = {len(curves)}"
         name = self.name if name is None else name
         label = label if name is None else f"{name} ({label})"
 
@@ -101,10 +101,10 @@ class CMCDisplay:
         default = {"label": label, "linestyle": _DASHES[already % len(_DASHES)], "drawstyle": "default"}
         if shown <= 30:
             default |= {"marker": "o^sDv"[already % 5], "markersize": 4}
-        (self.line_,) = self.ax_.plot(ranks, found.mean[:shown], **style(default, kwargs))
+        (self.line_,) = self.ax_.plot(ranks, over_repeats.mean[:shown], **style(default, kwargs))
         self.band_ = None
         if band is not None and len(curves) > 1:
-            low, high = _band(curves, found, band)
+            low, high = _band(curves, over_repeats, band)
             default = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0}
             self.band_ = self.ax_.fill_between(ranks, low[:shown], high[:shown], **style(default, band_kwargs))
         self._frame(shown, None if self.band_ is None else band)
@@ -119,7 +119,7 @@ class CMCDisplay:
         return curves
 
     def _frame(self, shown, band):
-        """Label the axes; the ranks of an earlier, longer curve and what its band means stay in view."""
+        """Label the axes; keep the range of an earlier, longer curve and the meaning of its band."""
         shown = max([shown, *(int(line.get_xdata()[-1]) for line in self.ax_.lines if len(line.get_xdata()))])
         margin = max(0.5, shown * 0.02)
         self.ax_.set(xlabel="Rank k", ylabel="Share of probes found within rank k")
@@ -152,28 +152,28 @@ class CMCDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw how well a fitted estimator finds test persons again in random galleries.
+        """Draw how well a fitted estimator recognises test people in random galleries.
 
         Parameters
         ----------
         estimator : fitted transformer or Pipeline
             As for :func:`skreid.rank_gallery`.
         X : images, n of them
-            Of persons it was not fitted on, in any form it takes.
+            Images of people it was not fitted on, in any form that it takes.
         y : array-like of shape (n,)
             Identities.
         cams : array-like of shape (n,), default=None
-            Cameras; probe and gallery then come from different ones.
+            Cameras; probe and gallery images of a person then come from different cameras.
         n_repeats : int, default=10
-            Random galleries.
+            Number of random galleries.
         n_shots : int, default=1
-            Gallery images an identity.
+            Gallery images per identity.
         random_state : int, RandomState instance or None, default=0
-            Draws the galleries.
+            Seeds the galleries.
         max_rank : int or None, default=20
             Last rank shown.
         name : str, default=None
-            For the legend; by default the estimator's.
+            Name in the legend; by default that of the estimator.
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -203,7 +203,7 @@ class CMCDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw the curve of distances.
+        """Draw the curve of given distances.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class CMCDisplay:
         max_rank : int or None, default=20
             Last rank shown.
         name : str, default=None
-            For the legend.
+            Name in the legend.
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -249,7 +249,7 @@ class CMCDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw the mean curve of the folds of a cross-validation; each fold is one repeat of the band.
+        """Draw the mean curve over the folds of a cross-validation; the band treats each fold as a repeat.
 
         Parameters
         ----------
@@ -257,13 +257,13 @@ class CMCDisplay:
             What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator=True`` and
             ``return_indices=True``.
         X, y : images and identities
-            Those that were cross-validated.
+            The data that were cross-validated.
         cams, n_repeats, n_shots, random_state : various
             As in :meth:`from_estimator`, within each fold.
         max_rank : int or None, default=20
             Last rank shown.
         name : str, default=None
-            For the legend; by default the estimator's.
+            Name in the legend; by default that of the estimator.
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -305,11 +305,11 @@ class CMCDisplay:
         Parameters
         ----------
         result : EvaluationResult
-            Of :func:`skreid.evaluation.evaluate`.
+            What :func:`skreid.evaluation.evaluate` returned.
         max_rank : int or None, default=20
             Last rank shown.
         name : str, default=None
-            For the legend; by default the result's.
+            Name in the legend; by default that of the result.
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -330,14 +330,17 @@ def _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state):
 
 
 def _stack(curves):
-    """Stack curves of galleries of differing sizes: each stays at its last value."""
+    """Stack curves of galleries of different sizes: each is padded with its last value."""
     longest = max(len(curve) for curve in curves)
     return np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
 
 
-def _band(curves, found, band):
+def _band(curves, over_repeats, band):
     """Return the lower and upper edge of the band, within [0, 1]."""
     if band == "range":
         return curves.min(axis=0), curves.max(axis=0)
-    low, high = (found.mean - found.std, found.mean + found.std) if band == "std" else (found.low, found.high)
+    if band == "std":
+        low, high = over_repeats.mean - over_repeats.std, over_repeats.mean + over_repeats.std
+    else:
+        low, high = over_repeats.low, over_repeats.high
     return np.clip(low, 0, 1), np.clip(high, 0, 1)

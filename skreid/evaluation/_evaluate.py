@@ -1,6 +1,6 @@
-"""evaluate: fit, describe, rank and score an estimator on every trial of a protocol.
+"""evaluate: fit an estimator, describe, rank and score on every trial of a protocol.
 
-The protocol decides who trains and who is ranked, the metrics count; here they only meet.
+The protocol decides who is trained on and who is ranked, and the metrics count; this module only connects them.
 """
 
 import time
@@ -41,33 +41,33 @@ def evaluate(
     Parameters
     ----------
     estimator : transformer or Pipeline
-        What describes images, such as `MultiDepthReID`. A last step with `pairwise_distances`, such as
+        An estimator that describes images, such as `MultiDepthReID`. A last step with `pairwise_distances`, such as
         `skreid.metric_learning.XQDA`, decides the distance; otherwise it is Euclidean.
     dataset : Bunch, dict or object
-        With `images`, `paths` or `data` (tables of features) of length n, `target`, and `cams` and `subset`
-        where the protocol needs them.
+        With `images`, `paths` or `data` (a table of features) of length n, `target`, and, if the protocol needs
+        them, `cams` and `subset`.
     protocol : object
         One of :mod:`skreid.protocols`.
     ranks : int or sequence of int, default=(1, 5, 10, 20)
         The ranks to report.
     fit : bool, default=True
-        Whether each repeat fits a clone on its training images. If False, the estimator is taken as it is,
-        and every image is described once.
+        Whether each repeat fits a clone on its training images. If False, the estimator is used as it is, and every
+        image is described once.
     use_cams : bool or "auto", default="auto"
-        Whether cameras are given to every `fit` that takes `cams`, and to a `pairwise_distances` that takes
-        `cams_probe`. "auto" does so if the dataset has cameras.
+        Whether cameras are passed to every `fit` that takes `cams`, and to a `pairwise_distances` that takes
+        `cams_probe`. "auto" passes them if the dataset has cameras.
     on_missing : {"drop", "warn", "zero", "raise"}, default="drop"
-        What becomes of a probe without a true match in its gallery, as in
-        :func:`skreid.metrics.ranking_metrics`; they are counted in any case.
+        How to treat a probe without a true match in its gallery, as in
+        :func:`skreid.metrics.ranking_metrics`; such probes are counted in any case.
     on_seen : {"raise", "ignore"}, default="raise"
-        What to do if a fitted estimator's `classes_` hold identities that are probes here. Ignore it only if
-        it was fitted on another dataset, whose identities have the same names by accident.
+        What to do if the `classes_` of a fitted estimator contain identities that are probes here. Ignore this only
+        if it was fitted on another dataset whose identities happen to have the same names.
     confidence : float, default=0.95
         Coverage of the confidence intervals.
     n_neighbors : int, default=10
-        Places of each ranking kept for looking at; 0 keeps none.
+        Length of the rankings kept for inspection; 0 keeps none.
     name : str, default=None
-        Of the system, for tables; by default from the estimator's class.
+        Name of the system in tables; by default the class of the estimator, as `name_of` returns it.
     return_estimators : bool, default=False
         Whether the result keeps the fitted estimators.
 
@@ -78,8 +78,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the dataset lacks something, an identity is both trained on and a probe, or a parameter is out of
-        range.
+        If the dataset lacks a column, an identity is both trained on and a probe, or a parameter is out of range.
 
     Examples
     --------
@@ -106,7 +105,7 @@ def evaluate(
     cams = _cams(dataset, use_cams, len(target))
     trials = list(protocol.split(dataset))
     if not trials:
-        raise ValueError(f"{type(protocol).__name__}.split gave no trial.")
+        raise ValueError(f"{type(protocol).__name__}.split yielded no trial.")
     refuse_leaks(trials, target)
     if not fit:
         if on_seen == "raise":
@@ -162,7 +161,7 @@ def name_of(estimator):
     Returns
     -------
     str
-        For tables and legends.
+        The name, for tables and legends.
 
     Examples
     --------
@@ -199,14 +198,14 @@ def _cams(dataset, use_cams, n_images):
 
 
 def _described(estimator, images, places):
-    """Describe the images at some places of the dataset, all of which must be usable."""
+    """Describe the images at these places of the dataset; refuse one without a usable descriptor."""
     descriptors = describe(estimator, _safe_indexing(images, places))
     check_usable(descriptors, places)
     return descriptors
 
 
 def _describe_once(estimator, images, trials):
-    """Describe every image that a trial needs once; return a function that gives a trial's two parts."""
+    """Describe once every image in any trial; return a function (trial) -> descriptors of its probes and gallery."""
     wanted = np.unique(np.concatenate([part for trial in trials for part in (trial.probe, trial.gallery)]))
     descriptors = _described(estimator, images, wanted)
 
@@ -217,7 +216,7 @@ def _describe_once(estimator, images, trials):
 
 
 def _fit(estimator, images, target, cams, trial):
-    """Fit on a trial's training images, with their cameras for all that takes them."""
+    """Fit on a trial's training images; cameras are passed to every step whose fit takes them."""
     if not len(trial.train):
         raise ValueError(
             "The protocol leaves no image to train on: pass a fitted estimator, or one that learns nothing, "
@@ -230,7 +229,7 @@ def _fit(estimator, images, target, cams, trial):
 
 
 def _camera_keywords(estimator):
-    """Return the keywords under which an estimator's fit wants the cameras."""
+    """Return the keywords under which an estimator's fit takes the cameras."""
     if not isinstance(estimator, Pipeline):
         return ["cams"] if has_fit_parameter(estimator, "cams") else []
     takers = [name for name, step in estimator.steps if hasattr(step, "fit") and has_fit_parameter(step, "cams")]
@@ -240,13 +239,13 @@ def _camera_keywords(estimator):
 
 
 def _distances(estimator, probes, gallery, cams, trial):
-    """Return the distances as a callable, by a metric that knows cameras where there is one."""
+    """Return the distances as a callable; a metric that takes cameras gets them."""
     views = () if cams is None else (cams[trial.probe], cams[trial.gallery])
     return gallery_distances(estimator, probes, gallery, *views)
 
 
 def _images_of(ids, indices, target):
-    """Return the place in the dataset of each row or column: its image, or its person's first one."""
+    """Return the place in the dataset of each row or column: of its image, or of the first image of its person."""
     if len(ids) == len(indices):
         return indices
     first = {}
@@ -256,6 +255,6 @@ def _images_of(ids, indices, target):
 
 
 def _in_dataset(nearest, ids, indices, target):
-    """Turn gallery columns into places in the dataset."""
+    """Turn indices of gallery columns into places in the dataset."""
     places = _images_of(ids, indices, target)
     return nearest._replace(indices=np.where(nearest.indices >= 0, places[nearest.indices], -1))

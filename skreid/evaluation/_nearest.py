@@ -1,6 +1,6 @@
-"""The first places of each probe's ranking, kept while the figures are computed: distances are walked once.
+"""The head of each probe's ranking, recorded while the figures are computed: distances are computed only once.
 
-They are what a reader wants to see beside a figure: who was found, and who was taken for whom.
+It is what a reader wants to see beside a figure: who was recognised, and who was mistaken for whom.
 """
 
 from typing import NamedTuple
@@ -9,22 +9,22 @@ import numpy as np
 
 from skreid._base.labels import factorize
 
-BLOCK_NUMBERS = 2**21  # distances looked at together
+BLOCK_VALUES = 2**21  # distances ranked at once
 
 
 class Nearest(NamedTuple):
-    """The first places of some rankings.
+    """The nearest gallery images of each probe.
 
     Attributes
     ----------
     indices : ndarray of shape (n_probes, k), intp
-        Gallery columns, nearest first; -1 after the end of a short gallery.
+        Gallery columns, nearest first; -1 beyond the end of a short gallery.
     distances : ndarray of shape (n_probes, k)
-        NaN after the end.
+        NaN beyond the end.
     matches : ndarray of shape (n_probes, k), bool
-        Whether they are of the probe's identity.
+        Whether they show the probe's identity.
     first_rank : ndarray of shape (n_probes,), intp
-        Rank of the nearest true match, shown or not; 0 if there is none.
+        Rank of the nearest true match, even if it is beyond the first k; 0 if there is none.
 
     Examples
     --------
@@ -42,21 +42,21 @@ class Nearest(NamedTuple):
 
 
 def nearest_images(distances, same, left_out=None, n_neighbors=10):
-    """Rank the gallery for each probe and keep the first places.
+    """Rank the gallery for each probe and return the nearest images.
 
-    Equal distances put true matches last, as :func:`skreid.metrics.cmc_curve` counts them, then go by the
-    gallery's order.
+    At equal distances true matches come last, as in :func:`skreid.metrics.cmc_curve`, and images are otherwise in
+    the gallery's order.
 
     Parameters
     ----------
     distances : ndarray of shape (n_probes, n_gallery)
         Finite, lower is nearer.
     same : ndarray of shape (n_probes, n_gallery), bool
-        Whether probe and gallery image are of one identity.
+        Whether probe and gallery image show the same identity.
     left_out : ndarray of shape (n_probes, n_gallery), bool, default=None
-        Pairs that do not count, such as those of one camera.
+        Pairs that do not count, such as those from the same camera.
     n_neighbors : int, default=10
-        Places kept.
+        Length of each ranking.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
     --------
     >>> import numpy as np
     >>> from skreid.evaluation import nearest_images
-    >>> found = nearest_images(np.array([[0.3, 0.1, 0.3]]), np.array([[True, False, False]]), n_neighbors=2)
-    >>> found.indices, found.first_rank
+    >>> nearest = nearest_images(np.array([[0.3, 0.1, 0.3]]), np.array([[True, False, False]]), n_neighbors=2)
+    >>> nearest.indices, nearest.first_rank
     (array([[1, 2]]), array([3]))
     """
     values = np.array(distances, dtype=np.float64)
@@ -96,7 +96,7 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
 
 
 class NearestRecorder:
-    """Distances as :mod:`skreid.metrics` takes them, which keeps the first places of every row it gives.
+    """Distances as :mod:`skreid.metrics` takes them; records the nearest images of every row it returns.
 
     Parameters
     ----------
@@ -111,21 +111,21 @@ class NearestRecorder:
         self._cams = None
         if comparison.cams_probe is not None:
             self._cams, _ = factorize(cams_probe=comparison.cams_probe, cams_gallery=comparison.cams_gallery)
-        self._n_neighbors, self._found = n_neighbors, {}
+        self._n_neighbors, self._blocks = n_neighbors, {}
 
     def __call__(self, start, stop):
-        """Return the distances of probes ``start:stop`` and remember who is nearest."""
+        """Return the distances of probes ``start:stop`` and record the nearest images."""
         values = self._distances(start, stop) if callable(self._distances) else self._distances[start:stop]
-        step = max(1, BLOCK_NUMBERS // len(self._gallery))
+        step = max(1, BLOCK_VALUES // len(self._gallery))
         for low in range(start, stop, step):
             part = slice(low, min(low + step, stop))
             same = self._probe[part, None] == self._gallery
             left_out = None if self._cams is None else same & (self._cams[0][part, None] == self._cams[1])
             block = values[low - start : part.stop - start]
-            self._found[low] = nearest_images(block, same, left_out, self._n_neighbors)
+            self._blocks[low] = nearest_images(block, same, left_out, self._n_neighbors)
         return values
 
     def nearest(self):
-        """Return the first places of all probes."""
-        blocks = [self._found[start] for start in sorted(self._found)]
+        """Return the nearest images of all probes."""
+        blocks = [self._blocks[start] for start in sorted(self._blocks)]
         return Nearest(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

@@ -1,6 +1,6 @@
 """EvaluationResult: every figure of every repeat, and the protocol it belongs to.
 
-A figure without its protocol means nothing, so text, table and dict all carry the one-line statement.
+A figure without its protocol means nothing, so the text, the table and the dict all contain the protocol's one line.
 """
 
 import math
@@ -22,13 +22,13 @@ class Repeat:
     metrics : RankingMetrics
         Figures, curve, counts, and each probe's first rank and average precision.
     probe : ndarray of shape (n_probes,), intp
-        Place of each probe in the dataset; the first image of a person where persons are compared.
+        Place of each probe in the dataset, or of the first image of each probe person if people are compared.
     nearest : Nearest
-        First places of each probe's ranking; `indices` are places in the dataset.
+        The nearest images of each probe; `indices` are places in the dataset.
     n_train, n_gallery : int
-        Images trained on, and columns ranked.
+        Numbers of images trained on, and of gallery images (or people) ranked.
     seconds_fit, seconds_rank : float
-        Spent on fitting, and on describing and ranking.
+        Wall-clock time of fitting, and of describing and ranking.
 
     Examples
     --------
@@ -59,19 +59,19 @@ class EvaluationResult:
     Attributes
     ----------
     name : str
-        Of the system.
+        Name of the system.
     protocol : str
-        Its one-line statement.
+        The protocol in one line.
     ranks : tuple of int
         The ranks reported.
     repeats : tuple of Repeat
-        One entry a trial.
+        One entry per trial.
     confidence : float
-        Of :attr:`interval`.
+        Coverage of :attr:`interval`.
     estimator : estimator
-        The one evaluated: unfitted if each repeat fitted a clone.
+        The estimator evaluated: unfitted if each repeat fitted a clone.
     estimators : tuple or None
-        The fitted ones, a repeat each, if they were asked for.
+        The fitted estimators, one per repeat, if they were asked for.
 
     Examples
     --------
@@ -96,17 +96,17 @@ class EvaluationResult:
     @cached_property
     def values(self):
         """Figure ("rank_1", ..., "mAP", "mINP") -> ndarray of shape (n_repeats,), in [0, 1]."""
-        found = [repeat.metrics for repeat in self.repeats]
-        figures = {f"rank_{k}": np.array([one.ranks[k] for one in found]) for k in self.ranks}
-        figures["mAP"] = np.array([one.mean_average_precision for one in found])
-        figures["mINP"] = np.array([one.mean_inverse_negative_penalty for one in found])
+        metrics = [repeat.metrics for repeat in self.repeats]
+        figures = {f"rank_{k}": np.array([each.ranks[k] for each in metrics]) for k in self.ranks}
+        figures["mAP"] = np.array([each.mean_average_precision for each in metrics])
+        figures["mINP"] = np.array([each.mean_inverse_negative_penalty for each in metrics])
         return figures
 
     @cached_property
     def summaries(self):
         """Figure -> :class:`skreid.metrics.Summary`.
 
-        The interval is Student's over the repeats; of a single one, Wilson's for rank-k and none for mAP.
+        The interval over several repeats is Student's. Of a single repeat it is Wilson's for rank-k, and NaN for mAP.
         """
         n_counted = None
         if len(self.repeats) == 1:
@@ -123,47 +123,47 @@ class EvaluationResult:
     @property
     def mean(self):
         """Figure -> mean over the repeats."""
-        return {figure: found.mean for figure, found in self.summaries.items()}
+        return {figure: over_repeats.mean for figure, over_repeats in self.summaries.items()}
 
     @property
     def std(self):
         """Figure -> standard deviation over the repeats, n - 1 in the denominator; NaN for a single one."""
-        return {figure: found.std for figure, found in self.summaries.items()}
+        return {figure: over_repeats.std for figure, over_repeats in self.summaries.items()}
 
     @property
     def interval(self):
-        """Figure -> (low, high), the confidence interval of the mean, cut to [0, 1]; NaN if unknown."""
+        """Figure -> (low, high), the confidence interval of the mean, clipped to [0, 1]; NaN if unknown."""
         return {
-            figure: (float(np.clip(found.low, 0, 1)), float(np.clip(found.high, 0, 1)))
-            for figure, found in self.summaries.items()
+            figure: (float(np.clip(over_repeats.low, 0, 1)), float(np.clip(over_repeats.high, 0, 1)))
+            for figure, over_repeats in self.summaries.items()
         }
 
     @property
     def cmc(self):
-        """Curves, an ndarray of shape (n_repeats, n_ranks); beyond a gallery's end one stays at its last value."""
+        """CMC curves, an ndarray of shape (n_repeats, n_ranks); beyond its gallery, each stays at its last value."""
         curves = [repeat.metrics.cmc for repeat in self.repeats]
         longest = max(map(len, curves))
         return np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
 
     @property
     def n_probes(self):
-        """Probes of each repeat, an ndarray of shape (n_repeats,)."""
+        """Number of probes of each repeat, an ndarray of shape (n_repeats,)."""
         return np.array([repeat.metrics.n_probes for repeat in self.repeats])
 
     @property
     def n_valid(self):
-        """Those with a true match in their gallery."""
+        """Number of probes with a true match in their gallery, of each repeat."""
         return np.array([repeat.metrics.n_valid for repeat in self.repeats])
 
     @property
     def n_dropped(self):
-        """Those left out of the means."""
+        """Number of probes left out of the means, of each repeat."""
         return np.array([repeat.metrics.n_dropped for repeat in self.repeats])
 
     def to_dict(self):
-        """Return everything but images and estimators as plain numbers, strings, lists and dicts, for JSON.
+        """Return everything except images and estimators as plain numbers, strings, lists and dicts, for JSON.
 
-        Numbers that are not known, such as the deviation of one repeat, are None.
+        Unknown values, such as the deviation of a single repeat, are None.
 
         Returns
         -------
@@ -172,13 +172,13 @@ class EvaluationResult:
         """
         figures = {
             figure: {
-                "mean": found.mean,
-                "std": _known(found.std),
+                "mean": over_repeats.mean,
+                "std": _known(over_repeats.std),
                 "low": _known(self.interval[figure][0]),
                 "high": _known(self.interval[figure][1]),
                 "values": self.values[figure].tolist(),
             }
-            for figure, found in self.summaries.items()
+            for figure, over_repeats in self.summaries.items()
         }
         return {
             "name": self.name,
@@ -195,12 +195,12 @@ class EvaluationResult:
         }
 
     def table(self, *others):
-        """Return a Markdown table in percent, a row a system, with the protocol of each below.
+        """Return a Markdown table in percent, with a row per system and their protocols below.
 
         Parameters
         ----------
         *others : EvaluationResult
-            Further systems. The same figures must have been asked of them.
+            Results of further systems, with the same ranks.
 
         Returns
         -------
@@ -216,7 +216,7 @@ class EvaluationResult:
             if other.ranks != self.ranks:
                 raise ValueError(
                     f"{other.name!r} was evaluated at ranks {other.ranks} and {self.name!r} at {self.ranks}: "
-                    "one table needs the same."
+                    "the rows of one table need the same ranks."
                 )
         protocols = list(dict.fromkeys(result.protocol for result in results))
         head = ["System", *(f"Rank {k}" for k in self.ranks), "mAP", "mINP"]
@@ -225,7 +225,10 @@ class EvaluationResult:
             rows[0].append("Protocol")
             rows[1].append("---:")
         for result in results:
-            row = [result.name.replace("|", "\\|"), *(percent(found) for found in result.summaries.values())]
+            row = [
+                result.name.replace("|", "\\|"),
+                *(percent(over_repeats) for over_repeats in result.summaries.values()),
+            ]
             rows.append(row + [f"[{protocols.index(result.protocol) + 1}]"] * (len(protocols) > 1))
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         if len(protocols) == 1:
@@ -237,8 +240,8 @@ class EvaluationResult:
     def __repr__(self):
         width = max(map(len, self.values))
         lines = [f"EvaluationResult of {self.name}", f"  protocol: {self.protocol}"]
-        for figure, found in self.summaries.items():
-            line = f"  {figure:<{width}}  {percent(found):>13} %"
+        for figure, over_repeats in self.summaries.items():
+            line = f"  {figure:<{width}}  {percent(over_repeats):>13} %"
             low, high = self.interval[figure]
             if math.isfinite(low):
                 line += f"   [{100 * low:.1f}, {100 * high:.1f}]"
@@ -247,7 +250,7 @@ class EvaluationResult:
         return "\n".join(lines)
 
     def counts(self):
-        """Return in words how many probes the figures rest on."""
+        """Return in words how many probes the figures are based on."""
         probes, dropped, valid = self.n_probes, self.n_dropped, self.n_valid
         n_repeats = len(self.repeats)
         line = f"{_span(probes)} probes" + (f" in each of {n_repeats} repeats" if n_repeats > 1 else "")
@@ -257,10 +260,10 @@ class EvaluationResult:
         return f"{line}, {_span(probes - valid)} without a true match ({fate})"
 
 
-def percent(found):
-    """Write a mean in percent, with its deviation if there is one."""
-    deviation = "" if math.isnan(found.std) else f" ± {100 * found.std:.1f}"
-    return f"{100 * found.mean:.1f}{deviation}"
+def percent(over_repeats):
+    """Return the mean of a summary in percent as text, with its deviation if there is one."""
+    deviation = "" if math.isnan(over_repeats.std) else f" ± {100 * over_repeats.std:.1f}"
+    return f"{100 * over_repeats.mean:.1f}{deviation}"
 
 
 def _span(counts):
