@@ -1,59 +1,67 @@
-"""Filter exploring against the direct way and against frame-size maps with torch.cdist; the forward pass is left out.
+"""Exploring filters, compared with the direct way and with frame-size maps under torch.cdist.
 
-Run ``python -m benchmarks.exploring [--quick]``. The direct way upsamples, filters and subtracts for each pair and
-filter; it and the frame-size way are timed on a sample and extrapolated: whole, they would take hours and minutes.
+Run ``python -m benchmarks.exploring [--quick]``. skreid's time is that of ``fit(max_epochs=0)`` with a network that
+costs little; it includes reading the images, while the other two ways start from the same maps. The direct way
+upsamples, blurs and subtracts for each pair and filter. It and the frame-size way are timed on a sample and
+extrapolated: in full, they would take hours and minutes.
 """
+
+from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
+from torch import nn
 
 from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
-from skreid._filters.pairs import pair_statistics
-from skreid._images.source import ImageSource
+from skreid import MultiDepthReID
 
 FRAME, BLUR = (160, 60), 20
-LAYERS = {"conv3_3": (256, 40, 15), "conv4_3": (512, 20, 7), "conv5_3": (512, 10, 3)}
 TARGETS = {"direct": 10_000, "frame size": 40, "memory": 10}
 
 
-def made_maps(n_images, n_filters=None, layers=LAYERS):
-    """Return maps as a network would give them: halves of them zero, filters side by side in memory."""
-    generator, maps = torch.Generator().manual_seed(0), {}
-    for name in layers:
-        channels, h, w = LAYERS[name]
-        cells = torch.randn(n_images, h, w, n_filters or channels, generator=generator)
-        maps[name] = cells.relu_().permute(0, 3, 1, 2)
-    return maps
+class Thinned(nn.Module):
+    """Every second cell of maps: what costs least and is still a smaller map, with zeros as after a ReLU."""
+
+    def __init__(self, doubled):
+        super().__init__()
+        self.doubled = doubled
+
+    def forward(self, maps):
+        """Return maps of half the height and width; if `doubled`, also upside down, as further filters."""
+        small = maps[:, :, 1::2, 1::2]
+        return torch.cat([small, small.flip(2)], dim=1) if self.doubled else small
 
 
-def explore(maps, n_identities):
-    """Return skreid's statistics, its network replaced by maps at hand."""
-    n_images = len(next(iter(maps.values())))
-    numbers = np.arange(n_images).astype(np.uint16)
-    pixels = np.zeros((n_images, *FRAME, 3), np.uint8)
-    pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = numbers % 256, numbers // 256  # each picture holds its own number
+def network(n_filters=256, n_layers=3):
+    """Build up to three layers; by default with the filters and cells of VGG16 at the ends of its deepest blocks."""
+    first = nn.Sequential(nn.Conv2d(3, n_filters, 2, stride=4, bias=False), nn.ReLU())
+    layers = {"conv3_3": first, "conv4_3": Thinned(doubled=True), "conv5_3": Thinned(doubled=False)}
+    return nn.Sequential(OrderedDict(list(layers.items())[:n_layers]))
 
-    def network(batch, layers):
-        chosen = batch[:, 0, 0, 0].long() + 256 * batch[:, 1, 0, 0].long()
-        return {name: maps[name][chosen[0] : chosen[-1] + 1] for name in layers}
 
-    labels = np.arange(n_images) * n_identities // n_images
-    return pair_statistics(
-        network, ImageSource(pixels), labels, layers=tuple(maps), blur_size=BLUR, batch_size=32,
-        device=torch.device("cpu"), random_state=0, progress=lambda count: None,
+def pictures(n_images):
+    """Return random images and their identities, four images per identity."""
+    images = np.random.default_rng(0).integers(0, 256, (n_images, *FRAME, 3), dtype=np.uint8)
+    return images, np.arange(n_images) // 4
+
+
+def explorer(backbone, layers):
+    """Return an estimator whose `fit` trains nothing and only explores (Eqs. 2-4)."""
+    return MultiDepthReID(
+        backbone=backbone, layers=layers, blur_size=BLUR, criterion="margin", n_filters=1, max_epochs=0, batch_size=32,
+        device="cpu", random_state=0,
     )  # fmt: skip
 
 
-def in_order():
-    """Replace the random order of images by the given one, so that batches are slices of the maps at hand."""
-    import skreid._filters.pairs
-
-    skreid._filters.pairs.identity_blocks = lambda labels, *_: [np.arange(len(labels))]
+def as_a_network_leaves(maps):
+    """Return maps as a tensor with filters side by side in memory."""
+    return torch.from_numpy(maps).contiguous(memory_format=torch.channels_last)
 
 
 def direct(maps, pairs, n_filters):
-    """Return mean distances the direct way over some pairs and filters of a layer."""
+    """Return the summed distances of a sample of pairs, pair by pair, in the first filters of a layer."""
     total = 0.0
     for i, j in pairs:
         for place in range(n_filters):
@@ -72,60 +80,64 @@ def direct(maps, pairs, n_filters):
 
 
 def frame_size(maps, same, n_filters, whole=False):
-    """Return (d_same, d_different) of some filters from maps at frame size and torch.cdist."""
+    """Return (d_same, d_different) of the first filters from maps at frame size, by torch.cdist.
+
+    With `whole`, the maps of all these filters are enlarged at once, else filter by filter.
+    """
     upper = torch.triu(torch.ones_like(same), 1)
     chosen = maps[:, :n_filters]
     parts = [chosen] if whole else [chosen[:, [place]] for place in range(n_filters)]
-    found = []
+    means = []
     for part in parts:
         large = torch.nn.functional.interpolate(part.contiguous(), size=FRAME, mode="bilinear").numpy()
         large = torch.from_numpy(uniform_filter(large, (0, 0, BLUR, BLUR), mode="mirror"))
         for place in range(large.shape[1]):
             rows = large[:, place].flatten(1)
             apart = torch.cdist(rows, rows)
-            found.append([apart[same & upper].double().mean().item(), apart[~same & upper].double().mean().item()])
-    return np.array(found).T
+            means.append([apart[same & upper].double().mean().item(), apart[~same & upper].double().mean().item()])
+    return np.array(means).T
 
 
 def small_memory(n_images, n_filters):
-    """Return skreid's way on some filters of conv3_3, to be measured."""
-    in_order()
-    maps = made_maps(n_images, n_filters, ["conv3_3"])
-    explore(made_maps(8, 4, ["conv3_3"]), 4)
-    return lambda: explore(maps, n_images // 4)
+    """Return a function that explores conv3_3 with a few filters by skreid."""
+    images, labels = pictures(n_images)
+    reid = explorer(partial(network, n_filters, 1), ("conv3_3",)).fit(images[:8], labels[:8])
+    return lambda: reid.fit(images, labels)
 
 
 def large_memory(n_images, n_filters):
-    """Return the frame-size way on the same, with the layer's maps held as a layer of maps is."""
-    maps = made_maps(n_images, n_filters, ["conv3_3"])["conv3_3"]
-    labels = torch.arange(n_images) // 4
-    return lambda: frame_size(maps, labels[:, None] == labels, n_filters, whole=True)
+    """Return a function that explores the same maps at frame size; the maps are in memory already."""
+    images, labels = pictures(n_images)
+    reid = explorer(partial(network, n_filters, 1), ("conv3_3",)).fit(images[:8], labels[:8])
+    maps, same = as_a_network_leaves(reid.feature_maps(images)["conv3_3"]), torch.from_numpy(labels[:, None] == labels)
+    return lambda: frame_size(maps, same, n_filters, whole=True)
 
 
 def main(out_folder=None, quick=False):
-    """Time the three ways on the same maps, compare their figures and peaks, print and write ``exploring.json``."""
+    """Time the three ways on the same maps, compare their results and peaks, print and write ``exploring.json``."""
     n_images = 100 if quick else 500
-    in_order()
-    maps, labels = made_maps(n_images), torch.arange(n_images) * (n_images // 4) // n_images
-    same, found = labels[:, None] == labels, {}
+    images, labels = pictures(n_images)
+    reid = explorer(network, ("conv3_3", "conv4_3", "conv5_3")).fit(images, labels)
+    maps = reid.feature_maps(images)
+    maps = {name: as_a_network_leaves(values) for name, values in maps.items()}
+    same = torch.from_numpy(labels[:, None] == labels)
     rng = np.random.default_rng(0)
     pairs = [tuple(rng.choice(n_images, 2, replace=False)) for _ in range(20)]
     n_pairs = n_images * (n_images - 1) // 2
-    ways = {"skreid": lambda: found.update(skreid=explore(maps, n_images // 4))}
+    ways = {"skreid": lambda: reid.fit(images, labels)}
     for name, layer in maps.items():
         ways[f"direct {name}"] = lambda layer=layer: direct(layer, pairs, 4)
-        ways[f"frame {name}"] = lambda layer=layer, name=name: found.update({name: frame_size(layer, same, 2)})
+        ways[f"frame {name}"] = lambda layer=layer: frame_size(layer, same, 2)
     seconds = in_turns(ways, 2)
     whole = {
         "skreid": seconds["skreid"],
         "direct": sum(seconds[f"direct {n}"] * n_pairs / len(pairs) * m.shape[1] / 4 for n, m in maps.items()),
         "frame size": sum(seconds[f"frame {n}"] * m.shape[1] / 2 for n, m in maps.items()),
     }
-    error = max(
-        np.abs(np.array([found["skreid"][name].d_same[:2], found["skreid"][name].d_different[:2]]) / exact - 1).max()
-        for name in maps
-        for exact in [exact_distances(maps[name][:, :2], same)]
-    )
+    error = 0.0
+    for name, layer in maps.items():
+        ours = np.array([reid.filter_distances_[name][kind][:2] for kind in ("d_same", "d_different")])
+        error = max(error, np.abs(ours / exact_distances(layer[:, :2], same) - 1).max())
     n_filters = 8 if quick else 32
     peaks = {"skreid": peak_memory("exploring", "small_memory", n_images, n_filters),
              "frame size": peak_memory("exploring", "large_memory", n_images, n_filters)}  # fmt: skip
@@ -150,15 +162,15 @@ def main(out_folder=None, quick=False):
 
 def exact_distances(maps, same):
     """Return (d_same, d_different) in float64 at frame size, by differences."""
-    upper, found = torch.triu(torch.ones_like(same), 1), []
+    upper, means = torch.triu(torch.ones_like(same), 1), []
     for place in range(maps.shape[1]):
         large = torch.nn.functional.interpolate(maps[:, [place]].double().contiguous(), size=FRAME, mode="bilinear")
         rows = torch.from_numpy(uniform_filter(large.numpy(), (0, 0, BLUR, BLUR), mode="mirror"))[:, 0].flatten(1)
         rows = rows - rows.mean(dim=0)
         squares = (rows * rows).sum(dim=1)
         apart = (squares[:, None] + squares - 2 * rows @ rows.T).clamp(min=0).sqrt()
-        found.append([apart[same & upper].mean().item(), apart[~same & upper].mean().item()])
-    return np.array(found).T
+        means.append([apart[same & upper].mean().item(), apart[~same & upper].mean().item()])
+    return np.array(means).T
 
 
 if __name__ == "__main__":
