@@ -34,8 +34,8 @@ def _digest(name, part):
     except Exception as error:  # pickling calls the methods of users' objects, which may raise anything
         reason = error.args[0] if error.args else type(error).__name__
         raise ValueError(
-            f"No digest of {name} can be made, because it cannot be pickled ({reason}). Define functions and classes at "
-            "the top level of a module."
+            f"No digest of {name} can be made, because it cannot be pickled ({reason}). Define functions and classes "
+            "at the top level of a module."
         ) from error
 
 
