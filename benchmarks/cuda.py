@@ -1,6 +1,6 @@
-"""Images a second on a CUDA device: training, exploring, transform, beside a bare loop and the card's bfloat16 rate.
+"""Images per second on a CUDA device: training, exploring and transform, beside a bare loop and the bfloat16 rate.
 
-Run ``python -m benchmarks.cuda [--quick]`` on a machine with CUDA; nothing is set up or fetched. Elsewhere it says so.
+Run ``python -m benchmarks.cuda [--quick]`` on a machine with CUDA; without a CUDA device it says so and stops.
 """
 
 import numpy as np
@@ -9,27 +9,28 @@ import torch.nn.functional as F
 from torchvision import models
 
 from benchmarks import _common
+from benchmarks._bare import augment
 from benchmarks._common import judged, print_table, run_script, write
 from benchmarks.transform import FRAME, multiply_adds
 from skreid import MultiDepthReID
-from skreid._training.augmentation import AUGMENTATIONS, augment
 
 EPOCHS = 4  # the first one warms up and is not counted
-PASSES = {"training": 3, "exploring": 1, "transform": 1}  # multiply-adds of an image, in forward passes
+AUGMENTATIONS = ("flip", "crop")
+PASSES = {"training": 3, "exploring": 1, "transform": 1}  # multiply-adds per image, in forward passes
 
 
 def synchronised(device, function):
     """Return the seconds that a function takes until the device has done its work."""
-    waiting = torch.cuda.synchronize if device.type == "cuda" else lambda device: None
-    waiting(device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda device: None
+    wait(device)
     started = _common.clock()
     function()
-    waiting(device)
+    wait(device)
     return _common.clock() - started
 
 
 def matrix_rate(device, size):
-    """Return the multiply-adds a second of a product of two bfloat16 matrices."""
+    """Return the multiply-adds per second of a product of two bfloat16 matrices."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     torch.matmul(left, right)
     seconds = min(synchronised(device, lambda: [torch.matmul(left, right) for _ in range(8)]) for _ in range(3))
@@ -37,7 +38,7 @@ def matrix_rate(device, size):
 
 
 def bare_training(device, images, labels, batch_size):
-    """Return the seconds of one epoch of a loop that does nothing but train VGG16 with batch norm."""
+    """Return the seconds of one epoch of a loop that only trains VGG16 with batch norm."""
     torch.manual_seed(0)
     network = models.vgg16_bn(weights=None).features[:-1]
     head = torch.nn.Linear(512, int(labels.max()) + 1)
@@ -77,11 +78,13 @@ def bare_forward(device, images, batch_size, precision):
 
 
 def measure(device, n_images, batch_size, frame=FRAME, size=8192):
-    """Return a row for each of training, exploring and transform, the latter two in both precisions."""
+    """Return a row for training, and rows for exploring and transform in both precisions; and the bfloat16 rate."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (n_images, *frame, 3), dtype=np.uint8), np.arange(n_images) // 4
     settings = {"input_size": frame, "batch_size": batch_size, "device": str(device), "random_state": 0}
-    trained = MultiDepthReID(**settings, max_epochs=EPOCHS, n_iter_no_change=EPOCHS, validation_fraction=0)
+    trained = MultiDepthReID(
+        **settings, max_epochs=EPOCHS, n_iter_no_change=EPOCHS, validation_fraction=0, augment=AUGMENTATIONS
+    )
     trained.fit(images, labels)
     seconds = {("training", "auto"): min(record["seconds"] for record in trained.history_[1:])}
     bare = {("training", "auto"): bare_training(device, images, labels, batch_size)}
@@ -104,15 +107,15 @@ def measure(device, n_images, batch_size, frame=FRAME, size=8192):
 
 
 def main(out_folder=None, quick=False):
-    """Measure on the current CUDA device, print and write ``cuda.json``; without one, say so."""
+    """Measure on the current CUDA device, print and write ``cuda.json``."""
     if not torch.cuda.is_available():
-        print("torch finds no CUDA device here: nothing is measured. Run this on a machine with one.")
+        print("torch finds no CUDA device: nothing is measured. Run this on a machine with one.")
         return {"targets": []}
     device = torch.device("cuda", torch.cuda.current_device())
     rows, rate = measure(device, 1024 if quick else 8192, 128)
     name, memory = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device) / 2**30
     print_table(f"{name}: frames of {FRAME[0]} x {FRAME[1]}, VGG16 with batch norm, batches of 128", rows)
-    print(f"bfloat16 matrix products: {2e-12 * rate:.0f} Tflop/s; at most {memory:.1f} GiB of its memory was taken")
+    print(f"bfloat16 matrix products: {2e-12 * rate:.0f} Tflop/s; peak device memory: {memory:.1f} GiB")
     targets = [
         judged(f"CUDA, {row['what']} in {row['precision']} / the bare loop", row["share of bare"], 0.95)
         for row in rows if row["what"] != "exploring"
