@@ -1,4 +1,4 @@
-"""Files from strangers: whatever they hold, nothing of it runs, and the refusal says why."""
+"""Files from strangers: no code in them is run, and they are refused with the reason."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ from skreid.persistence import dump, load, trusted_types
 
 @pytest.fixture
 def evil(tmp_path):
-    """Return an object whose pickle creates a file when it is loaded; the file must not be there in the end."""
+    """Return an object whose pickle creates a file when loaded, and check that the test did not create it."""
     ran = tmp_path / "ran"
 
     class Evil:
@@ -43,7 +43,7 @@ def evil(tmp_path):
 
 
 def archive(**entries):
-    """Return a zip archive; values are contents, or (content, compression)."""
+    """Return a zip archive. Values are contents, or tuples of content and compression."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         for name, content in entries.items():
@@ -53,7 +53,7 @@ def archive(**entries):
 
 
 def quine_like():
-    """Return an archive whose table names one stored entry a thousand times."""
+    """Return an archive whose table lists the same stored entry a thousand times."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("data", bytes(10_000))
@@ -72,8 +72,8 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_archives_that_grow_or_climb_are_refused_everywhere(tmp_path, kind):
-    """As weights, as a checkpoint and as an estimator, before anything is unpacked."""
+def test_archives_that_grow_or_leave_their_folder_are_refused(tmp_path, kind):
+    """As weights, as a checkpoint and as an estimator; nothing is unpacked before."""
     content, message = ARCHIVES[kind]
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ValueError, match=rf"w\.pth.*{message}"):
@@ -86,8 +86,8 @@ def test_archives_that_grow_or_climb_are_refused_everywhere(tmp_path, kind):
         load(tmp_path / "e.skops")
 
 
-def test_what_torch_and_skops_write_passes(tmp_path, fitted):
-    """Their own archives, compressed ones of skops included, and what is no archive."""
+def test_archives_written_by_torch_and_skops_are_accepted(tmp_path, fitted):
+    """Also compressed ones of skops, and files that are not archives."""
     import skops.io
     from sklearn.preprocessing import StandardScaler
 
@@ -119,7 +119,7 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
 
 
 def test_pickles_in_weights_are_not_run(tmp_path, evil):
-    """Bare, within torch's archive, and beside honest tensors; under any ending."""
+    """Alone, within torch's archive, or beside tensors, and with any file extension."""
     (tmp_path / "a.pth").write_bytes(pickle.dumps(evil, protocol=2))
     torch.save({"layer": torch.zeros(2), "more": evil}, tmp_path / "b.pth")
     torch.save({"more": evil}, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
@@ -129,8 +129,8 @@ def test_pickles_in_weights_are_not_run(tmp_path, evil):
             initial_weights(path, narrow)
 
 
-def test_pickles_in_torchs_folder_of_downloads_are_not_run(tmp_path, evil, monkeypatch):
-    """Where a name finds its weights, somebody may have put another file."""
+def test_pickles_in_torchs_download_folder_are_not_run(tmp_path, evil, monkeypatch):
+    """Somebody may have replaced the file of the pretrained weights."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     name = torchvision.models.VGG16_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_pickles_in_torchs_folder_of_downloads_are_not_run(tmp_path, evil, monke
 
 
 def test_pickles_in_a_gallery_are_not_run(tmp_path, evil):
-    """An array of objects in place of any column."""
+    """Any column may be replaced by an array of objects."""
     Gallery(np.eye(3), ids=[1, 2, 3], cams=[0, 0, 1]).save(tmp_path / "g")
     files = json.loads((tmp_path / "g" / "gallery.json").read_text())["files"]
     for name in files.values():
@@ -152,7 +152,7 @@ def test_pickles_in_a_gallery_are_not_run(tmp_path, evil):
     assert len(Gallery.open(tmp_path / "g")) == 3
 
 
-def test_pickles_are_no_matlab_file(tmp_path, evil):
+def test_a_pickle_named_like_a_matlab_file_is_not_run(tmp_path, evil):
     """The loader of CUHK03 reads HDF5 only."""
     pytest.importorskip("h5py")
     (tmp_path / "cuhk-03.mat").write_bytes(pickle.dumps(evil))
@@ -163,8 +163,8 @@ def test_pickles_are_no_matlab_file(tmp_path, evil):
 # estimators -----------------------------------------------------------------------------------------------
 
 
-def test_estimators_go_through_files_without_code(tmp_path, people):
-    """A network, and a Pipeline that ends in a learned metric: the same descriptors and distances."""
+def test_loaded_estimators_return_the_same_descriptors_and_distances(tmp_path, people):
+    """A network, and a Pipeline that ends in a learned metric."""
     from skreid import MultiDepthReID
     from skreid.metric_learning import XQDA
 
@@ -183,15 +183,15 @@ def test_estimators_go_through_files_without_code(tmp_path, people):
 
 
 def test_every_estimator_of_skreid_is_trusted():
-    """All public ones, by the name skops gives them; and nothing that is no class of ours."""
+    """By the names that skops uses; no other class is trusted."""
     rooms = [skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals]
     public = [getattr(room, name) for room in rooms for name in room.__all__ if not name.startswith("_")]
-    named = {f"{one.__module__}.{one.__qualname__}" for one in public if hasattr(one, "get_params")}
+    named = {f"{cls.__module__}.{cls.__qualname__}" for cls in public if hasattr(cls, "get_params")}
     assert {name for name in named if "scoring" not in name} == set(trusted_types())
 
 
-def test_what_is_not_trusted_is_named_and_not_run(tmp_path):
-    """A function of the attacker's choice, as any parameter."""
+def test_types_that_are_not_trusted_are_named_and_not_run(tmp_path):
+    """A parameter may be a function of the attacker's choice."""
     import skops.io
     from skops.io import get_untrusted_types
 
@@ -203,15 +203,14 @@ def test_what_is_not_trusted_is_named_and_not_run(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"text", archive(**{"schema.json": b"{}"}), archive(a=b"b")])
-def test_what_is_no_estimator_is_named(tmp_path, content):
-    """Damaged archives and other files."""
+def test_files_that_are_not_estimators_are_refused_by_name(tmp_path, content):
+    """Damaged archives, and other files."""
     (tmp_path / "x.skops").write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.skops' is not a readable skops archive"):
         load(tmp_path / "x.skops")
 
 
-def test_skops_is_asked_for_when_it_is_missing(monkeypatch, tmp_path):
-    """The error says what to install."""
+def test_missing_skops_raises_an_error_that_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "skops.io", None)
     with pytest.raises(ImportError, match=r"skreid\[skops\]"):
         load(tmp_path / "x.skops")
@@ -228,7 +227,7 @@ def state():
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_of_another_precision_are_converted(tmp_path, state, dtype, suffix, people, settings):
-    """Half or double, they become the network's own type and train."""
+    """Half and double precision become that of the network, which then trains."""
     path = tmp_path / f"w{suffix}"
     changed = {name: value.astype(dtype) if value.dtype.kind == "f" else value for name, value in state.items()}
     if suffix == ".pth":
@@ -243,8 +242,8 @@ def test_weights_of_another_precision_are_converted(tmp_path, state, dtype, suff
     assert np.isfinite(reid.transform(people.images)).all()
 
 
-def test_the_format_of_weights_is_known_by_content(tmp_path, state):
-    """A safetensors file of another name is read as one; pickled objects are told in our words, not torch's advice."""
+def test_the_format_of_weights_is_recognised_by_content(tmp_path, state):
+    """Whatever a safetensors file is called; the error on pickled objects does not repeat torch's unsafe advice."""
     save_file(state, tmp_path / "w.pth")
     assert set(initial_weights(str(tmp_path / "w.pth"), narrow)[0]) == set(state)
     (tmp_path / "p.pth").write_bytes(pickle.dumps(Checkpoint, protocol=2))
@@ -254,7 +253,7 @@ def test_the_format_of_weights_is_known_by_content(tmp_path, state):
 
 
 def test_bfloat16_safetensors_are_read(tmp_path, state):
-    """Numpy has no such type; they become float32."""
+    """They become float32, because numpy has no bfloat16."""
     from safetensors.torch import save_file as save_tensors
 
     save_tensors(
@@ -274,8 +273,8 @@ def test_bfloat16_safetensors_are_read(tmp_path, state):
         (torch.zeros(4, 3, 3, 3).to(torch.float8_e5m2), "'conv1.weight' cannot be read as an array"),
     ],
 )
-def test_tensors_that_cannot_be_weights_are_named(tmp_path, state, tensor, message):
-    """Other shapes and kinds, and views that claim more than there is."""
+def test_tensors_that_cannot_be_weights_are_refused_by_name(tmp_path, state, tensor, message):
+    """Another shape or kind, or a view that claims more values than are stored."""
     torch.save(
         {name: torch.from_numpy(value) for name, value in state.items()} | {"conv1.weight": tensor}, tmp_path / "w"
     )
@@ -309,8 +308,8 @@ def npy(descr, shape, content=b""):
         b"\x93NUMPY\3\0" + bytes(99),
     ],
 )
-def test_a_gallery_of_other_columns_is_refused(tmp_path, content):
-    """Too large, of another shape or kind, or no array."""
+def test_a_gallery_with_a_bad_column_is_refused(tmp_path, content):
+    """Too large, of another shape or kind, or not an array."""
     Gallery(np.eye(3), ids=[1, 2, 3]).save(tmp_path)
     (next(tmp_path.glob("descriptors-*"))).write_bytes(content)
     with pytest.raises(ValueError, match="is damaged"):
@@ -319,8 +318,7 @@ def test_a_gallery_of_other_columns_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["../x.npy", "..", "/etc/passwd", "a\\b-c.npy", "sub/ids-x.npy", 3, None, "x\0-y.npy"])
 @pytest.mark.parametrize("column", ["descriptors", "ids", "faiss"])
-def test_a_gallery_names_files_of_its_own_folder_only(tmp_path, name, column):
-    """No column may lie elsewhere."""
+def test_a_gallery_that_names_a_file_outside_its_folder_is_refused(tmp_path, name, column):
     Gallery(np.eye(3), ids=[1, 2, 3]).save(tmp_path)
     card = json.loads((tmp_path / "gallery.json").read_text())
     card["files"][column] = name
@@ -330,8 +328,7 @@ def test_a_gallery_names_files_of_its_own_folder_only(tmp_path, name, column):
 
 
 @pytest.mark.parametrize("settings", [{}, {"engine": "other", "index": "", "effort": 1}, [], None])
-def test_a_gallery_with_other_settings_is_refused(tmp_path, settings):
-    """Before anything is done with them."""
+def test_a_gallery_with_bad_settings_is_refused(tmp_path, settings):
     Gallery(np.eye(3)).save(tmp_path)
     card = json.loads((tmp_path / "gallery.json").read_text()) | {"settings": settings}
     (tmp_path / "gallery.json").write_text(json.dumps(card))
@@ -345,11 +342,11 @@ def test_a_gallery_with_other_settings_is_refused(tmp_path, settings):
 @pytest.mark.parametrize(
     ("trick", "message"),
     [
-        ("external data", "points at data outside of it"),
-        ("external link", "points at data outside of it"),
-        ("virtual", "points at data outside of it"),
+        ("external data", "refers to data outside of it"),
+        ("external link", "refers to data outside of it"),
+        ("virtual", "refers to data outside of it"),
         ("claims", "claims 3,000,000,000,000 bytes"),
-        ("wide", "holds .V2000.* neither numbers nor references"),
+        ("wide", "contains .V2000.* neither numbers nor references"),
         ("wide numbers", "claims 201,326,592 bytes"),
         ("chunk", "claims 1,000,000,000 bytes"),
         ("group", "is damaged"),
@@ -357,8 +354,8 @@ def test_a_gallery_with_other_settings_is_refused(tmp_path, settings):
         ("no reference", "is damaged"),
     ],
 )
-def test_a_matlab_file_shows_nothing_but_its_own_numbers(tmp_path, trick, message):
-    """HDF5 may point at any file of the reader's, and claim any size: refused, and nothing is written of it."""
+def test_a_matlab_file_that_points_outside_or_claims_too_much_is_refused(tmp_path, trick, message):
+    """HDF5 can refer to any file of the reader, and claim any size; nothing is written before it is refused."""
     h5py = pytest.importorskip("h5py")
     (tmp_path / "secret").write_bytes(bytes(range(96)))
     with h5py.File(tmp_path / "other.h5", "w") as other:

@@ -1,4 +1,4 @@
-"""Every way to keep an estimator, loaded in a fresh process without CUDA: the same descriptors, bit for bit."""
+"""Estimators saved by every route and loaded in a fresh process without CUDA describe the same, bit for bit."""
 
 import copy
 import os
@@ -47,15 +47,15 @@ for path in sorted(folder.glob("*.*")):
         digest = joblib.hash(loaded)
         np.save(folder / f"{path.name}.out", loaded.transform(images), allow_pickle=False)
         assert joblib.hash(loaded) == digest
-    told = "\\n".join(str(one.message) for one in caught if one.category is UserWarning)
-    (folder / f"{path.name}.txt").write_text(f"{digest}\\n{told}")
+    messages = "\\n".join(str(warning.message) for warning in caught if warning.category is UserWarning)
+    (folder / f"{path.name}.txt").write_text(f"{digest}\\n{messages}")
 assert "torch" in sys.modules and not sys.modules["torch"].cuda.is_available()
 """
 
 
 @pytest.fixture(scope="module")
 def small(people):
-    """Fit a small network of torchvision's, as it is before training."""
+    """Return a small network of torchvision, fitted without training."""
     return MultiDepthReID(
         backbone="squeezenet1_1", layers=("2", "3"), input_size=(48, 32), blur_size=4, max_epochs=0, device="cpu",
         random_state=0,
@@ -64,7 +64,7 @@ def small(people):
 
 @pytest.fixture(scope="module")
 def kept(people, fitted, small, tmp_path_factory):
-    """Save by every route, then load all of it in one fresh process that sees no CUDA device."""
+    """Save by every route, load all files in one fresh process that has no CUDA device, and return their folder."""
     folder = tmp_path_factory.mktemp("kept")
     np.save(folder / "images.npy", people.images)
     (folder / "trained.pkl").write_bytes(pickle.dumps(fitted))
@@ -82,7 +82,7 @@ def kept(people, fitted, small, tmp_path_factory):
     return folder
 
 
-def described(kept, name):
+def loaded_descriptors(kept, name):
     return np.load(kept / f"{name}.out.npy")
 
 
@@ -101,23 +101,23 @@ def described(kept, name):
     ],
 )
 def test_descriptors_survive_bit_for_bit(people, kept, request, file, original):
-    """Another process gives the numbers of this one."""
+    """Loaded in another process."""
     original = request.getfixturevalue(original)
-    np.testing.assert_array_equal(described(kept, file), original.transform(people.images))
+    np.testing.assert_array_equal(loaded_descriptors(kept, file), original.transform(people.images))
 
 
 @pytest.mark.parametrize("file", ["trained.pkl", "trained.joblib", "named.pkl", "named.joblib", "named.skops"])
-def test_hashes_survive(kept, fitted, small, file):
-    """`joblib.hash` is the same before saving, after loading elsewhere, and after use; nothing was warned of."""
-    digest, told = (kept / f"{file}.txt").read_text().split("\n", 1)
+def test_hashes_survive_without_a_warning(kept, fitted, small, file):
+    """`joblib.hash` is the same before saving, after loading in another process, and after use."""
+    digest, messages = (kept / f"{file}.txt").read_text().split("\n", 1)
     assert digest == joblib.hash(fitted if file.startswith("trained") else small)
-    assert told == ""
+    assert messages == ""
 
 
 def test_a_pipeline_survives(people, kept, fitted):
-    """Within a Pipeline as well."""
-    rows = fitted.transform(people.images)
-    np.testing.assert_array_equal(described(kept, "pipeline.pkl"), StandardScaler().fit(rows).transform(rows))
+    descriptors = fitted.transform(people.images)
+    expected = StandardScaler().fit(descriptors).transform(descriptors)
+    np.testing.assert_array_equal(loaded_descriptors(kept, "pipeline.pkl"), expected)
 
 
 def test_a_pipeline_that_ends_in_fcdfs_metric_ranks_the_same_after_loading(people, tmp_path):
@@ -133,20 +133,19 @@ def test_a_pipeline_that_ends_in_fcdfs_metric_ranks_the_same_after_loading(peopl
 
 
 def test_no_tensor_is_saved(fitted, kept, small, people):
-    """Files hold numpy arrays and plain values, even after the live network was built."""
+    """Files hold numpy arrays and plain values only, even after the estimator has built its network."""
     small.transform(people.images[:2])
     assert b"torch" not in pickle.dumps(small)
     for file in ("trained.pkl", "trained.joblib", "named.joblib", "named.skops"):
         assert b"torch" not in (kept / file).read_bytes()
 
 
-def test_skops_needs_to_trust_this_package_alone(small):
-    """Nothing but the estimator's own class is asked for."""
+def test_skops_has_to_trust_only_the_estimators_own_class(small):
     assert skops.io.get_untrusted_types(data=skops.io.dumps(small)) == ["skreid.multidepth.MultiDepthReID"]
 
 
-def test_a_missing_device_is_named_and_done_without(people, kept, fitted, monkeypatch):
-    """A CUDA state describes on the CPU with a warning; fitting there is refused; `auto` is quiet."""
+def test_a_missing_device_is_replaced_by_the_cpu_with_a_warning(people, kept, fitted, monkeypatch):
+    """Fitting on it is refused; device="auto" and "cpu" do not warn."""
     assert "device='cuda', but torch finds no such CUDA device: using the CPU" in (kept / "cuda.pkl.txt").read_text()
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     loaded = pickle.loads((kept / "cuda.pkl").read_bytes())
@@ -166,17 +165,16 @@ def test_a_missing_device_is_named_and_done_without(people, kept, fitted, monkey
 
 
 @pytest.mark.parametrize("device", ["meta", "cuda:99", "mps:7"])
-def test_a_device_that_is_nowhere_is_refused(people, fitted, device):
-    """Before training, whatever kind it is."""
+def test_fit_refuses_a_device_that_does_not_exist(people, fitted, device):
     with pytest.raises(ValueError, match=f"device='{device}', but torch finds no such"):
         clone(fitted).set_params(device=device).fit(people.images, people.target)
 
 
 @pytest.mark.parametrize("route", ["pickle", "joblib", "skops"])
-def test_another_version_is_warned_of(small, monkeypatch, tmp_path, route):
-    """The warning names both versions, whatever the route; the same version is silent."""
+def test_loading_a_file_of_another_version_warns(small, monkeypatch, tmp_path, route):
+    """The warning names both versions. There is none for the same version."""
 
-    def through():
+    def save():
         if route == "pickle":
             return pickle.dumps(small), pickle.loads
         if route == "joblib":
@@ -186,17 +184,17 @@ def test_another_version_is_warned_of(small, monkeypatch, tmp_path, route):
 
     with monkeypatch.context() as patch:
         patch.setattr(skreid.multidepth, "__version__", "0.0.7")
-        saved, load = through()
+        saved, load = save()
     with pytest.warns(UserWarning, match=f"saved by skreid 0.0.7 and is loaded by skreid {skreid.__version__}"):
         load(saved)
-    saved, load = through()
+    saved, load = save()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(saved)
 
 
-def test_a_deep_copy_is_its_own(people, fitted):
-    """Equal in hash and descriptors, and free to change."""
+def test_a_deep_copy_shares_nothing_with_its_original(people, fitted):
+    """It has the same hash and descriptors, and changing it does not change the original."""
     other = copy.deepcopy(fitted)
     assert joblib.hash(other) == joblib.hash(fitted)
     expected = fitted.transform(people.images)
@@ -206,15 +204,14 @@ def test_a_deep_copy_is_its_own(people, fitted):
     np.testing.assert_array_equal(fitted.transform(people.images), expected)
 
 
-def test_a_clone_is_unfitted_and_hashes_alike(people, fitted):
-    """`clone` keeps parameters only; two clones are one to joblib."""
+def test_clones_are_not_fitted_and_have_equal_hashes(people, fitted):
     with pytest.raises(NotFittedError):
         clone(fitted).transform(people.images)
     assert joblib.hash(clone(fitted)) == joblib.hash(clone(clone(fitted)))
 
 
-def test_a_lambda_works_until_it_is_pickled(people, settings):
-    """Fit and rank with any callable; pickling names what cannot be found by name."""
+def test_a_lambda_backbone_works_but_cannot_be_pickled(people, settings):
+    """The error of pickle names the lambda."""
     reid = MultiDepthReID(**(settings | {"backbone": lambda: narrow()})).fit(people.images, people.target)
     assert rank_gallery(reid, people.images[:1], people.images, return_distance=False)[0, 0] == 0
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
@@ -223,8 +220,8 @@ def test_a_lambda_works_until_it_is_pickled(people, settings):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits sizes of files by resource")
 @pytest.mark.parametrize("there", [True, False])
-def test_a_dump_without_space_leaves_what_was_there(tmp_path, there):
-    """An error with path and remedy; the old file stays, or none, and no rest."""
+def test_a_dump_to_a_full_disk_leaves_the_existing_file_unchanged(tmp_path, there):
+    """The error names the path and a remedy, and no temporary file is left."""
     path = tmp_path / "scaler.skops"
     if there:
         persistence.dump(StandardScaler().fit([[0.0], [3.0]]), path)
@@ -243,8 +240,7 @@ def test_a_dump_without_space_leaves_what_was_there(tmp_path, there):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links")
-def test_a_dump_through_a_link_keeps_the_link(tmp_path):
-    """What it points to is replaced."""
+def test_a_dump_to_a_link_replaces_the_file_it_points_to(tmp_path):
     (tmp_path / "link.skops").symlink_to(tmp_path / "file.skops")
     for value in (1.0, 2.0):
         persistence.dump(StandardScaler().fit([[value]]), tmp_path / "link.skops")

@@ -1,4 +1,4 @@
-"""The script behind Table 1: it runs on drawn pedestrians, goes on where it stopped, and its outputs agree."""
+"""The script of Table 1: it runs on drawn pedestrians, resumes after an interruption, and its outputs agree."""
 
 import csv
 import importlib.util
@@ -36,14 +36,14 @@ def forbid(*arguments, **settings):
 
 
 @pytest.mark.parametrize("backbone", ["vgg11", "vgg16"])
-def test_the_best_row_takes_any_vgg(run, backbone):
-    """Also one that has no third convolution in its third block."""
+def test_the_best_system_runs_with_any_vgg(run, backbone):
+    """Also with one that has no third convolution in its third block."""
     out = run("--systems", "best", "--backbone", backbone, "--epochs", "0", "--repeats", "1")
     assert 0 <= json.loads((out / "results" / "best-0.json").read_text())["rank_1"] <= 1
 
 
-def test_outputs_agree(run):
-    """Markdown, CSV and the records tell the same figures; every footnote mark has its footnote."""
+def test_markdown_csv_and_records_have_the_same_figures(run):
+    """Every footnote mark has its footnote."""
     out = run("--systems", "lomo", "best", "multi-depth", "--repeats", "2")
     text = (out / "table1.md").read_text(encoding="utf-8")
     with (out / "table1.csv").open(encoding="utf-8") as file:
@@ -68,8 +68,8 @@ def test_outputs_agree(run):
         assert picture.width > 600
 
 
-def test_what_is_done_is_not_done_again(run, table1, monkeypatch):
-    """A second call reads the records; one that is damaged, or of other settings, is made anew, alike."""
+def test_finished_repeats_are_not_computed_again(run, table1, monkeypatch):
+    """A second call reads the records; damaged ones, and those of other settings, are computed again."""
     out = run("--systems", "lomo", "multi-depth")
     before = {path.name: json.loads(path.read_text()) for path in (out / "results").glob("*.json")}
     with monkeypatch.context() as patched:
@@ -87,8 +87,8 @@ def test_what_is_done_is_not_done_again(run, table1, monkeypatch):
     assert json.loads((out / "results" / "lomo-0.json").read_text())["key"] == before["lomo-0.json"]["key"]
 
 
-def test_an_interruption_costs_one_repeat(run, table1, tmp_path, monkeypatch):
-    """After it, more repeats extend the table by what is missing; descriptors are not computed again."""
+def test_an_interruption_loses_one_repeat_only(run, table1, tmp_path, monkeypatch):
+    """The next call computes the missing repeats, and no descriptor again."""
     calls, evaluate = [], table1.evaluate
 
     def interrupted(*arguments, **settings):
@@ -106,8 +106,8 @@ def test_an_interruption_costs_one_repeat(run, table1, tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
-def test_real_folders(run, table1, tmp_path_factory):
-    """`--root` takes files: a part of CUHK01 is split in halves, and the protocol says so."""
+def test_root_reads_a_folder_of_images(run, table1, tmp_path_factory):
+    """Part of CUHK01 is split into halves, and the protocol says so."""
     people = table1.datasets.make_pedestrians(n_identities=6, n_shots=2, image_size=(128, 48), random_state=0)
     folder = tmp_path_factory.mktemp("set")
     for image, identity, camera, shot in zip(people.images, people.target, people.cams, people.shots, strict=True):
@@ -119,7 +119,7 @@ def test_real_folders(run, table1, tmp_path_factory):
 
 
 def test_every_published_figure_has_its_protocol(table1):
-    """No figure of others stands alone, and every note belongs to a row."""
+    """And every note belongs to a row of the table."""
     for system in table1.SYSTEMS.values():
         assert (system.published == "–") == (system.protocol == "")
     used = {note for system in table1.SYSTEMS.values() for note in system.notes}

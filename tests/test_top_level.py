@@ -1,4 +1,4 @@
-"""The public surface: `__all__` is exactly what is public, and importing it is light."""
+"""The public names: `__all__` lists all of them, and importing them loads nothing heavy."""
 
 import subprocess
 import sys
@@ -8,15 +8,15 @@ import pytest
 import skreid
 
 
-def test_all_names_load():
-    """Every public name resolves, and dir() shows no other."""
+def test_every_public_name_can_be_imported():
+    """dir() lists no other."""
     for name in skreid.__all__:
         assert getattr(skreid, name) is not None
     assert dir(skreid) == sorted(skreid.__all__)
 
 
 def test_unknown_names_are_refused():
-    """As any module does."""
+    """With the AttributeError that any module raises."""
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = skreid.nothing
 
@@ -26,8 +26,7 @@ def test_unknown_names_are_refused():
     ["skreid", "skreid.metrics", "skreid.model_selection", "skreid.datasets", "skreid.descriptors",
      "skreid.metric_learning", "skreid._ranking", "skreid._scoring", "skreid.protocols", "skreid.displays"],
 )  # fmt: skip
-def test_rooms_without_networks_load_without_torch(module):
-    """Neither torch nor matplotlib is imported where nothing is trained or drawn."""
+def test_modules_without_networks_import_neither_torch_nor_matplotlib(module):
     code = f"import {module}, sys; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
