@@ -165,7 +165,7 @@ def gog_strips(image):
                                    edgecolor=(ORANGE, BLUE)[strip % 2], linewidth=1.6))  # fmt: skip
     weight = np.exp(-((np.arange(1, 25) - 12) ** 2) / (2 * 6**2))
     show(weights, image * np.repeat(weight, 2)[None, :, None] / 255, "columns weighted\nby their place")
-    right.suptitle("a Gaussian of patches per strip: 1081 dimensions", fontsize=10)
+    right.suptitle("a Gaussian per strip: 1081 dimensions", fontsize=10)
     fig.savefig(OUT / "descriptors_gog.png", dpi=150)
 
 
