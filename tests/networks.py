@@ -1,4 +1,4 @@
-"""A narrow backbone for tests: the shape of a VGG at a thousandth of its work."""
+"""Small backbones for tests: `narrow` has the shape of a VGG at a thousandth of its work."""
 
 from collections import OrderedDict
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def narrow():
-    """Return six taps of 4 to 8 filters; `low`, `middle` and `high` follow a ReLU."""
+    """Return a network of ten layers of 4 to 8 filters; `low`, `middle` and `high` are ReLUs."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(3, 4, 3, padding=1),

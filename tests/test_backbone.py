@@ -1,4 +1,4 @@
-"""Taps, cutting and folding against torchvision's own network; weights in every accepted form."""
+"""Layers, folding and cutting compared with torchvision's own networks; weights in every accepted form."""
 
 import time
 from collections import OrderedDict
@@ -20,8 +20,8 @@ SIZES = (2, 2, 3, 3, 3)
 VGG16_LAYERS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))
 
 
-def shaken(backbone):
-    """Return a backbone whose batch norms are not the identity."""
+def with_random_statistics(backbone):
+    """Return a backbone in evaluation mode whose batch norms are not the identity."""
     network = build_backbone(backbone, 0)
     generator = torch.Generator().manual_seed(1)
     for layer in network.modules():
@@ -32,17 +32,17 @@ def shaken(backbone):
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
-def test_taps_are_named_after_blocks_and_read_after_the_relu(backbone):
-    """The thirteen taps of VGG16, and maps that torchvision's features give at the same places."""
+def test_layers_of_a_vgg_are_named_after_blocks_and_read_after_the_relu(backbone):
+    """VGG16 has thirteen, and their maps are those of torchvision's features at the same places."""
     assert layer_names(backbone) == VGG16_LAYERS
-    network = shaken(backbone)
+    network = with_random_statistics(backbone)
     assert all(isinstance(network.layers[place], nn.ReLU) for place in network.places.values())
     whole = torchvision.models.get_model(backbone).features
     whole.load_state_dict({name: torch.from_numpy(w) for name, w in network.weights().items()})
     batch = torch.rand(2, 3, 32, 16)
     with torch.no_grad():
-        (found,) = network(batch, ["conv5_3"]).values()
-        torch.testing.assert_close(whole.eval()[:-1](batch), found)
+        maps = network(batch, ["conv5_3"])["conv5_3"]
+        torch.testing.assert_close(whole.eval()[:-1](batch), maps)
 
 
 class Standardised(nn.Conv2d):
@@ -83,8 +83,8 @@ def without_statistics():
 
 
 @pytest.mark.parametrize("backbone", [standardised, parametrised, hooked, hooked_at_its_end, without_statistics])
-def test_only_what_is_known_to_be_the_same_is_folded_and_cut(backbone):
-    """Layers that do more than their weights say, or less, are left as they are."""
+def test_only_plain_layers_are_folded_and_cut(backbone):
+    """Layers whose weights do not say all that they compute are left as they are, so the maps stay the same."""
     network, batch = build_backbone(backbone, 0), torch.rand(4, 3, 16, 8)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
@@ -93,13 +93,13 @@ def test_only_what_is_known_to_be_the_same_is_folded_and_cut(backbone):
     last = list(network.places)[-1]
     with torch.no_grad():
         whole = network.eval()(batch, [last])[last]
-        cut, left = cut_backbone(fold_backbone(network, [last]), {last: np.array([4, 1])})
-        found = cut(batch, [last])[last]
-    torch.testing.assert_close(found if left[last] is None else found[:, left[last]], whole[:, [4, 1]])
+        cut, remaining = cut_backbone(fold_backbone(network, [last]), {last: np.array([4, 1])})
+        maps = cut(batch, [last])[last]
+    torch.testing.assert_close(maps if remaining[last] is None else maps[:, remaining[last]], whole[:, [4, 1]])
 
 
-def test_a_layer_used_twice_is_two_taps():
-    """Each use has its place and its maps."""
+def test_a_layer_used_twice_has_two_names():
+    """Each use has its own position and its own maps."""
     relu = nn.ReLU()
     layers = [("conv1", nn.Conv2d(3, 4, 3)), ("relu1", relu), ("conv2", nn.Conv2d(4, 5, 3)), ("relu2", relu)]
     shapes = map_shapes(lambda: nn.Sequential(OrderedDict(layers)), (16, 8))
@@ -107,7 +107,7 @@ def test_a_layer_used_twice_is_two_taps():
 
 
 def test_a_forward_pass_stops_at_the_deepest_layer_asked_for():
-    """No layer beyond runs."""
+    """No layer beyond it runs."""
     network, ran = build_backbone(narrow, 0), []
     for name, layer in network.layers.named_children():
         layer.register_forward_hook(lambda *_, name=name: ran.append(name))
@@ -116,38 +116,38 @@ def test_a_forward_pass_stops_at_the_deepest_layer_asked_for():
 
 
 @pytest.mark.parametrize("backbone", ["vgg11_bn", narrow])
-def test_folding_and_cutting_keep_the_chosen_maps(backbone):
-    """The cut network computes few filters of its last convolution, with the values of the whole."""
-    network, batch = shaken(backbone), torch.rand(2, 3, 32, 16)
+def test_folding_and_cutting_keep_the_maps_of_chosen_filters(backbone):
+    """The cut network computes only these filters in its last convolution, with the values of the whole network."""
+    network, batch = with_random_statistics(backbone), torch.rand(2, 3, 32, 16)
     first, last = list(network.places)[2], list(network.places)[-1]
     chosen = {first: np.array([3, 0]), last: np.array([7, 1, 5])}
     with torch.no_grad():
         whole = network(batch, [first, last])
-        cut, left = cut_backbone(fold_backbone(network), chosen)
-        found = cut(batch, [first, last])
-    assert left[last] is None
+        cut, remaining = cut_backbone(fold_backbone(network), chosen)
+        maps = cut(batch, [first, last])
+    assert remaining[last] is None
     for layer, filters in chosen.items():
-        few = found[layer] if left[layer] is None else found[layer][:, left[layer]]
-        torch.testing.assert_close(few, whole[layer][:, filters], rtol=1e-4, atol=1e-5)
+        of_chosen = maps[layer] if remaining[layer] is None else maps[layer][:, remaining[layer]]
+        torch.testing.assert_close(of_chosen, whole[layer][:, filters], rtol=1e-4, atol=1e-5)
     last_conv = [layer for layer in cut.modules() if isinstance(layer, nn.Conv2d)][-1]
     assert last_conv.out_channels == 3
 
 
-def test_an_in_place_layer_does_not_overwrite_the_tap_before_it():
-    """`norm1` is read before the ReLU that follows it in place."""
-    maps = shaken(narrow)(torch.rand(2, 3, 8, 8), ["norm1", "low"])
+def test_an_in_place_relu_does_not_overwrite_the_maps_before_it():
+    """`norm1` keeps its negative values although the ReLU after it works in place."""
+    maps = with_random_statistics(narrow)(torch.rand(2, 3, 8, 8), ["norm1", "low"])
     assert maps["norm1"].min() < 0 <= maps["low"].min()
 
 
-def test_other_torchvision_networks_offer_their_children():
-    """ResNet's stages are taps; the deepest three are the default."""
+def test_the_children_of_other_torchvision_networks_are_their_layers():
+    """The stages of a ResNet are layers, and so are those of a VGG."""
     assert block_ends(map_shapes("resnet18", (64, 32))) == ("relu", "layer1", "layer2", "layer3", "layer4")
     assert block_ends(map_shapes("vgg16", (64, 32)))[-3:] == ("conv3_3", "conv4_3", "conv5_3")
     assert map_shapes("resnet18", (64, 32))["layer2"] == (128, 8, 4)
 
 
-def test_initial_weights_are_seeded_and_leave_the_global_state():
-    """Equal seeds give equal weights, others not; torch's own generator does not move."""
+def test_initial_weights_are_seeded_without_changing_the_global_state():
+    """Equal seeds give equal weights, different ones do not; torch's own generator does not advance."""
     state = torch.random.get_rng_state()
     for backbone in (narrow, "vgg11_bn"):
         one, same, other = (build_backbone(backbone, seed).weights() for seed in (0, 0, 1))
@@ -156,9 +156,9 @@ def test_initial_weights_are_seeded_and_leave_the_global_state():
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_normalisation_is_the_weights_own():
-    """Pixels are scaled by the given mean and deviation before the network."""
-    network = shaken(narrow)
+def test_pixels_are_normalised_before_the_network():
+    """By the given mean and standard deviation of each channel."""
+    network = with_random_statistics(narrow)
     normalization = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     reader = MapReader(narrow, network.weights(), normalization, torch.device("cpu"))
     batch = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
@@ -177,21 +177,21 @@ def test_normalisation_is_the_weights_own():
         ("vit_b_16", "not a plain sequence of layers"),
     ],
 )
-def test_unusable_backbones_are_named(backbone, message):
+def test_unusable_backbones_are_refused(backbone, message):
     """The error says what a backbone must be."""
     with pytest.raises(ValueError, match=message):
         layer_names(backbone)
 
 
-def test_unknown_layers_are_named_with_the_nearest():
-    """Also a layer named twice."""
+def test_unknown_layers_are_refused_with_a_suggestion():
+    """So is a layer named twice."""
     with pytest.raises(ValueError, match=r"names 'conv4_4'.*Did you mean 'conv4_"):
         check_layers(("conv4_4",), VGG16_LAYERS, "vgg16")
     with pytest.raises(ValueError, match="names a layer twice"):
         check_layers(("conv4_3", "conv4_3"), VGG16_LAYERS, "vgg16")
 
 
-def test_a_frame_too_small_is_named():
+def test_a_frame_too_small_for_the_network_is_refused():
     """Four poolings need sixteen pixels."""
     with pytest.raises(ValueError, match=r"8 x 8 pixels .* do not pass through backbone 'vgg16'"):
         map_shapes("vgg16", (8, 8))
@@ -203,14 +203,14 @@ def test_a_frame_too_small_is_named():
 @pytest.fixture
 def state():
     """Weights of a narrow network, by name."""
-    return shaken(narrow).weights()
+    return with_random_statistics(narrow).weights()
 
 
 @pytest.mark.parametrize("prefix", ["", "features.", "module.features."])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wrapped):
-    """Whole models and features, with prefixes, pickled or not, arrive as the same weights."""
+    """Whole models and features, with or without prefixes, pickled or as safetensors, are the same weights."""
     path = tmp_path / f"weights{suffix}"
     named = {prefix + name: value for name, value in state.items()} | {"head.0.weight": np.ones((2, 2), "f4")}
     if suffix == ".safetensors":
@@ -224,8 +224,8 @@ def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wr
     assert all(np.array_equal(network.weights()[name], state[name]) for name in state)
 
 
-def test_torchvisions_weights_bring_their_own_normalisation(monkeypatch):
-    """The features-only ImageNet weights expect another scale than the usual ones."""
+def test_torchvision_weights_come_with_their_own_normalisation(monkeypatch):
+    """The ImageNet weights for features only expect another scale than the usual weights."""
     weights = torchvision.models.VGG16_Weights.IMAGENET1K_FEATURES
     monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias": torch.ones(64)})
     state, _, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
@@ -234,7 +234,7 @@ def test_torchvisions_weights_bring_their_own_normalisation(monkeypatch):
     assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
 
 
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path):
+def test_a_malicious_pickle_is_refused_without_running_it(tmp_path):
     """Nothing in the file runs."""
     import pickle
 
@@ -252,16 +252,16 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 100])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_damaged_weight_files_are_named(tmp_path, content, suffix):
-    """The error gives the path."""
+def test_damaged_weight_files_are_refused_by_name(tmp_path, content, suffix):
+    """The error contains the path."""
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"bad{suffix}'"):
         initial_weights(path, narrow)
 
 
-def test_weights_that_do_not_fit_are_named(state):
-    """Missing tensors, other shapes and NaN each have an error."""
+def test_weights_that_do_not_fit_are_refused(state):
+    """Missing tensors, other shapes and NaN each have an error of their own, which names the tensor."""
     with pytest.raises(ValueError, match=r"missing, the first being 'conv1.weight'"):
         fit_weights(build_backbone(narrow, 0), {"features.0.bias": np.ones(4)})
     with pytest.raises(ValueError, match=r"'conv1.weight' has shape \(9,\), the backbone needs \(4, 3, 3, 3\)"):
@@ -271,33 +271,33 @@ def test_weights_that_do_not_fit_are_named(state):
 
 
 def test_weights_of_a_deeper_network_of_the_same_names_are_refused():
-    """A ResNet-34 has all tensors of a ResNet-18, and more."""
+    """A ResNet-34 has all the tensors of a ResNet-18, and more."""
     network = build_backbone("resnet18", 0)
     state = {name: tensor.numpy() for name, tensor in torchvision.models.resnet34().state_dict().items()}
     with pytest.raises(ValueError, match=r"a larger network, with \d+ more tensors, the first being 'layer1.2.conv1"):
         fit_weights(network, state)
 
 
-def test_weights_that_are_no_path_are_refused_in_short(state):
-    """What `weights_` holds is not printed; the way to a file is told."""
+def test_weights_given_as_a_dict_are_refused_in_one_line(state):
+    """Its arrays are not printed, and the message says how to make a file of them."""
     with pytest.raises(ValueError, match=r"^The 'weights' parameter .* Got a dict instead; .*save_file.{,80}$"):
         initial_weights(state, narrow)
 
 
-def test_names_of_weights_go_with_names_of_backbones():
-    """A function loads its own."""
+def test_weights_by_name_need_a_backbone_by_name():
+    """A function loads its weights itself."""
     with pytest.raises(ValueError, match="Names are those of torchvision's backbones"):
         initial_weights("IMAGENET1K_V1", narrow)
 
 
-def test_an_unknown_weights_name_is_named_with_the_nearest():
-    """Neither a file nor one of torchvision's."""
+def test_an_unknown_name_of_weights_is_refused_with_a_suggestion():
+    """It is neither a file nor a name of torchvision's weights."""
     with pytest.raises(ValueError, match=r"'IMAGENET1K_V9' is not a file.*IMAGENET1K_V1.*Did you mean 'IMAGENET1K_V1'"):
         initial_weights("IMAGENET1K_V9", "vgg16")
 
 
-def test_networks_built_in_threads_are_seeded_apart():
-    """Concurrent building neither mixes seeds nor moves torch's own generator."""
+def test_networks_built_in_threads_are_seeded_independently():
+    """Concurrent building neither mixes seeds nor advances torch's own generator."""
     from concurrent.futures import ThreadPoolExecutor
 
     def slow():
@@ -315,7 +315,7 @@ def test_networks_built_in_threads_are_seeded_apart():
 
 
 def test_bfloat16_weights_are_read(tmp_path, state):
-    """Numpy has no such type; they become float32."""
+    """Numpy has no such type, so they become float32."""
     torch.save({name: torch.from_numpy(value).bfloat16() for name, value in state.items()}, tmp_path / "w.pth")
     found, _, _ = initial_weights(tmp_path / "w.pth", narrow)
     assert found["conv1.weight"].dtype == np.float32

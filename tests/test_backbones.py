@@ -1,4 +1,4 @@
-"""Networks other than a VGG, by name or by callable: they train, describe and rank, or say what is wrong."""
+"""Networks other than a VGG, by name or by callable: they train, describe and rank, or an error says what is wrong."""
 
 from collections import OrderedDict
 
@@ -16,7 +16,7 @@ from skreid.model_selection import IdentityKFold
 
 
 class Residual(nn.Module):
-    """A block with a way around it, as a ResNet has."""
+    """A block with a skip connection, as in a ResNet."""
 
     def __init__(self, width):
         super().__init__()
@@ -27,14 +27,14 @@ class Residual(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """What gives two things at once, as recurrent layers do."""
+    """A layer that returns a tuple, as recurrent layers do."""
 
     def forward(self, x):
         return x, x
 
 
 def residual():
-    """Return a network in blocks; each block is a tap."""
+    """Return a network of blocks; each block is a layer."""
     return nn.Sequential(
         OrderedDict(stem=nn.Conv2d(3, 6, 3, stride=2, padding=1), block1=Residual(6), block2=Residual(6))
     )
@@ -44,8 +44,8 @@ def conv(*more):
     return lambda: nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3, padding=1), **dict(more)))
 
 
-def test_a_residual_network_stands_in(people, settings):
-    """Its blocks are the layers; names, descriptors and a ranking follow."""
+def test_a_residual_network_of_ones_own_fits_describes_and_ranks(people, settings):
+    """Its blocks are the layers, and give the features their names."""
     settings |= {"backbone": residual, "layers": ("block1", "block2")}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     assert reid.map_shapes_ == {"block1": (16, 8), "block2": (16, 8)}
@@ -55,8 +55,8 @@ def test_a_residual_network_stands_in(people, settings):
 
 @pytest.mark.parametrize("backbone", ["regnet_y_400mf", "googlenet"])
 @pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
-def test_networks_that_are_hard_to_build_are_read(backbone):
-    """Those that compute while they are built, and those with classifiers at their sides."""
+def test_torchvision_networks_that_are_hard_to_build_have_layers(backbone):
+    """One computes with its weights while it is built, the other has auxiliary classifiers."""
     shapes = map_shapes(backbone, (96, 48))
     assert next(iter(shapes)) in ("stem", "conv1")
     assert all(len(shape) == 3 for shape in shapes.values())
@@ -70,20 +70,20 @@ def lazy():
     ("backbone", "message"), [("swin_t", "filters in their last axis"), (lazy, "run a picture through")]
 )
 def test_networks_that_cannot_be_read_are_refused(backbone, message):
-    """Before anything is trained."""
+    """The error comes before anything is trained."""
     with pytest.raises(ValueError, match=message):
         map_shapes(backbone, (64, 32))
 
 
-def test_torchvisions_residual_network_stands_in(people, settings):
-    """By name, untrained: `layers=None` takes its deepest blocks."""
+def test_a_resnet_describes_by_its_two_deepest_blocks(people, settings):
+    """Without `layers`, they are chosen."""
     settings |= {"backbone": "resnet18", "layers": None, "max_epochs": 0, "input_size": (64, 32)}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     assert reid.layers_ == ("layer3", "layer4")
     assert 0 <= reid.score(people.images, people.target) <= 1
 
 
-def test_a_callables_own_weights_are_where_training_starts(people, settings):
+def test_training_starts_from_the_weights_that_a_callable_returns(people, settings):
     """A callable may return a pretrained network."""
     state = narrow().state_dict()
 
@@ -98,7 +98,7 @@ def test_a_callables_own_weights_are_where_training_starts(people, settings):
 
 
 def test_backbones_can_be_searched(people, settings):
-    """A parameter like any other."""
+    """`backbone` is a parameter like any other."""
     settings |= {"layers": None, "max_epochs": 1}
     found = GridSearchCV(
         MultiDepthReID(**settings), {"backbone": [narrow, residual]}, scoring=cmc_score, cv=IdentityKFold(2),
@@ -113,7 +113,7 @@ def test_backbones_can_be_searched(people, settings):
         (lambda: 3, ValueError, "returned int; expected a torch.nn.Sequential"),
         (lambda: nn.Conv2d(3, 4, 3), ValueError, "returned Conv2d; expected a torch.nn.Sequential"),
         (nn.Sequential, ValueError, "at least one layer"),
-        (conv()(), ValueError, "backbone is a Sequential, a network itself.*give a function that builds"),
+        (conv()(), ValueError, "backbone is a Sequential, a network itself.*Give a function that builds"),
         (conv(("flat", nn.Flatten())), ValueError, r"Layer 'flat' of backbone .* of shape \(2048,\); expected maps"),
         (lambda: nn.Sequential(nn.Conv2d(1, 4, 3)), ValueError, "do not pass through backbone.*3 channels"),
         (conv(("pair", Recurrent())), ValueError, r"Layer 'pair' of backbone .* of shape \(\); expected maps"),
@@ -123,22 +123,22 @@ def test_backbones_can_be_searched(people, settings):
     ],
     ids=["number", "module", "empty", "built", "flat", "grey", "tuple", "argument", "type", "name"],
 )
-def test_what_cannot_stand_in_is_named(people, settings, backbone, error, message):
-    """Each error says what came and what is expected, before anything is trained."""
+def test_unusable_backbones_are_refused(people, settings, backbone, error, message):
+    """Each error says what was given and what is expected, before anything is trained."""
     settings |= {"backbone": backbone, "layers": None}
     with pytest.raises(error, match=message):
         MultiDepthReID(**settings).fit(people.images, people.target)
 
 
-def test_a_network_may_go_on_after_the_layers(people, settings):
-    """A layer that gives no map is refused only where one is needed."""
+def test_layers_without_maps_are_allowed_beyond_those_chosen(people, settings):
+    """A layer that returns no map is refused only where a map is needed."""
     backbone = conv(("relu", nn.ReLU()), ("again", nn.Conv2d(4, 5, 3)))
     reid = MultiDepthReID(**(settings | {"backbone": backbone, "layers": "conv"})).fit(people.images, people.target)
     assert list(reid.filters_) == ["conv"]
 
 
-def test_every_tap_gives_its_own_maps(people, fitted):
-    """A convolution's maps are those before the batch norm that follows it, as the network's own forward pass."""
+def test_every_layer_returns_its_own_maps(people, fitted):
+    """They are those of the network's own forward pass: a convolution's are read before the batch norm after it."""
     network = narrow().eval()
     network.load_state_dict({name: torch.from_numpy(values) for name, values in fitted.weights_.items()})
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in fitted.normalization_)
@@ -154,7 +154,7 @@ def test_every_tap_gives_its_own_maps(people, fitted):
 
 
 def test_layers_of_one_block_describe_together(people, settings):
-    """A convolution that other chosen layers read is neither cut to the last one's filters nor normalised."""
+    """A convolution that is read itself is neither cut to the filters of a later layer nor folded."""
     settings |= {"layers": ("conv1", "norm1", "low"), "blur_size": 1}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     blocks = [maps[:, reid.filters_[layer]].reshape(32, -1) for layer, maps in reid.feature_maps(people.images).items()]
@@ -162,7 +162,7 @@ def test_layers_of_one_block_describe_together(people, settings):
 
 
 def test_only_what_the_layers_need_is_loaded(people, fitted):
-    """A descriptor of a shallow layer reads the weights before it, and gives what the whole network gives."""
+    """Describing by a shallow layer takes the weights up to it, and returns what the whole network returns."""
     shallow = clone(fitted).set_params(layers="low").fit(people.images, people.target)
     expected = shallow.transform(people.images)
     shallow.weights_ = {name: w for name, w in shallow.weights_.items() if name.startswith(("conv1", "norm1"))}
@@ -170,19 +170,19 @@ def test_only_what_the_layers_need_is_loaded(people, fitted):
 
 
 def test_shapes_of_a_named_network_take_no_memory():
-    """They are found on torch's meta device: a frame too large for any memory is no trouble."""
+    """They are computed on torch's meta device, even for a frame too large for any memory."""
     assert map_shapes("vgg11", (2**20, 2**20))["conv1_1"] == (64, 2**20, 2**20)
 
 
-def test_torchs_generator_is_left_alone(people, settings):
-    """Building and training a callable's network draws from seeds of its own."""
+def test_torchs_own_generator_is_unchanged(people, settings):
+    """Building and training the network of a callable restores it."""
     before = torch.random.get_rng_state()
     MultiDepthReID(**(settings | {"backbone": residual, "layers": "block1"})).fit(people.images, people.target)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_picture_links_to_the_documentation():
-    """In a notebook the estimator shows its parameters and where they are explained."""
+def test_the_html_view_links_to_the_documentation():
+    """In a notebook, an estimator shows its parameters and links to their documentation."""
     shown = MultiDepthReID(blur_size=7)._repr_html_()
     assert "https://skreid.readthedocs.io/en/stable/api/skreid.MultiDepthReID.html" in shown
     assert "blur_size" in shown

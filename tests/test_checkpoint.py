@@ -154,7 +154,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):
         run(tmp_path, interrupt_after(3))
     newest = sorted(tmp_path.glob("epoch-*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.warns(UserWarning, match=rf"{newest.name} is damaged and passed over"):
+    with pytest.warns(UserWarning, match=rf"{newest.name} is damaged and was skipped"):
         found = run(tmp_path)
     assert_same(found, run())
 
@@ -168,7 +168,7 @@ def test_any_damage_is_noticed(trained, damage, which):
     try:
         for path in list(kept)[-1:] if which == "newest" else kept:
             path.write_bytes(damage(kept[path]))
-        with pytest.warns(UserWarning, match="is damaged and passed over"):
+        with pytest.warns(UserWarning, match="is damaged and was skipped"):
             state = Checkpoint(folder, ORIGIN).load(torch.device("cpu"))
         assert (state is None) == (which == "both")
         assert state is None or len(state["history"]) == N_EPOCHS - 1
@@ -225,7 +225,7 @@ def test_a_hostile_checkpoint_is_not_run(tmp_path):
     path = tmp_path / "epoch-000000.pt"
     torch.save({"origin": ORIGIN, "state": Evil()}, path)
     path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
-    with pytest.warns(UserWarning, match=r"damaged and passed over: Weights only load failed"):
+    with pytest.warns(UserWarning, match=r"damaged and was skipped: Weights only load failed"):
         run(tmp_path)
     assert not (tmp_path / "ran").exists()
 

@@ -1,4 +1,4 @@
-"""Held-out images, early stopping, augmentation and the training loop, each against its own statement."""
+"""Held-out images, early stopping, augmentation and the training loop do what their documentation says."""
 
 import math
 
@@ -41,8 +41,8 @@ def run(people, on_epoch=lambda record, weights: False, **changed):
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=30), st.floats(0, 0.99), st.integers(0, 3))
-def test_held_out_images_leave_every_identity_one_to_train_on(sizes, fraction, seed):
-    """The two sides partition the images, as near the fraction as identities allow."""
+def test_every_identity_keeps_an_image_to_train_on(sizes, fraction, seed):
+    """Training and held-out images partition all images, as close to the fraction as the identities allow."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     train_part, validation = hold_out(labels, fraction, seed)
     np.testing.assert_array_equal(np.sort(np.r_[train_part, validation]), np.arange(len(labels)))
@@ -50,8 +50,8 @@ def test_held_out_images_leave_every_identity_one_to_train_on(sizes, fraction, s
     assert len(validation) == min(round(fraction * len(labels)), len(labels) - len(sizes))
 
 
-def test_held_out_images_spread_over_identities():
-    """No identity gives a second image before every other gave one."""
+def test_held_out_images_are_spread_over_identities():
+    """No identity loses a second image before every other has lost one."""
     labels = np.repeat(np.arange(10), 4)
     counts = np.bincount(labels[hold_out(labels, 0.4, 0)[1]], minlength=10)
     assert counts.min() >= 1
@@ -63,7 +63,7 @@ def figures(accuracy, loss):
 
 
 class Weights:
-    """A network whose weights are the epoch's number."""
+    """A network whose weights are the number of the epoch."""
 
     def __init__(self, epoch):
         self.epoch = epoch
@@ -73,7 +73,7 @@ class Weights:
 
 
 def test_training_stops_when_accuracy_no_longer_rises_and_loss_no_longer_falls():
-    """Either getting better goes on; the best accuracy, then the lowest loss, is kept (worked by hand)."""
+    """Progress in either continues it; the best accuracy, then the lowest loss, is kept (worked out by hand)."""
     curve = [(0.1, 3.0), (0.5, 2.0), (0.5, 1.9), (0.4, 1.8), (0.5, 1.85), (0.4, 1.9)]
     stopping, done = EarlyStopping(2), []
     for epoch, (accuracy, loss) in enumerate(curve):
@@ -84,7 +84,7 @@ def test_training_stops_when_accuracy_no_longer_rises_and_loss_no_longer_falls()
 
 
 def test_without_validation_images_the_training_figures_decide():
-    """NaN validation figures are not compared."""
+    """They replace validation figures that are NaN."""
     stopping = EarlyStopping(1)
     for epoch, loss in enumerate((2.0, 1.0, 1.5)):
         record = figures(math.nan, math.nan) | {"epoch": epoch, "train_accuracy": 0.5, "train_loss": loss}
@@ -93,8 +93,8 @@ def test_without_validation_images_the_training_figures_decide():
     assert stopping.weights == 1
 
 
-def test_training_repeats_bit_for_bit_and_leaves_global_states(people):
-    """Equal seeds give equal weights, another seed others; numpy's and torch's generators do not move."""
+def test_training_is_repeatable_and_leaves_global_generators_alone(people):
+    """Equal seeds give equal weights bit for bit, another seed does not; numpy's and torch's generators stay put."""
     states = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     (one, _), (same, _), (other, _) = (run(people, random_state=seed) for seed in (0, 0, 1))
     assert all(np.array_equal(one[name], same[name]) for name in one)
@@ -103,16 +103,16 @@ def test_training_repeats_bit_for_bit_and_leaves_global_states(people):
     np.testing.assert_array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_training_learns(people):
-    """Eight persons are told apart after a few epochs without augmentation."""
+def test_training_tells_eight_people_apart(people):
+    """After some epochs without augmentation, most training images are classified correctly."""
     _, history = run(people, max_epochs=60, augment=(), validation_fraction=0)
     assert history[-1]["train_accuracy"] > 0.9
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert math.isnan(history[0]["validation_loss"])
 
 
-def test_history_has_a_record_an_epoch_and_the_best_is_returned(people):
-    """The weights returned are those that stood at the end of the epoch marked best."""
+def test_history_has_one_record_per_epoch_and_marks_the_epoch_returned(people):
+    """The weights returned are those at the end of the epoch marked as best."""
     seen = []
     weights, history = run(people, on_epoch=lambda record, now: seen.append(now()), max_epochs=4)
     assert [record["epoch"] for record in history] == [0, 1, 2, 3]
@@ -122,27 +122,27 @@ def test_history_has_a_record_an_epoch_and_the_best_is_returned(people):
     assert best == key.index(max(key))
 
 
-def test_a_true_answer_stops_the_training(people):
-    """What watches the epochs can end them."""
+def test_a_true_result_of_on_epoch_stops_training(people):
+    """Two of five epochs are trained."""
     assert len(run(people, on_epoch=lambda record, weights: record["epoch"] == 1, max_epochs=5)[1]) == 2
 
 
-def test_no_epochs_keep_the_initial_weights(people):
-    """`max_epochs=0` returns the network as it starts."""
+def test_zero_epochs_return_the_initial_weights(people):
+    """The history is empty."""
     weights, history = run(people, max_epochs=0)
     start = build_classifier((32, 16), 8, settings()).network.weights()
     assert history == []
     assert all(np.array_equal(weights[name], start[name]) for name in start)
 
 
-def test_a_first_epoch_that_diverges_says_what_to_do(people):
-    """A loss that is not finite names the learning rate."""
+def test_divergence_in_the_first_epoch_is_an_error_that_advises_a_lower_rate(people):
+    """The loss is not finite."""
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         run(people, learning_rate=1e30)
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
-    """Worked by hand for ten steps; pretrained layers get a tenth."""
+    """Worked out by hand for twenty steps; pretrained layers get a tenth."""
     chosen = settings(learning_rate=1.0, initial=build_classifier((8, 8), 2, settings()).network.weights())
     optimizer, schedule = build_optimizer(build_classifier((8, 8), 2, chosen), chosen, 20)
     rates = []
@@ -163,13 +163,13 @@ def batch():
     return torch.rand(200, 3, 16, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_no_kind_changes_nothing(batch):
-    """An empty choice returns the batch."""
+def test_no_augmentation_changes_nothing(batch):
+    """Without any kind, the batch is returned as it is."""
     assert torch.equal(augment(batch, (), torch.Generator()), batch)
 
 
-def test_flip_mirrors_about_half_and_leaves_the_rest(batch):
-    """Every image is itself or its mirror image."""
+def test_flip_mirrors_about_half_of_the_images(batch):
+    """Every image is unchanged or mirrored."""
     changed = augment(batch, ("flip",), torch.Generator().manual_seed(0))
     kept = (changed - batch).abs().amax(dim=(1, 2, 3)) < 1e-5
     turned = (changed - batch.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
@@ -177,8 +177,8 @@ def test_flip_mirrors_about_half_and_leaves_the_rest(batch):
     assert 60 < kept.sum() < 140
 
 
-def test_erase_fills_rectangles_of_one_colour(batch):
-    """About half the images get one rectangle within the stated share; all else stays."""
+def test_erase_fills_a_rectangle_of_about_half_of_the_images_with_one_colour(batch):
+    """Its area is within the documented share, and all other pixels stay."""
     changed = augment(batch, ("erase",), torch.Generator().manual_seed(0))
     erased = (changed != batch).any(dim=1)
     hit = erased.flatten(1).any(dim=1)
@@ -191,8 +191,8 @@ def test_erase_fills_rectangles_of_one_colour(batch):
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
-def test_every_kind_stays_in_range_and_repeats(batch, kind):
-    """Values stay in [0, 1]; one seed gives one result."""
+def test_augmented_values_stay_in_range_and_are_repeatable(batch, kind):
+    """Values stay in [0, 1], and equal seeds give equal results."""
     one, same = (augment(batch, (kind,), torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, same)
     assert one.shape == batch.shape
@@ -201,8 +201,8 @@ def test_every_kind_stays_in_range_and_repeats(batch, kind):
     assert not torch.equal(one, batch)
 
 
-def test_crop_moves_little(batch):
-    """A smooth picture stays close to itself under zoom and shift."""
+def test_crop_changes_a_smooth_image_little(batch):
+    """Zoom and shift are small."""
     smooth = torch.linspace(0, 1, 16).view(1, 1, 16, 1).expand(50, 3, 16, 8)
     changed = augment(smooth, ("crop",), torch.Generator().manual_seed(0))
     assert (changed - smooth).abs().max() < 0.2

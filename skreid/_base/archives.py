@@ -1,6 +1,6 @@
-"""Zip archives from strangers (weights, checkpoints, states): looked at before any library unpacks them.
+"""Zip archives from untrusted sources (weights, checkpoints, estimators), checked before any library unpacks them.
 
-torch stores what it writes uncompressed, and so does skops unless asked: an archive that grows is not theirs.
+torch never compresses what it writes, and skops only if asked to: an archive that grows when unpacked is not theirs.
 """
 
 import zipfile
@@ -12,19 +12,19 @@ class ArchiveError(ValueError):
 
 
 def check_archive(file, growth=1):
-    """Refuse a zip archive that grows when unpacked or whose names lead out of a folder; let others pass.
+    """Refuse a zip archive that grows when unpacked, or whose entries would be written outside the folder.
 
     Parameters
     ----------
     file : path-like or file object
-        Not read beyond the archive's own table.
+        Only its table of entries is read. Files that are not zip archives pass.
     growth : float, default=1
-        Size of all entries at most, in sizes of the archive.
+        Largest allowed total size of the entries, as a multiple of the size of the archive.
 
     Raises
     ------
     ArchiveError
-        Naming the entry.
+        Naming the entry at fault.
     """
     if not zipfile.is_zipfile(file):
         return

@@ -1,4 +1,4 @@
-"""Files replaced in one step, and folders kept to one process at a time."""
+"""Files replaced in one step, and folders locked to one process at a time."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ except ImportError:  # not on Windows
 
 @contextlib.contextmanager
 def replacing(path, part):
-    """Give `part`, opened to be written, which takes the place of `path` once it is whole and on the disk.
+    """Open `part` for writing and, when it is complete and on the disk, let it replace `path`.
 
-    If anything fails, `part` is removed and `path` is as it was. `part` must not exist: no link there is followed.
+    If anything fails, `part` is removed and `path` stays as it was. `part` must not exist: no link there is followed.
     """
     file = part.open("x+b")
     try:
@@ -30,21 +30,21 @@ def replacing(path, part):
 
 @contextlib.contextmanager
 def locked(folder, wait=True):
-    """Keep a folder from others that lock it, where the system can; the end of the process, of any kind, frees it.
+    """Lock a folder against others that lock it, if the system can; any end of the process releases it.
 
     Raises
     ------
     BlockingIOError
-        If another has it and `wait` is False.
+        If another process holds the lock and `wait` is False.
     """
     with contextlib.ExitStack() as stack:
         if fcntl is not None:
             try:
-                place = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, place)
-                fcntl.flock(place, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise
-            except OSError:  # some network disks lock no folder
+            except OSError:  # some network disks cannot lock folders
                 pass
         yield

@@ -1,1 +1,1 @@
-"""Networks: built by name, read at their layers, on a device and in a precision."""
+"""Networks: built by name or by callable, read at their layers, on a device and in a precision."""

@@ -1,6 +1,6 @@
 """Initial weights by torchvision name or from a file, and the normalisation that belongs to them.
 
-No file is ever unpickled freely: state dicts are read with ``weights_only=True``, or as safetensors.
+Nothing in a file is ever run: state dicts are read with ``weights_only=True``, or as safetensors.
 """
 
 import os
@@ -20,7 +20,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def initial_weights(weights, backbone):
-    """Find the weights a network starts from.
+    """Return the weights from which a network starts, and their normalisation.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ def initial_weights(weights, backbone):
         A torchvision weights name ('DEFAULT', 'IMAGENET1K_V1', 'VGG16_Weights.IMAGENET1K_FEATURES', ...),
         which torchvision downloads once; or the path of a state dict (.pth) or safetensors file.
     backbone : str or callable
-        The network they are for.
+        The network that the weights are for.
 
     Returns
     -------
     state : dict of str to ndarray, or None
     mean, std : tuple of three floats
-        Per-channel normalisation of RGB in [0, 1]: the weights' own transforms, ImageNet's for a file.
+        Normalisation of each channel of RGB in [0, 1]: that of torchvision's weights, ImageNet's for a file.
 
     Raises
     ------
     ValueError
-        If the name or file is unknown, or the file is no plain state dict.
+        If the name or file is unknown, or the file is not a plain state dict.
     """
     if weights is None:
         return None, IMAGENET_MEAN, IMAGENET_STD
@@ -51,45 +51,48 @@ def initial_weights(weights, backbone):
             "The 'weights' parameter must be None, the name of torchvision weights or the path of a file. "
             f"Got a {type(weights).__name__} instead{hint}."
         )
+    names = ()
     if isinstance(weights, str) and isinstance(backbone, str):
-        known = models.get_model_weights(backbone).__members__ | {"DEFAULT": None}
-        name = weights.rpartition(".")[2]
-        if name in known and not os.path.exists(weights):
-            chosen = getattr(models.get_model_weights(backbone), name)
-            preset = chosen.transforms()
-            try:  # without weights_only, torch would unpickle whatever lies in its folder of downloads
-                state = chosen.get_state_dict(progress=False, check_hash=True, weights_only=True)
-            except pickle.UnpicklingError as error:
-                raise ValueError(
-                    f"weights={weights!r}: the downloaded file is no plain state dict (nothing in it was run); "
-                    f"delete it from {Path(torch.hub.get_dir()) / 'checkpoints'} to have it downloaded again."
-                ) from error
-            return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
-    else:
-        known = ()
+        names = tuple(models.get_model_weights(backbone).__members__ | {"DEFAULT": None})
+        if weights.rpartition(".")[2] in names and not os.path.exists(weights):
+            return _torchvision_weights(weights, backbone)
     path = Path(weights)
     if not path.is_file():
-        named = f" Neither is it one of its torchvision weights: {', '.join(known)}." if known else ""
+        advice = f" Neither is it one of its torchvision weights: {', '.join(names)}." if names else ""
         if not isinstance(backbone, str):
-            named = " Names are those of torchvision's backbones; a function loads such weights itself."
-        raise ValueError(f"weights={str(weights)!r} is not a file.{named}{did_you_mean(weights, list(known))}")
+            advice = " Names are those of torchvision's backbones; a function loads such weights itself."
+        raise ValueError(f"weights={str(weights)!r} is not a file.{advice}{did_you_mean(weights, list(names))}")
     return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
 
 
+def _torchvision_weights(weights, backbone):
+    """Return torchvision's weights of a name, downloading them once, and their own normalisation."""
+    chosen = getattr(models.get_model_weights(backbone), weights.rpartition(".")[2])
+    preset = chosen.transforms()
+    try:  # without weights_only, torch would unpickle any file in its folder of downloads
+        state = chosen.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"weights={weights!r}: the downloaded file is not a plain state dict (nothing in it was run); "
+            f"delete it from {Path(torch.hub.get_dir()) / 'checkpoints'} to have it downloaded again."
+        ) from error
+    return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
+
+
 def fit_weights(backbone, state):
-    """Load into a backbone the part of a state dict that is its own.
+    """Load into a backbone the part of a state dict that belongs to it.
 
     Parameters
     ----------
     backbone : Backbone
         Filled in place and returned.
     state : dict of str to ndarray
-        A whole model or its features only, with any prefix before the names (``features.``, ``module.``).
+        A whole model or only its features, with any prefix before the names (``features.``, ``module.``).
 
     Raises
     ------
     ValueError
-        Naming the first weights that are missing or of another shape.
+        Naming the first weights that are missing or have another shape.
     """
     own = backbone.layers.state_dict()
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
@@ -102,17 +105,17 @@ def fit_weights(backbone, state):
         raise ValueError(
             "The given weights do not belong to this backbone: "
             f"{len(absent)} of {len(needed)} tensors are missing, the first being {absent[0]!r}; "
-            f"they hold {', '.join(list(state)[:3])}, ... {_CHOOSE}"
+            f"the weights hold {', '.join(list(state)[:3])}, ... {_CHOOSE}"
         )
     children = {name.partition(".")[0] for name in own}
     names = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
     beyond = [name for name in names if name.partition(".")[0] in children and name not in own]
     if beyond:
         raise ValueError(
-            "The given weights do not belong to this backbone: they are of a larger network, with "
+            "The given weights do not belong to this backbone: they are those of a larger network, with "
             f"{len(beyond)} more tensors, the first being {prefix + beyond[0]!r}. {_CHOOSE}"
         )
-    found = {}
+    fitting = {}
     for name, tensor in own.items():
         wanted = np.asarray(tensor)
         given = state.get(prefix + name, wanted)
@@ -120,23 +123,23 @@ def fit_weights(backbone, state):
             raise ValueError(f"weights: {prefix + name!r} has shape {given.shape}, the backbone needs {wanted.shape}.")
         if given.dtype.kind not in "fiu":
             raise ValueError(f"weights: {prefix + name!r} holds {given.dtype}, the backbone needs {wanted.dtype}.")
-        with np.errstate(over="ignore"):  # half or double precision; what is too large is told below
-            found[name] = given.astype(wanted.dtype)
-        if not np.isfinite(found[name]).all():
-            raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite numbers.")
-    return backbone.load_weights(found)
+        with np.errstate(over="ignore"):  # half or double precision; values that are too large are reported below
+            fitting[name] = given.astype(wanted.dtype)
+        if not np.isfinite(fitting[name]).all():
+            raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite values.")
+    return backbone.load_weights(fitting)
 
 
 def _read_state(path):
-    """Read a state dict from a file without running anything it holds."""
+    """Read a state dict from a file; nothing in the file is run."""
     if path.suffix == ".safetensors" or _is_safetensors(path):
         try:
-            from safetensors.torch import load_file  # its reader for numpy has no bfloat16
+            from safetensors.torch import load_file  # its reader for numpy cannot read bfloat16
         except ImportError as error:
             raise ImportError(f"Reading {path} needs safetensors: pip install safetensors.") from error
         try:
             state = load_file(path)
-        except Exception as error:  # the reader has an exception type of its own
+        except Exception as error:  # the reader raises a type of its own
             raise ValueError(f"weights='{path}' is not a safetensors file: {error}") from error
         return _arrays(state, path)
     try:
@@ -144,10 +147,10 @@ def _read_state(path):
         state = load_tensors(path)
     except Exception as error:  # a damaged file may raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):  # torch's words advise to run it
+        if isinstance(error, pickle.UnpicklingError):  # torch's message advises running the file
             reason = (
-                "it holds more than tensors, or is damaged; save model.state_dict(), or the weights_ of a fitted "
-                "estimator by safetensors, instead"
+                "it holds more than tensors, or is damaged; save model.state_dict() instead, or the weights_ of a "
+                "fitted estimator with safetensors"
             )
         raise ValueError(
             f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
@@ -159,7 +162,7 @@ def _read_state(path):
 
 
 def _is_safetensors(path):
-    """Whether a file begins as that format does, whatever its name: the length of a header, then JSON."""
+    """Whether a file starts as that format does, whatever its name is: the length of a header, then JSON."""
     with path.open("rb") as file:
         start = file.read(10)
     return len(start) == 10 and int.from_bytes(start[:8], "little") < path.stat().st_size and start[8:] == b'{"'
@@ -167,7 +170,7 @@ def _is_safetensors(path):
 
 def _arrays(state, source):
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
-        raise ValueError(f"weights='{source}' hold {type(state).__name__}, not a state dict of named tensors.")
+        raise ValueError(f"weights='{source}': expected a state dict of named tensors, got {type(state).__name__}.")
     return {key: _array(key, value, source) for key, value in state.items() if isinstance(value, torch.Tensor)}
 
 
@@ -176,6 +179,6 @@ def _array(name, tensor, source):
         if tensor.untyped_storage().nbytes() < tensor.nbytes:
             raise ValueError("it is larger than what the file holds")
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
-    except Exception as error:  # sparse, quantised, 8-bit floats...: each has an error of its own
+    except Exception as error:  # sparse, quantised, 8-bit floats...: each raises its own error
         reason = str(error).partition("\n")[0]
         raise ValueError(f"weights='{source}': {name!r} cannot be read as an array: {reason}") from error

@@ -1,1 +1,1 @@
-"""Training: images and identities in, weights and a history out."""
+"""Training: images and identities go in, weights and a history come out."""

@@ -1,4 +1,4 @@
-"""Random changes of training images, a batch at a time and on its own device: no per-image Python."""
+"""Random changes to training images, for a whole batch at once and on its device: no per-image Python."""
 
 import math
 
@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from skreid._training.parallel import own_share
 
 AUGMENTATIONS = ("flip", "crop", "color", "erase")
-ZOOM = 0.1  # crops show 0.9 to 1.1 of the frame ...
+ZOOM = 0.1  # crops show 0.9 to 1.1 times the frame ...
 SHIFT = 0.06  # ... moved by at most this share of it
-CAST = 0.1  # gain of each colour channel, about 1
-CONTRAST = 0.25  # gain of brightness, contrast and saturation, about 1
-ERASED = (0.02, 0.25)  # share of the frame that a rectangle hides, in every other image
+CAST = 0.1  # the gain of each colour channel is 1 plus or minus this
+CONTRAST = 0.25  # the gains of brightness, contrast and saturation are 1 plus or minus this
+ERASED = (0.02, 0.25)  # share of the frame that a rectangle hides, in about half of the images
 
 
 def augment(batch, kinds, generator, n_images=None):
@@ -22,13 +22,14 @@ def augment(batch, kinds, generator, n_images=None):
     ----------
     batch : tensor of shape (n, 3, height, width), float in [0, 1]
     kinds : collection of {"flip", "crop", "color", "erase"}
-        "flip": left-right, every other image. "crop": zoom and shift, the border repeated.
-        "color": brightness, contrast, saturation and a colour cast. "erase": a rectangle of one random
-        colour over every other image.
+        "flip" mirrors about half of the images left to right. "crop" zooms and shifts, repeating the border. "color"
+        changes brightness, contrast and saturation, and adds a colour cast. "erase" fills a rectangle of about half of
+        the images with one random colour.
     generator : torch.Generator
-        On the CPU; draws every number.
+        Source of all random draws; on the CPU.
     n_images : int, optional
-        Of the whole batch, if these are one process's share of it: numbers are drawn for all, and its own kept.
+        Size of the whole batch, if `batch` is one process's share of it: values are drawn for all images, so that the
+        changes do not depend on the number of processes.
 
     Returns
     -------
@@ -46,8 +47,8 @@ def augment(batch, kinds, generator, n_images=None):
         zoom = draw(1 - ZOOM, 1 + ZOOM) if "crop" in kinds else torch.ones(n, device=device)
         mirror = 1 - 2 * (draw(0, 1) < 0.5).float() if "flip" in kinds else torch.ones(n, device=device)
         shift = 2 * draw(-SHIFT, SHIFT, 2) if "crop" in kinds else torch.zeros(n, 2, device=device)
-        none = torch.zeros(n, device=device)
-        rows = [torch.stack([zoom * mirror, none, shift[:, 0]], 1), torch.stack([none, zoom, shift[:, 1]], 1)]
+        zero = torch.zeros(n, device=device)
+        rows = [torch.stack([zoom * mirror, zero, shift[:, 0]], 1), torch.stack([zero, zoom, shift[:, 1]], 1)]
         grid = F.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
         batch = F.grid_sample(batch, grid, padding_mode="border", align_corners=False)
     if "color" in kinds:
@@ -62,7 +63,7 @@ def augment(batch, kinds, generator, n_images=None):
 
 
 def _rectangles(shape, draw):
-    """Return a mask (n, 1, H, W), true inside a random rectangle of every other image."""
+    """Return a mask (n, 1, H, W), true inside a random rectangle in about half of the images."""
     height, width = shape[-2:]
     area, aspect = draw(*ERASED) * height * width, torch.exp(draw(math.log(0.3), math.log(3.3)))
     tall, wide = (area * aspect).sqrt().clamp(max=height), (area / aspect).sqrt().clamp(max=width)

@@ -1,6 +1,6 @@
-"""Interrupted training goes on: the whole state after each epoch, written atomically, with a digest of its origin.
+"""Interrupted training goes on: its whole state is written after each epoch, atomically, with its origin.
 
-The last two epochs are kept and each file ends with its own digest, so that a damaged one costs one epoch.
+The last two epochs are kept, and each file ends with a digest of its content: a damaged file costs one epoch.
 """
 
 import contextlib
@@ -43,14 +43,15 @@ class Checkpoint:
             raise type(error)(f"checkpoint={str(folder)!r} cannot be made: {error.strerror}.") from error
 
     def __enter__(self):
-        """Keep other processes from training in this folder, until this one leaves or ends in any way."""
+        """Lock the folder against other trainings until this one leaves it, or its process ends in any way."""
         self._lock = contextlib.ExitStack()
         try:
             if is_first():
                 self._lock.enter_context(locked(self.folder, wait=False))
         except BlockingIOError as error:
             raise RuntimeError(
-                f"Another training is at work in checkpoint folder {self.folder}: give each a folder of its own."
+                f"Another training is at work in checkpoint folder {self.folder}. "
+                "Give each training a folder of its own."
             ) from error
         return self
 
@@ -63,12 +64,12 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the state belongs to other data or settings; the message names them.
+            If the state belongs to other data or settings; the message names what differs.
 
         Warns
         -----
         UserWarning
-            When a damaged file is passed over for the one before it.
+            If a damaged file is skipped in favour of the one before it.
         """
         for path in reversed(self._files()):
             try:
@@ -82,7 +83,7 @@ class Checkpoint:
                 changed_parts(origin, self.origin)
             except Exception as error:  # a damaged file may raise anything
                 reason = str(error).partition("\n")[0] or type(error).__name__
-                warnings.warn(f"Checkpoint {path} is damaged and passed over: {reason}", stacklevel=2)
+                warnings.warn(f"Checkpoint {path} is damaged and was skipped: {reason}", stacklevel=2)
                 continue
             check_same_origin(
                 origin,
@@ -95,12 +96,12 @@ class Checkpoint:
         return None
 
     def save(self, epoch, state):
-        """Write the state after an epoch; the one before it stays until this one is whole.
+        """Write the state after an epoch; the one before it stays until the new file is complete.
 
         Raises
         ------
         OSError
-            If it cannot be written, such as on a full disk; the last good checkpoint stays.
+            If it cannot be written, for example because the disk is full; the last good checkpoint stays.
         """
         path = self.folder / f"epoch-{epoch:06d}.pt"
         part = path.with_suffix(".part")
@@ -114,7 +115,7 @@ class Checkpoint:
             kept = "the last good one is kept" if self._files() else "there is none before it"
             raise OSError(
                 f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); {kept}. Free some "
-                "space or mend what else is wrong there, then fit again to go on."
+                "space or fix what else is wrong there, then fit again to continue."
             ) from error
         files = self._files()
         place = files.index(path)
@@ -122,7 +123,7 @@ class Checkpoint:
             other.unlink()
 
     def check_writable(self):
-        """Raise PermissionError before hours are spent if nothing can be kept here."""
+        """Raise PermissionError if nothing can be written here, before hours of training are spent."""
         if is_first() and not os.access(self.folder, os.W_OK | os.X_OK):
             raise PermissionError(f"checkpoint={str(self.folder)!r} cannot be written to: check its permissions.")
 
@@ -131,10 +132,10 @@ class Checkpoint:
 
 
 def _read(path, content, device):
-    """Return the origin and the state in a file whose digest is its own; nothing in it is run."""
+    """Return the origin and the state in a file, after comparing its digest; nothing in the file is run."""
     content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its digest is not that of its content")
+        raise ValueError("its digest does not match its content")
     check_archive(io.BytesIO(content))
     saved = load_tensors(path, device)
     return saved["origin"], saved["state"]

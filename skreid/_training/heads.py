@@ -1,7 +1,7 @@
-"""What training teaches: a backbone under identity classifiers at several depths, all but the backbone dropped after.
+"""What is trained: a backbone with identity classifiers at several depths, which are dropped after training.
 
-Each classifier sees bands of averaged maps, near to what a descriptor is made of: the network learns maps that tell
-persons apart wherever they are read, and band by band.
+Each classifier sees maps averaged over horizontal bands, much as a descriptor does. So the network learns maps that
+tell people apart at each of these depths, band by band.
 """
 
 import torch
@@ -13,8 +13,8 @@ from skreid._network.precision import autocast
 from skreid._network.weights import fit_weights
 from skreid._training.parallel import whole_batch
 
-DEPTHS = 3  # blocks, counted from the deepest, with classifiers at their end
-BANDS = 4  # horizontal bands of a map, each with a linear classifier of its own
+DEPTHS = 3  # number of blocks, counted from the deepest, that have classifiers at their end
+BANDS = 4  # horizontal bands of a map, each with its own linear classifier
 LABEL_SMOOTHING = 0.1
 
 
@@ -39,7 +39,7 @@ class Classifier(nn.Module):
     def forward(self, batch, n_images=None):
         """Turn RGB in [0, 1], (n, 3, height, width), into logits, (n, n_classifiers, n_classes).
 
-        With `n_images`, `batch` is this process's share of so many, and the logits are of all.
+        With `n_images`, `batch` is this process's share of that many images, and the logits are of all of them.
         """
         with autocast(batch.device, self.precision):
             maps = self.network((batch - self.mean) / self.std, self.layers)
@@ -49,12 +49,12 @@ class Classifier(nn.Module):
 
 
 class BandHead(nn.Module):
-    """Batch norm of each filter's mean over each band, and a linear classifier a band.
+    """Batch norm of each filter's mean over each band, and a linear classifier for each band.
 
     Parameters
     ----------
     n_filters, height : int
-        Of the maps it reads.
+        Number of filters and height of the maps that it reads.
     n_classes : int
     generator : torch.Generator
         Draws the initial weights.
@@ -64,7 +64,7 @@ class BandHead(nn.Module):
         super().__init__()
         self.n_bands = min(BANDS, height)
         self.norm = nn.BatchNorm1d(n_filters * self.n_bands)
-        self.norm.bias.requires_grad_(False)  # the classifiers are centred at the mean image
+        self.norm.bias.requires_grad_(False)  # the classifiers are centred on the mean image
         weight = torch.empty(self.n_bands, n_filters, n_classes)
         self.weight = nn.Parameter(nn.init.normal_(weight, std=0.01, generator=generator))
 
@@ -79,7 +79,7 @@ class BandHead(nn.Module):
 
 
 def build_classifier(size, n_classes, settings):
-    """Build the seeded classifier for frames of `size`, from pretrained weights if there are any."""
+    """Build the classifier for frames of `size`, seeded, with pretrained weights if there are any."""
     network = build_backbone(settings.backbone, settings.random_state)
     if settings.initial is not None:
         fit_weights(network, settings.initial)
@@ -90,7 +90,7 @@ def build_classifier(size, n_classes, settings):
 
 
 def identity_loss(logits, labels, smoothing=LABEL_SMOOTHING):
-    """Return the cross-entropy of each image, the mean over its classifiers, (n,)."""
+    """Return the cross-entropy of each image, averaged over the classifiers, (n,)."""
     n_images, n_classifiers, _ = logits.shape
     loss = F.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(n_classifiers), label_smoothing=smoothing,
                            reduction="none")  # fmt: skip
@@ -98,5 +98,5 @@ def identity_loss(logits, labels, smoothing=LABEL_SMOOTHING):
 
 
 def predicted(logits):
-    """Return the identity that the classifiers of each image agree on most, (n,)."""
+    """Return the identity that the classifiers together find most likely for each image, (n,)."""
     return logits.log_softmax(dim=2).mean(dim=1).argmax(dim=1)
