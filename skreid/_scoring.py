@@ -18,7 +18,7 @@ from skreid.protocols import Comparison
 
 
 class CMCScorer:
-    """Score a transformer by how well it finds test persons again: rank-k and mAP.
+    """Score a transformer by how well it recognises test people: rank-k and mAP.
 
     Called as ``scorer(estimator, X, y, *, cams=None)`` on a test fold, it describes every image once. Then it draws
     `n_repeats` galleries of `n_shots` images per identity; all other images are probes (given cameras, those from

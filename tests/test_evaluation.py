@@ -379,15 +379,15 @@ def test_nearest_images_are_those_of_a_sort(case):
     distances = np.array(rows, dtype=float)
     same = np.array([[identity == 0 for identity in gallery] for _ in rows])
     left_out = np.array([dropped for _ in rows])
-    found = nearest_images(distances, same, left_out, k)
+    nearest = nearest_images(distances, same, left_out, k)
     for i, row in enumerate(rows):
         order = sorted((value, bool(same[i, j]), j) for j, value in enumerate(row) if not left_out[i, j])
-        shown = [j for j in found.indices[i].tolist() if j >= 0]
+        shown = [j for j in nearest.indices[i].tolist() if j >= 0]
         assert shown == [j for _, _, j in order][:k]
         ranks = [place for place, (_, match, _) in enumerate(order, 1) if match]
-        assert found.first_rank[i] == (ranks[0] if ranks else 0)
-        np.testing.assert_array_equal(found.distances[i, : len(shown)], distances[i, shown])
-        assert not found.matches[i, len(shown) :].any()
+        assert nearest.first_rank[i] == (ranks[0] if ranks else 0)
+        np.testing.assert_array_equal(nearest.distances[i, : len(shown)], distances[i, shown])
+        assert not nearest.matches[i, len(shown) :].any()
 
 
 def test_leaks_are_found_inside_nested_estimators(people, fitted):

@@ -34,10 +34,10 @@ def test_rankings_equal_brute_force_with_rows_left_out(filled, filters):
     hidden = np.zeros((15, 200), dtype=bool) if filters == "none" else cams[:, None] == filled.cams
     if "ids" in given:
         hidden &= ids[:, None] == filled.ids
-    found = filled.kneighbors(probes, 30, **given)
+    ranking = filled.kneighbors(probes, 30, **given)
     expected = reference.nearest(probes, filled.descriptors, 30, hidden)
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_array_equal(ranking[1], expected[1])
+    np.testing.assert_allclose(ranking[0], expected[0], rtol=1e-12)
 
 
 def test_rankings_shorter_than_asked_for_are_padded():
@@ -51,12 +51,12 @@ def test_rankings_shorter_than_asked_for_are_padded():
 
 def test_adding_and_removing_equal_building_anew(filled):
     """After any changes the gallery answers as one built from the same images."""
-    more, held = rows(50, seed=3), np.asarray(filled.descriptors)
+    more, before = rows(50, seed=3), np.asarray(filled.descriptors)
     ids, cams = filled.ids, filled.cams
     filled.add(more[:20], ids=["new"] * 20, cams=[0] * 20).remove(np.arange(0, 210, 3))
     filled.add(more[20:], ids=["a much longer name"] * 30, cams=[2] * 30).remove(filled.ids == "p3")
     kept = np.delete(np.arange(220), np.arange(0, 210, 3))
-    expected = np.concatenate([np.concatenate([held, more[:20]])[kept], more[20:]])
+    expected = np.concatenate([np.concatenate([before, more[:20]])[kept], more[20:]])
     names = np.concatenate([np.concatenate([ids, ["new"] * 20])[kept], ["a much longer name"] * 30])
     cameras = np.concatenate([np.concatenate([cams, [0] * 20])[kept], [2] * 30])
     expected, names, cameras = expected[names != "p3"], names[names != "p3"], cameras[names != "p3"]
@@ -64,8 +64,8 @@ def test_adding_and_removing_equal_building_anew(filled):
     np.testing.assert_array_equal(filled.descriptors, expected)
     np.testing.assert_array_equal(filled.descriptors[::7], expected[::7])
     np.testing.assert_array_equal(filled.descriptors[100:180], expected[100:180])
-    found, wanted = filled.kneighbors(more, 9, cams=cameras[:50]), Gallery(expected, cams=cameras)
-    np.testing.assert_array_equal(found[1], wanted.kneighbors(more, 9, cams=cameras[:50])[1])
+    ranking, wanted = filled.kneighbors(more, 9, cams=cameras[:50]), Gallery(expected, cams=cameras)
+    np.testing.assert_array_equal(ranking[1], wanted.kneighbors(more, 9, cams=cameras[:50])[1])
 
 
 def test_a_saved_gallery_opens_the_same_and_stays_on_disk(filled, tmp_path):
@@ -346,8 +346,8 @@ def test_more_effort_than_rows_is_all_of_them():
     """However large the effort."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     for index in ("HNSW8", "IVF4,Flat"):
-        found = Gallery(rows(300), engine="faiss", index=index, effort=10**30).kneighbors(rows(9, seed=1), 3)[1]
-        np.testing.assert_array_equal(found, Gallery(rows(300)).kneighbors(rows(9, seed=1), 3)[1])
+        ranking = Gallery(rows(300), engine="faiss", index=index, effort=10**30).kneighbors(rows(9, seed=1), 3)[1]
+        np.testing.assert_array_equal(ranking, Gallery(rows(300)).kneighbors(rows(9, seed=1), 3)[1])
 
 
 @pytest.mark.parametrize("value", [1e19, 1e39, 1e100])

@@ -33,7 +33,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.gallery = Gallery(**self._more(data, count))
 
     def _more(self, data, count):
-        """Draw some images, note them in the lists, and return them as arguments."""
+        """Draw images, append them to the lists, and return them as arguments."""
         more = {"descriptors": data.draw(own.descriptors(count, N_FEATURES))}
         self.rows.extend(more["descriptors"].tolist())
         for name, draw in (("ids", st.sampled_from(["ann", "bo", "cleo"])), ("cams", st.integers(0, 2))):

@@ -170,7 +170,7 @@ def test_junk_leaves_the_gallery_for_everyone():
 
 
 def test_a_probe_without_a_true_match_is_dropped_counted_or_refused():
-    """Such a probe is dropped with a count, warned of, counted as a failure, or refused by name."""
+    """With a warning or without; dropped probes are counted, and a refused one is named."""
     args = (["a", "ghost"], ["a", "b"], [[0.1, 0.2], [0.1, 0.2]])
     with pytest.warns(UserWarning, match=r"1 of 2 probes have no true match.*probe 1, identity 'ghost'") as caught:
         assert rank_k(*args) == 1.0

@@ -13,7 +13,7 @@ from skreid._search.nearest import nearest_rows
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 8), st.integers(0, 5), st.integers(1, 4))
 def test_hidden_rows_and_ties_equal_brute_force(n_gallery, n_probes, k, seed, n_keys):
-    """Rows of the probe's own key are never found, ties keep the order, missing places are -1 at infinity."""
+    """Rows with the probe's own key are left out, ties keep the gallery's order, and short rankings are padded."""
     rng = np.random.default_rng(seed)
     gallery, probes = rng.integers(0, 3, (n_gallery, 2)).astype(float), rng.integers(0, 3, (n_probes, 2)).astype(float)
     row_keys, probe_keys = rng.integers(0, n_keys, n_gallery), rng.integers(0, n_keys, n_probes)
@@ -63,7 +63,7 @@ def test_rows_too_large_for_float32_are_still_ranked():
 
 
 def test_an_image_is_at_distance_zero_from_itself_and_first():
-    """No cancellation: the copy of a probe is at 0.0, the copy of its copy next."""
+    """No cancellation: a probe is at 0.0 from itself, and its copy comes next."""
     rng = np.random.default_rng(0)
     gallery = rng.normal(size=(500, 300)).astype(np.float32) + 100
     gallery[400] = gallery[7]

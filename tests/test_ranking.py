@@ -77,18 +77,18 @@ def test_the_last_step_decides_the_metric():
     pipeline = make_pipeline(StandardScaler(), Manhattan()).fit(X)
     scaled = StandardScaler().fit(X)
     expected = reference.nearest(scaled.transform(probes), scaled.transform(X), 30, metric="cityblock")
-    found = rank_gallery(pipeline, probes, X, n_neighbors=30)
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_allclose(found[0], expected[0])
+    ranked = rank_gallery(pipeline, probes, X, n_neighbors=30)
+    np.testing.assert_array_equal(ranked[1], expected[1])
+    np.testing.assert_allclose(ranked[0], expected[0])
     blocks = gallery_distances(pipeline, scaled.transform(probes), scaled.transform(X))
     np.testing.assert_allclose(blocks(1, 3), cdist(scaled.transform(probes[1:3]), scaled.transform(X), "cityblock"))
 
 
 def test_a_bare_metric_ranks_descriptors():
     """An estimator that only measures takes descriptors as they are."""
-    found = rank_gallery(Manhattan().fit(None), np.array([[0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 1.5]]), 2)
-    assert found[1].tolist() == [[1, 0]]
-    np.testing.assert_allclose(found[0], [[1.5, 2.0]])
+    ranked = rank_gallery(Manhattan().fit(None), np.array([[0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 1.5]]), 2)
+    assert ranked[1].tolist() == [[1, 0]]
+    np.testing.assert_allclose(ranked[0], [[1.5, 2.0]])
 
 
 def test_descriptors_are_taken_in_place_of_images(fitted, people):
@@ -116,9 +116,9 @@ def test_a_gallery_index_takes_the_place_of_descriptors():
     gallery = Gallery(rows[:40]).add(rows[40:]).remove([3])
     for estimator in (identity, Manhattan().fit(None)):
         expected = rank_gallery(estimator, probes, np.delete(rows, 3, axis=0), n_neighbors=9)
-        found = rank_gallery(estimator, probes, gallery, n_neighbors=9)
-        np.testing.assert_array_equal(found[1], expected[1])
-        np.testing.assert_array_equal(found[0], expected[0])
+        ranked = rank_gallery(estimator, probes, gallery, n_neighbors=9)
+        np.testing.assert_array_equal(ranked[1], expected[1])
+        np.testing.assert_array_equal(ranked[0], expected[0])
 
 
 def test_more_neighbours_than_gallery_images_are_refused():
@@ -182,9 +182,9 @@ def test_a_metric_counts_wherever_it_is_nested(people, settings):
     expected = rank_gallery(flat, people.images[:5], people.images, n_neighbors=6)
     rows = flat[:-1].transform(people.images)
     for wrapped in (flat, *wrappers):
-        found = rank_gallery(wrapped, people.images[:5], people.images, n_neighbors=6)
-        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(found[1], expected[1])
+        ranked = rank_gallery(wrapped, people.images[:5], people.images, n_neighbors=6)
+        np.testing.assert_allclose(ranked[0], expected[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(ranked[1], expected[1])
         described = rank_gallery(wrapped, rows[:5], rows, n_neighbors=6)  # descriptors are taken as they are
         np.testing.assert_array_equal(described[1], expected[1])
 

@@ -58,8 +58,8 @@ def test_scoring_in_cross_validation_without_routing():
     """As `scoring=`, in a Pipeline too, with several figures."""
     pipeline = make_pipeline(StandardScaler(), FunctionTransformer())
     scorer = CMCScorer(ranks=(1, 5), mean_average_precision=True)
-    found = cross_validate(pipeline, X, y, scoring=scorer, cv=IdentityKFold(3), error_score="raise")
-    assert {"test_rank_1", "test_rank_5", "test_mAP"} <= set(found)
+    results = cross_validate(pipeline, X, y, scoring=scorer, cv=IdentityKFold(3), error_score="raise")
+    assert {"test_rank_1", "test_rank_5", "test_mAP"} <= set(results)
     search = GridSearchCV(
         pipeline, {"standardscaler": ["passthrough", StandardScaler()]}, scoring=cmc_score, cv=IdentityKFold(3),
         error_score="raise",
@@ -71,11 +71,11 @@ def test_cameras_are_routed():
     """With routing, `params={"cams": ...}` reaches the scorer, fold by fold."""
     expected = [cmc_score(identity, X[test], y[test], cams=cams[test]) for _, test in IdentityKFold(3).split(X, y)]
     with sklearn.config_context(enable_metadata_routing=True):
-        found = cross_validate(
+        results = cross_validate(
             make_pipeline(FunctionTransformer()), X, y, scoring=cmc_score, cv=IdentityKFold(3),
             params={"cams": cams}, error_score="raise",
         )  # fmt: skip
-    np.testing.assert_allclose(found["test_score"], expected)
+    np.testing.assert_allclose(results["test_score"], expected)
 
 
 def test_a_fold_without_probes_is_named():
@@ -101,7 +101,7 @@ def test_repr_shows_the_settings():
 
 @pytest.mark.parametrize("wrong", [y[:-1], np.r_[y, y[:2]], y[:4]])
 def test_labels_of_another_length_are_refused(wrong):
-    """A score of some of the images would be no score."""
+    """A score of only part of the images would be meaningless."""
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         cmc_score(identity, X, wrong)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

@@ -96,7 +96,7 @@ def _missing(value):
 
 
 def _kind(labels, name):
-    """Return what all labels of an array are, "numbers" or "strings" for example; refuse an array that mixes them."""
+    """Return the kind of all labels in an array, such as "numbers" or "strings"; refuse an array of several kinds."""
     if labels.dtype.kind in _KIND_OF_DTYPE:
         return _KIND_OF_DTYPE[labels.dtype.kind]
     kinds = {_kind_of_type(given) for given in set(map(type, labels.tolist()))}
@@ -114,7 +114,7 @@ def _mixed(name):
 
 
 def check_same_kind(**named):
-    """Refuse two arrays of labels, by name, of which one holds numbers and the other strings: none would be equal."""
+    """Refuse two named arrays of labels of different kinds: a number and a string, for example, are never equal."""
     (one, ours), (other, theirs) = named.items()
     kinds = _kind(ours, one), _kind(theirs, other)
     if len(ours) and len(theirs) and kinds[0] != kinds[1]:
@@ -143,7 +143,7 @@ def factorize(**named):
     Raises
     ------
     TypeError, ValueError
-        As in `as_labels`, or if one of two arrays holds numbers and the other strings.
+        As in `as_labels`, or if two arrays hold labels of different kinds.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def factorize(**named):
 
 
 def codes_of(values, uniques):
-    """Return the codes of those `uniques` that are among `values` (one label, or several)."""
+    """Return the codes of the `uniques` that are among `values`, a single label or several."""
     if isinstance(values, (str, bytes)) or np.isscalar(values):
         values = [values]
     wanted = set(as_labels(values, "junk_ids").tolist())

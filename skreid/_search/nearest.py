@@ -112,7 +112,7 @@ def _kth_distance(block, bounds, part, n_neighbors, keys):
 
 
 class _Best:
-    """The nearest rows of each probe so far, in whatever order tiles are searched."""
+    """The nearest rows of each probe so far; the order in which tiles are searched does not matter."""
 
     def __init__(self, n_probes, n_neighbors):
         self.shape = n_probes, n_neighbors

@@ -127,7 +127,7 @@ class EvaluationResult:
 
     @property
     def std(self):
-        """Figure -> standard deviation over the repeats, n - 1 in the denominator; NaN for a single one."""
+        """Figure -> standard deviation over the repeats, n - 1 in the denominator; NaN for a single repeat."""
         return {figure: over_repeats.std for figure, over_repeats in self.summaries.items()}
 
     @property

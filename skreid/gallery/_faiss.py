@@ -14,7 +14,7 @@ TRAINING_ROWS = 64  # per cell, to place the cells of an inverted file
 CANDIDATES = 64  # followed by default in a graph
 CELLS = 32, 8  # searched by default: one in 32, and at least 8
 LINKS = 2, 1024  # per image in a graph: with fewer FAISS crashes, with more it allocates terabytes
-UNITS = {"": 1, "k": 2**10, "M": 2**20}  # of numbers of cells
+UNITS = {"": 1, "k": 2**10, "M": 2**20}  # suffixes of a number of cells
 
 
 def import_faiss():

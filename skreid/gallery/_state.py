@@ -41,8 +41,8 @@ class State:
         for name in COLUMNS:
             ours, new = getattr(self, name), given[name]
             if (ours is None) != (new is None):
-                has, gives = ("has", "no") if new is None else ("has no", "")
-                raise ValueError(f"The gallery {has} {name}, but add was given {gives} {name}.".replace("  ", " "))
+                has, what = ("has", f"no {name}") if new is None else ("has no", name)
+                raise ValueError(f"The gallery {has} {name}, but add was given {what}.")
             if ours is not None:
                 new = column(name, new, len(descriptors))
                 check_same_kind(**{f"the gallery's {name}": ours, f"the new {name}": new})

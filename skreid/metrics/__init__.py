@@ -1,4 +1,4 @@
-"""Figures of a ranking: from identities and distances to CMC, mAP, mINP and error rates, in numpy only.
+"""Figures of a ranking: from identities and distances to CMC, mAP, mINP and error rates, with NumPy alone.
 
 All are called as ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
 """

@@ -34,7 +34,7 @@ def cmc_curve(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable
@@ -108,7 +108,7 @@ def rank_k(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable

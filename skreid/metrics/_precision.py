@@ -28,7 +28,7 @@ def mean_average_precision(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable
@@ -100,7 +100,7 @@ def mean_inverse_negative_penalty(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable

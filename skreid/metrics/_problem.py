@@ -38,7 +38,7 @@ class Block:
 
 
 class Problem:
-    """Validated inputs of the functions called as ``f(y_probe, y_gallery, distances, ...)``; `owner` is such a one."""
+    """Validated inputs of a function called as ``owner(y_probe, y_gallery, distances, ...)``."""
 
     def __init__(
         self,

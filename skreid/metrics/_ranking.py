@@ -1,4 +1,4 @@
-"""All figures of one ranking in a single pass, with the numbers of probes they are based on.
+"""All figures of one ranking in a single pass, with the counts of the probes they are based on.
 
 Evaluation needs them together, and the distances may be too large, or too expensive, to compute twice.
 """
@@ -21,7 +21,7 @@ from skreid.metrics._problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class RankingMetrics:
-    """All figures of one ranking, and the numbers of probes they are based on.
+    """All figures of one ranking, and the counts of the probes they are based on.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def ranking_metrics(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable

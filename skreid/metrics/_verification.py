@@ -71,7 +71,7 @@ def verification_curve(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable
@@ -159,7 +159,7 @@ def threshold_at_fmr(
     Parameters
     ----------
     y_probe : array-like of shape (n_probe,)
-        Identities of the probes: strings, integers or any other hashable values.
+        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
     y_gallery : array-like of shape (n_gallery,)
         Identities of the gallery images.
     distances : array-like of shape (n_probe, n_gallery), or callable
