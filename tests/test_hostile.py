@@ -247,7 +247,7 @@ def test_the_format_of_weights_is_recognised_by_content(tmp_path, state):
     save_file(state, tmp_path / "w.pth")
     assert set(initial_weights(str(tmp_path / "w.pth"), narrow)[0]) == set(state)
     (tmp_path / "p.pth").write_bytes(pickle.dumps(Checkpoint, protocol=2))
-    with pytest.raises(ValueError, match=r"save model.state_dict\(\), or the weights_") as caught:
+    with pytest.raises(ValueError, match=r"save model.state_dict\(\) instead, or the weights_") as caught:
         initial_weights(str(tmp_path / "p.pth"), narrow)
     assert "weights_only" not in str(caught.value)
 

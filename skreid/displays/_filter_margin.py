@@ -85,7 +85,7 @@ class FilterMarginDisplay:
         self.margin_ = different - same
         n_filters = len(same)
         self.order_ = np.argsort(-self.margin_, kind="stable") if sort else np.arange(n_filters)
-        place = np.argsort(self.order_)
+        position = np.argsort(self.order_)
 
         self.ax_ = single_axes(ax, "FilterMarginDisplay", figsize=(9, 4))
         self.figure_ = self.ax_.figure
@@ -95,7 +95,7 @@ class FilterMarginDisplay:
         width = 1.5 if is_short else 0.7
         self.lines_ = {}
         for key, values, label, color, dashes in (
-            ("d_different", different, "different persons, $d_d$", ORANGE, "-"),
+            ("d_different", different, "different people, $d_d$", ORANGE, "-"),
             ("d_same", same, "same person, $d_s$", BLUE, "--" if is_short else "-"),
             ("margin", self.margin_, "margin, $d_d - d_s$", GREEN, "-"),
         ):
@@ -103,7 +103,7 @@ class FilterMarginDisplay:
             (self.lines_[key],) = self.ax_.plot(x, values[self.order_], **style(default, kwargs))
         self.ax_.fill_between(x, 0, self.margin_[self.order_], color=GREEN, alpha=0.2, linewidth=0)
         self.ax_.axhline(0, color="0.3", linewidth=0.8)
-        self._mark(chosen, place, sort, mark_kwargs)
+        self._mark(chosen, position, sort, mark_kwargs)
 
         title = ", ".join(part for part in (self.name if name is None else name, self.layer) if part)
         self.ax_.set(
@@ -131,24 +131,24 @@ class FilterMarginDisplay:
             raise ValueError(f"chosen holds {chosen.tolist()}, but the layer has {len(same)} filters, counted from 0.")
         return same, different, chosen
 
-    def _mark(self, chosen, place, sort, mark_kwargs):
+    def _mark(self, chosen, position, sort, mark_kwargs):
         self.marks_, self.labels_ = None, []
         if not len(chosen):
             return
         numbers = ", ".join(map(str, chosen[:NAMED])) + ", …" * (len(chosen) > NAMED)
         default = {"label": f"chosen: {numbers}", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
-        (self.marks_,) = self.ax_.plot(place[chosen], self.margin_[chosen], **style(default, mark_kwargs))
+        (self.marks_,) = self.ax_.plot(position[chosen], self.margin_[chosen], **style(default, mark_kwargs))
         if sort:  # the chosen filters crowd at the left: the legend names them
             return
         written = []
         for filter_ in chosen[:NAMED]:
-            if any(abs(place[filter_] - place[other]) < 0.04 * len(place) for other in written):
+            if any(abs(position[filter_] - position[other]) < 0.04 * len(position) for other in written):
                 continue  # would cover the index of a better filter
             written.append(filter_)
             self.labels_.append(
                 self.ax_.annotate(
                     str(filter_),
-                    (place[filter_], self.margin_[filter_]),
+                    (position[filter_], self.margin_[filter_]),
                     xytext=(0, 6),
                     textcoords="offset points",
                     ha="center",
