@@ -1,1 +1,1 @@
-"""Measurements, one script a question; each prints a table and writes JSON. All at once: ``python -m benchmarks``."""
+"""Measurements, one script per question, which prints a table and writes JSON; ``python -m benchmarks`` runs all."""

@@ -1,7 +1,7 @@
 """Run all benchmarks and draw their cost curves: ``python -m benchmarks [--full] [--only NAME ...]``.
 
-Some minutes on two cores: what has a target is measured at the size the target is meant for, all else at quick sizes.
-A benchmark that fails is told and the others go on.
+This takes some minutes on two cores: benchmarks with a target run at the size the target is meant for, the others at
+quick sizes. A benchmark that fails is reported, and the others still run.
 """
 
 import argparse
@@ -30,13 +30,15 @@ NAMES = (
 
 
 def main():
-    """Run what the command line asks for; the exit status tells whether all went well."""
+    """Run what the command line asks for; return the number of failures as exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="full sizes for all")
-    parser.add_argument("--quick", action="store_true", help="small sizes for all, to see that it runs")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these benchmarks alone")
-    parser.add_argument("--out-folder", type=Path, default=RESULTS, help="where JSON and pictures go")
-    parser.add_argument("--processor-time", action="store_true", help="for a busy machine")
+    parser.add_argument("--full", action="store_true", help="full sizes for all benchmarks")
+    parser.add_argument("--quick", action="store_true", help="small sizes for all benchmarks, to see that they run")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="run these benchmarks only")
+    parser.add_argument("--out-folder", type=Path, default=RESULTS, help="folder for JSON and pictures")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="processor time of one thread: for a busy machine"
+    )
     arguments = parser.parse_args()
     if arguments.processor_time:
         use_processor_time()
@@ -48,7 +50,7 @@ def main():
             quick = not arguments.full and (arguments.quick or name not in AT_TARGET)
             results = importlib.import_module(f"benchmarks.{name}").main(arguments.out_folder, quick=quick)
             targets += results.get("targets", [])
-        except Exception:  # told below; the other benchmarks have nothing to do with it
+        except Exception:  # reported below; the other benchmarks do not depend on it
             traceback.print_exc()
             failed.append(name)
         seconds[name] = time.perf_counter() - started

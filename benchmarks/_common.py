@@ -1,6 +1,6 @@
-"""What the benchmarks share: timing side by side, peak memory of a process of its own, growth, tables, JSON.
+"""What the benchmarks share: timing in turns, peak memory in a separate process, growth, tables, JSON.
 
-Ratios are of the shortest runs, taken in turns within one process, so that a busy machine slows both sides alike.
+Ratios compare the shortest runs, taken in turns within one process, so that a busy machine slows both sides alike.
 """
 
 import argparse
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def in_turns(functions, repeats=3):
-    """Run functions in turns, A, B, A, B, and return the shortest seconds of each.
+    """Run functions in turns, A, B, A, B, and return the shortest time of each, in seconds.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ def in_turns(functions, repeats=3):
 
 
 def use_processor_time():
-    """Count processor time, on one thread of torch's, instead of the time on the wall: for a busy machine."""
+    """Count processor time, with one thread of torch, instead of wall-clock time: for a busy machine."""
     global clock
     clock = time.process_time
     torch.set_num_threads(1)
 
 
 def peak_memory(module, function, *arguments):
-    """Return the MiB by which a process grows at most while a function of a benchmark runs in it.
+    """Return the most MiB by which a process grows while a function of a benchmark runs in it.
 
-    The function is called with `arguments` (plain values) and returns a callable, which is what is measured.
+    `function` is called with `arguments` (plain values) and returns a callable; the growth is measured while that runs.
     """
     code = (
         f"from benchmarks._common import _grow; from benchmarks.{module} import {function}; "
@@ -73,9 +73,9 @@ def peak_memory(module, function, *arguments):
 def _grow(function):
     import psutil
 
-    def memory():  # the process's own: pages of a mapped file are the system's to take back
-        found = psutil.Process().memory_info()
-        return found.rss - getattr(found, "shared", 0)
+    def memory():  # the process's own: the system can take back the pages of a mapped file
+        info = psutil.Process().memory_info()
+        return info.rss - getattr(info, "shared", 0)
 
     peak, before = 0, memory()
     from threading import Event, Thread
@@ -97,19 +97,19 @@ def _grow(function):
 
 
 def exponent(sizes, seconds):
-    """Return p of the power law ``seconds = c sizes ** p`` fitted through measurements."""
+    """Return p of the power law ``seconds = c * sizes ** p`` that fits the measurements best."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def judged(question, measured, target, at_most=False):
-    """Return a row of the table of targets: what was measured, the target, and whether it is met."""
+    """Return a row for the table of targets: the measurement, the target, and whether it is met."""
     met = measured <= target if at_most else measured >= target
     return {"question": question, "measured": float(measured), "target": f"{'<=' if at_most else '>='} {target:,}",
             "met": "yes" if met else "NO"}  # fmt: skip
 
 
 def print_table(title, rows):
-    """Print rows, dicts of equal keys, as a table."""
+    """Print rows, dicts with equal keys, as a table."""
     print(f"\n{title}")
     texts = [
         {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in row.items()} for row in rows
@@ -121,7 +121,7 @@ def print_table(title, rows):
 
 
 def write(name, results, out_folder):
-    """Write the results of a benchmark, with what it ran on, to ``<out_folder>/<name>.json``; return them."""
+    """Write the results of a benchmark, with the machine and versions, to ``<out_folder>/<name>.json``; return them."""
     results = {
         "machine": {
             "processor": platform.processor() or platform.machine(),
@@ -141,11 +141,13 @@ def write(name, results, out_folder):
 
 
 def run_script(main, description):
-    """Call a benchmark's `main` with the options of the command line."""
+    """Call the `main` of a benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
-    parser.add_argument("--out-folder", default=None, help="where the JSON goes")
-    parser.add_argument("--processor-time", action="store_true", help="for a busy machine")
+    parser.add_argument("--out-folder", default=None, help="folder for the JSON file")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="processor time of one thread: for a busy machine"
+    )
     arguments = parser.parse_args()
     if arguments.processor_time:
         use_processor_time()

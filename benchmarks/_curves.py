@@ -1,4 +1,4 @@
-"""Pictures of what the benchmarks measured: growth on logarithmic axes, and ratios beside their targets."""
+"""Pictures of what the benchmarks measured: growth on logarithmic axes, and times of exploring."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 
 def draw(out_folder):
-    """Draw what the JSON files in a folder hold; return the paths of the pictures."""
+    """Draw the results in the JSON files of a folder; return the paths of the pictures."""
     out_folder = Path(out_folder)
     pictures = []
     for name, picture in (("growth", _growth), ("exploring", _exploring)):
@@ -44,5 +44,5 @@ def _exploring(results):
     bars = axes.barh([names[key] for key in slowest_first], [seconds[key] for key in slowest_first])
     axes.bar_label(bars, [f"{seconds[key]:,.1f} s" for key in slowest_first], padding=3)
     axes.set(xscale="log", xlabel="seconds", title=f"Exploring the filters on {results['n_images']} images")
-    axes.set_xlim(right=50 * max(seconds.values()))  # room for the numbers
+    axes.set_xlim(right=50 * max(seconds.values()))  # room for the labels
     return figure

@@ -1,4 +1,4 @@
-"""Milliseconds an image of every hand-crafted descriptor, on one core.
+"""Milliseconds per image of every hand-crafted descriptor, on one core.
 
 Prints a table and writes ``descriptors.json``; the targets are 60 ms for LOMO and 250 ms for GOG-RGB.
 """
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from skreid.descriptors import GOG, LOMO, MLGD
 
-# name, descriptor, (height, width) of the images, target in ms an image
+# name, descriptor, (height, width) of the images, target in ms per image
 CASES = (
     ("LOMO", LOMO(), (128, 48), 60),
     ("LOMO", LOMO(), (160, 60), None),
@@ -33,27 +33,27 @@ CASES = (
 
 
 def main(out_folder="benchmarks/results", quick=False):
-    """Time every case and write the figures.
+    """Time every case, print a table and write the results.
 
     Parameters
     ----------
     out_folder : str or Path, default="benchmarks/results"
-        Where ``descriptors.json`` goes; made if missing.
+        Folder for ``descriptors.json``; made if missing.
     quick : bool, default=False
         Fewer images and repeats.
 
     Returns
     -------
     dict
-        What was written: the machine, the settings, and one record a case.
+        What was written: the machine, the settings, and one record per case.
     """
     n_images, n_repeats = (4, 2) if quick else (32, 5)
     records = []
-    print(f"{'descriptor':<18} {'image':>8} {'numbers':>8} {'ms/image':>9} {'target':>7}")
+    print(f"{'descriptor':<18} {'image':>8} {'dimensions':>10} {'ms/image':>9} {'target':>7}")
     with threadpool_limits(1):
         for name, descriptor, size, target in CASES:
             images = _pictures(n_images, *size)
-            n_features = descriptor.transform(images[:1]).shape[1]  # warms caches, too
+            n_features = descriptor.transform(images[:1]).shape[1]  # also warms caches
             seconds = [_seconds(descriptor, images) for _ in range(n_repeats)]
             milliseconds = 1e3 * statistics.median(seconds) / n_images
             records.append(
@@ -68,7 +68,7 @@ def main(out_folder="benchmarks/results", quick=False):
                 }
             )
             shape, goal = f"{size[0]}x{size[1]}", "" if target is None else f"<= {target}"
-            print(f"{name:<18} {shape:>8} {n_features:>8} {milliseconds:>9.1f} {goal:>7}")
+            print(f"{name:<18} {shape:>8} {n_features:>10} {milliseconds:>9.1f} {goal:>7}")
     report = {
         "benchmark": "descriptors",
         "quick": quick,
@@ -94,7 +94,7 @@ def _seconds(descriptor, images):
 
 
 def _pictures(n, height, width):
-    """Smooth random colours: as cheap to make as noise, nearer to photographs."""
+    """Return images of smooth random colours, which are closer to photographs than noise."""
     noise = np.random.default_rng(0).normal(size=(n, height, width, 3))
     smooth = gaussian_filter(noise, (0, 3, 3, 0))
     return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)

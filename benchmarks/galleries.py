@@ -1,4 +1,4 @@
-"""A gallery of 200,000 descriptors on disk: built, opened memory-mapped, searched; FAISS against the exact search.
+"""A gallery of 200,000 descriptors on disk: built, opened memory-mapped, searched; FAISS and the exact search.
 
 Run ``python -m benchmarks.galleries [--quick]``. Recall is the share of the exact search's neighbours that are found.
 """
@@ -18,7 +18,7 @@ RECALL = 0.9
 
 
 def people(n_images, seed):
-    """Draw descriptors of persons, four images each, that vary in few directions, as trained ones do."""
+    """Draw descriptors, four images per person, that vary in few directions, as trained ones do."""
     fixed = np.random.default_rng(99)
     directions = fixed.standard_normal((LATENT, N_FEATURES), dtype=np.float32)
     persons = fixed.standard_normal((max(1, n_images // 4), LATENT), dtype=np.float32)
@@ -30,19 +30,19 @@ def people(n_images, seed):
 def seconds_of(function):
     """Return the seconds of one call, and its result."""
     started = _common.clock()
-    found = function()
-    return _common.clock() - started, found
+    result = function()
+    return _common.clock() - started, result
 
 
 def searched(folder, n_probes):
-    """Return what opens a gallery on disk and searches it, to be measured."""
+    """Return a function that opens a gallery on disk and searches it."""
     probes = people(n_probes, 1)
     Gallery(probes[:50]).kneighbors(probes[:2])
     return lambda: Gallery.open(folder).kneighbors(probes, N_NEIGHBORS)
 
 
 def compare(n_images, index, repeats):
-    """Measure the exact search, in memory and on disk, and an index of FAISS; return rows and figures of the disk."""
+    """Measure the exact search, in memory and on disk, and a FAISS index; return rows, and figures of the disk."""
     rows, probes = people(n_images, 0), people(256, 1)
     with tempfile.TemporaryDirectory() as folder:
         galleries = {"exact, in memory": Gallery(rows)}
@@ -53,16 +53,16 @@ def compare(n_images, index, repeats):
         if importlib.util.find_spec("faiss"):
             galleries[index] = Gallery(rows, engine="faiss", index=index)
             build[index], _ = seconds_of(lambda: galleries[index].kneighbors(probes[:1]))
-        found = {name: each.kneighbors(probes, N_NEIGHBORS)[1] for name, each in galleries.items()}
+        neighbors = {name: each.kneighbors(probes, N_NEIGHBORS)[1] for name, each in galleries.items()}
         many = in_turns({name: lambda each=each: each.kneighbors(probes, N_NEIGHBORS)
                          for name, each in galleries.items()}, repeats)  # fmt: skip
         one = in_turns({name: lambda each=each: each.kneighbors(probes[:1], N_NEIGHBORS)
                         for name, each in galleries.items()}, repeats)  # fmt: skip
         peak = peak_memory("galleries", "searched", folder, 256)
-    exact = found["exact, in memory"]
+    exact = neighbors["exact, in memory"]
     table = []
     for name in galleries:
-        recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(found[name], exact, strict=True)]))
+        recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(neighbors[name], exact, strict=True)]))
         times = many["exact, in memory"] / many[name]
         table.append({"gallery": name, "images": n_images, "build": build[name], "256 probes": many[name],
                       "1 probe": one[name], "times the exact": times, "recall": recall})  # fmt: skip
@@ -74,8 +74,8 @@ def main(out_folder=None, quick=False):
     """Measure an inverted file and a graph, print and write ``galleries.json``."""
     inverted, disk = compare(200_000, "IVF1024,Flat", 2)
     graph, _ = compare(20_000 if quick else 200_000, "HNSW32", 2)
-    print_table("a gallery on disk, seconds and MiB", [disk])
-    print_table(f"{N_NEIGHBORS} nearest of {N_FEATURES} numbers, seconds", inverted + graph)
+    print_table("a gallery on disk, in seconds and MiB", [disk])
+    print_table(f"{N_NEIGHBORS} nearest neighbours, {N_FEATURES} dimensions, in seconds", inverted + graph)
     targets = [
         judged(f"{row['gallery']} of {row['images']:,}: {what}", row[key], target)
         for row in inverted + graph

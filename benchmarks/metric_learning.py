@@ -1,7 +1,7 @@
-"""Seconds and memory that the learned metrics take, and what they gain over Euclidean distance.
+"""Time and memory that the learned metrics take, and what they gain over Euclidean distance.
 
-Prints a table and writes ``metric_learning.json``. Every case runs in a process of its own, for its peak
-memory to be its own. The targets, 120 s and 8 GiB, are for XQDA on 2,000 images of 27,000 features, 2 cores.
+Prints a table and writes ``metric_learning.json``. Every case runs in a separate process, so that its peak memory can
+be read. The targets, 120 s and 8 GiB, are for XQDA on 2,000 images of 27,000 features with 2 cores.
 """
 
 import argparse
@@ -43,19 +43,19 @@ N_TEST_IDS = 200
 
 
 def main(out_folder="benchmarks/results", quick=False):
-    """Time every case and write the figures.
+    """Time every case, print a table and write the results.
 
     Parameters
     ----------
     out_folder : str or Path, default="benchmarks/results"
-        Where ``metric_learning.json`` goes; made if missing.
+        Folder for ``metric_learning.json``; made if missing.
     quick : bool, default=False
-        Small cases only, in seconds.
+        Small cases only, which take seconds.
 
     Returns
     -------
     dict
-        What was written: the machine, and one record a case.
+        What was written: the machine, and one record per case.
     """
     print(
         f"{'metric':<11} {'images':>7} {'features':>9} {'fit s':>7} {'target':>7} {'rank s':>7} "
@@ -91,7 +91,7 @@ def main(out_folder="benchmarks/results", quick=False):
 
 
 def measure(name, n_samples, n_features, target):
-    """Fit one metric on made descriptors and rank held-out persons; the record of one case."""
+    """Fit one metric on made-up descriptors and rank people it was not fitted on; return the record of the case."""
     n_train_ids = n_samples // 4
     X, y, cams = _people(n_train_ids + N_TEST_IDS, n_features)
     train = y < n_train_ids
@@ -128,7 +128,7 @@ def measure(name, n_samples, n_features, target):
 
 
 def _people(n_ids, n_features):
-    """Unit-length descriptors: two images a person in each of two cameras that shift and clutter them."""
+    """Return unit-length descriptors, two per person in each of two cameras, which shift and clutter them."""
     rng = np.random.default_rng(0)
 
     def normal(*shape):
@@ -149,7 +149,7 @@ def _rank1(distances, probe, gallery):
 
 
 def _peak_mib():
-    """Highest resident memory of this process so far; macOS counts bytes, the rest KiB."""
+    """Return the highest resident memory of this process so far; macOS counts bytes, other systems KiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

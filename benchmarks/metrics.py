@@ -1,4 +1,4 @@
-"""How fast the figures are beside sorting, and how memory grows when distances come from descriptors.
+"""How fast the ranking metrics are, compared with sorting, and how memory grows with distances from descriptors.
 
 Run ``python benchmarks/metrics.py [--quick]``. Prints a table and writes ``benchmarks/results/metrics.json``.
 """
@@ -27,7 +27,7 @@ MARKET = {"n_probe": 3368, "n_gallery": 15913, "n_identities": 751, "n_cams": 6}
 
 
 def people(n_probe, n_gallery, n_identities, n_cams, random_state=0):
-    """Draw identities and cameras as options for the metrics."""
+    """Draw identities and cameras, as keyword arguments for the metrics."""
     rng = np.random.default_rng(random_state)
     return {
         "y_probe": rng.integers(n_identities, size=n_probe),
@@ -48,7 +48,7 @@ def best_time(function, n_repeats):
 
 
 def row_by_row(distances, y_probe, y_gallery, cams_probe, cams_gallery):
-    """Compute CMC and mAP as the field's scripts do: sort every row, then count in Python."""
+    """Compute rank-1 and mAP as scripts of the field do: sort every row, then count in Python."""
     first, precision = [], []
     for i, row in enumerate(distances):
         order = np.argsort(row)
@@ -61,7 +61,7 @@ def row_by_row(distances, y_probe, y_gallery, cams_probe, cams_gallery):
 
 
 def benchmark_speed(quick):
-    """Time every figure on one matrix, beside argsort of the same matrix."""
+    """Time every metric on one matrix, beside argsort of the same matrix."""
     size = {**MARKET, "n_probe": 400} if quick else MARKET
     options = people(**size)
     rng = np.random.default_rng(1)
@@ -93,7 +93,7 @@ def benchmark_speed(quick):
 
 
 def benchmark_streaming(quick):
-    """Grow probes and gallery, distances computed block by block, and watch time and peak memory."""
+    """Measure time and peak memory for growing probes and galleries, with distances computed block by block."""
     factor = 4 if quick else 1
     sizes = [(500, 20_000), (1000, 20_000), (2000, 20_000), (1000, 40_000), (1000, 80_000)]
     rows = []
@@ -121,7 +121,7 @@ def benchmark_streaming(quick):
 
 
 def benchmark_large(quick):
-    """Time one block of 100,000 probes x 1,000,000 gallery images, and say what all of them would take."""
+    """Time one block of 100,000 probes x 1,000,000 gallery images, and extrapolate to all of them."""
     n_probe, n_gallery, n_block = (2000, 50_000, 32) if quick else (100_000, 1_000_000, 64)
     options = people(n_block, n_gallery, n_gallery // 20, 8)
     rng = np.random.default_rng(3)
@@ -139,7 +139,7 @@ def benchmark_large(quick):
         "n_gallery": n_gallery,
         "block_size": n_block,
         "seconds_once": prepared - start,
-        "seconds_a_block": seconds,
+        "seconds_per_block": seconds,
         "hours_for_all": (prepared - start + seconds * n_probe / n_block) / 3600,
         "peak_mb": peak / 1e6,
         "whole_matrix_mb": n_probe * n_gallery * 4 / 1e6,
@@ -160,7 +160,7 @@ def benchmark_rerank(quick):
 
 
 def main(out_folder=None, quick=False):
-    """Run all parts, print them, and write ``metrics.json`` into `out_folder`; return what it holds."""
+    """Run all parts, print them, and write ``metrics.json`` into `out_folder`; return its content."""
     results = {
         "machine": {"processor": platform.processor() or platform.machine(), "numpy": np.__version__},
         "quick": quick,
@@ -181,8 +181,8 @@ def main(out_folder=None, quick=False):
         sizes = f"{row['n_probe']:8}{row['n_gallery']:9}"
         print(f"{sizes}{row['seconds']:9.2f}{row['peak_mb']:9.0f}{row['whole_matrix_mb']:11.0f}")
     large, rerank = results["large"], results["rerank"]
-    print(f"\n{large['n_probe']} x {large['n_gallery']}, {large['block_size']} probes a block:")
-    print(f"{large['seconds_a_block']:.2f} s a block, {large['hours_for_all']:.2f} h in all")
+    print(f"\n{large['n_probe']} x {large['n_gallery']}, {large['block_size']} probes per block:")
+    print(f"{large['seconds_per_block']:.2f} s per block, {large['hours_for_all']:.2f} h in total")
     print(f"peak {large['peak_mb']:.0f} MB (matrix: {large['whole_matrix_mb']:.0f} MB)")
     print(f"re-ranking {rerank['n_probe']} x {rerank['n_gallery']}: {rerank['seconds']:.2f} s")
     out_folder = Path(__file__).parent / "results" if out_folder is None else Path(out_folder)
@@ -193,7 +193,7 @@ def main(out_folder=None, quick=False):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
-    parser.add_argument("--out-folder", default=None, help="where metrics.json goes")
+    parser.add_argument("--quick", action="store_true", help="small sizes, which take a few seconds")
+    parser.add_argument("--out-folder", default=None, help="folder for metrics.json")
     arguments = parser.parse_args()
     main(arguments.out_folder, arguments.quick)
