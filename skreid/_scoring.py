@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length
 
 from skreid._base.checks import check_int, check_ranks
-from skreid._base.labels import as_labels
+from skreid._base.labels import as_labels, factorize
 from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.metrics import ranking_metrics
 from skreid.model_selection import split_probe_gallery
@@ -149,7 +149,7 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
     cams = None if cams is None else as_labels(cams, "cams")
     if hasattr(X, "__len__") or hasattr(X, "shape"):
         check_consistent_length(X, y, cams)
-    if len(y) and (y == y[0]).all():
+    if len(factorize(y=y)[1]) == 1:
         raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
     descriptors = describe(estimator, X)
     check_consistent_length(descriptors, y, cams)

@@ -175,3 +175,22 @@ def test_labels_that_cannot_be_hashed_are_named():
     """By argument and index."""
     with pytest.raises(TypeError, match=r"y\[1\] is \['b'\], which is not hashable"):
         as_labels(["a", ["b"]], "y")
+
+
+def test_tuples_are_labels():
+    """A score, an evaluation and a learned metric are those of the integers that the tuples stand for."""
+    names = [("ann", 1), ("bo", 2)]
+    y = [names[i] for i in (0, 1, 0, 1)]
+    assert cmc_score(AS_IS, X, y) == cmc_score(AS_IS, X, [0, 1, 0, 1]) == 1.0
+    assert cmc_score(AS_IS, X, y, cams=y[::-1][:2] + y[::-1][:2][::-1]) == 1.0
+    assert evaluated(target=y).values["mAP"].tolist() == evaluated(target=[0, 1, 0, 1]).values["mAP"].tolist()
+    data = np.random.default_rng(0).normal(size=(12, 2))
+    metrics_ = [XQDA().fit(data, [names[i] if tuples else i for i in [0, 1] * 6]) for tuples in (True, False)]
+    np.testing.assert_array_equal(*(metric.pairwise_distances(data, data) for metric in metrics_))
+
+
+@pytest.mark.parametrize("ids", [[("a", 1), ("b", 2)] * 2, np.array([10**400, 1, 2, 3], dtype=object)])
+def test_a_gallery_takes_only_labels_that_its_files_can_store(ids):
+    """Numbers and strings, but neither tuples nor integers beyond 64 bits."""
+    with pytest.raises(ValueError, match="ids of a Gallery must be numbers or strings"):
+        Gallery(X, ids=ids)

@@ -95,7 +95,12 @@ def column(name, values, n_rows):
     if values is None:
         return None
     labels, codes = encode(values, name, n_rows)
-    return np.asarray(labels.tolist() if labels.dtype == object else labels)[codes]
+    labels = np.asarray(labels.tolist() if labels.dtype == object else labels)
+    if labels.ndim > 1 or labels.dtype == object:
+        raise ValueError(
+            f"{name} of a Gallery must be numbers or strings, which files can store; those given are neither."
+        )
+    return labels[codes]
 
 
 def _cast(descriptors, dtype):
