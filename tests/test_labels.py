@@ -182,7 +182,7 @@ def test_tuples_are_labels():
     names = [("ann", 1), ("bo", 2)]
     y = [names[i] for i in (0, 1, 0, 1)]
     assert cmc_score(AS_IS, X, y) == cmc_score(AS_IS, X, [0, 1, 0, 1]) == 1.0
-    assert cmc_score(AS_IS, X, y, cams=y[::-1][:2] + y[::-1][:2][::-1]) == 1.0
+    assert cmc_score(AS_IS, X, y, cams=sorted(y)) == 1.0
     assert evaluated(target=y).values["mAP"].tolist() == evaluated(target=[0, 1, 0, 1]).values["mAP"].tolist()
     data = np.random.default_rng(0).normal(size=(12, 2))
     metrics_ = [XQDA().fit(data, [names[i] if tuples else i for i in [0, 1] * 6]) for tuples in (True, False)]

@@ -94,12 +94,10 @@ def column(name, values, n_rows):
     """Return identities or cameras as an array of numbers or of fixed-width strings; None if there are none."""
     if values is None:
         return None
-    labels, codes = encode(values, name, n_rows)
-    labels = np.asarray(labels.tolist() if labels.dtype == object else labels)
+    given, codes = encode(values, name, n_rows)
+    labels = np.asarray(given.tolist() if given.dtype == object else given)
     if labels.ndim > 1 or labels.dtype == object:
-        raise ValueError(
-            f"{name} of a Gallery must be numbers or strings, which files can store; those given are neither."
-        )
+        raise ValueError(f"{name} of a Gallery must be numbers or strings, so that it can be saved. Got {given[0]!r}.")
     return labels[codes]
 
 
