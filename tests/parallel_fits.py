@@ -1,4 +1,4 @@
-"""Fits that one process makes, or several together under ``torchrun tests/parallel_fits.py <folder>``."""
+"""Fits in a single process, or in several together by ``torchrun tests/parallel_fits.py <folder>``."""
 
 import os
 import sys
@@ -53,18 +53,18 @@ def gradients():
 
 
 def errors(rank):
-    """Return the messages of what goes wrong in one process only."""
-    told = []
+    """Return the messages of errors that occur in one process only."""
+    messages = []
     for wrong in (lambda: check_alike(X=rank, y=1), lambda: from_first(lambda: 1 / (rank > 0))):
         try:
             wrong()
         except (ValueError, ZeroDivisionError) as error:
-            told.append(str(error))
-    return told
+            messages.append(str(error))
+    return messages
 
 
 def main(folder):
-    """Run all cases and keep what this process found."""
+    """Run all cases and save the results of this process."""
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
     people = make_pedestrians(n_identities=8, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)

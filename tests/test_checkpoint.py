@@ -1,4 +1,4 @@
-"""A training that is killed goes on and ends as if it had not been; bad checkpoints are named."""
+"""An interrupted training continues and ends as if it had not been interrupted; bad checkpoints are reported."""
 
 import hashlib
 import os
@@ -57,8 +57,8 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("epoch", [0, 2, N_EPOCHS - 1])
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, epoch):
-    """Bit for bit, wherever it was cut."""
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, epoch):
+    """The weights are the same bit for bit, whichever epoch it was interrupted after."""
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, interrupt_after(epoch))
     assert_same(run(tmp_path), run())
@@ -69,8 +69,8 @@ def forgetful():
     return torch.nn.Sequential(OrderedDict([*narrow().named_children(), ("dropout", torch.nn.Dropout(0.5))]))
 
 
-def test_networks_that_draw_at_random_are_repeatable_too(tmp_path):
-    """Dropout is drawn anew from the seed in each epoch, and torch's own generator stays where it was."""
+def test_training_with_dropout_is_repeatable(tmp_path):
+    """Dropout is drawn from the seed and the epoch, and torch's own generator does not advance."""
     state = torch.random.get_rng_state()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, interrupt_after(2), backbone=forgetful)
@@ -79,22 +79,22 @@ def test_networks_that_draw_at_random_are_repeatable_too(tmp_path):
     assert_same(run(tmp_path, backbone=forgetful), run(backbone=forgetful))
 
 
-def test_a_finished_training_is_not_run_again(tmp_path):
-    """The same call returns the same result without an epoch."""
+def test_a_finished_training_is_not_repeated(tmp_path):
+    """The same call returns the same result without training an epoch."""
     expected, seen = run(tmp_path), []
     assert_same(run(tmp_path, lambda record, weights: seen.append(record)), expected)
     assert seen == []
 
 
 def fit(folder=None):
-    """Fit the whole estimator on small people."""
+    """Fit an estimator on small images."""
     people = make_pedestrians(n_identities=8, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)
     longer = {"max_epochs": 40, "n_iter_no_change": 40, "checkpoint": folder}
     return MultiDepthReID(**SETTINGS | longer).fit(people.images, people.target)
 
 
 def start(call):
-    """Train in a process of its own, with one thread."""
+    """Run a call in a process of its own, with one thread."""
     code = f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_checkpoint as t; {call}"
     return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -108,7 +108,7 @@ def one_thread():
 
 
 def kill_somewhere(call, folder, rng):
-    """Train for one more epoch and a random while, then kill; whether that came before the end."""
+    """Train for one more epoch and a random time, then kill; return whether the training was still running."""
     before, process = newest(folder), start(call)
     while process.poll() is None and newest(folder) == before:
         time.sleep(0.002)
@@ -123,8 +123,8 @@ def newest(folder):
     return max((int(path.stem[-6:]) for path in folder.glob("epoch-[0-9]*.pt")), default=-1)
 
 
-def test_a_killed_process_goes_on(tmp_path, one_thread):
-    """SIGKILL at any moment leaves a folder from which the same call ends alike."""
+def test_training_continues_after_its_process_was_killed(tmp_path, one_thread):
+    """After SIGKILL in the middle, the same call ends with the same weights."""
     slowly = f"t.run({str(tmp_path)!r}, lambda record, weights: time.sleep(0.2))"
     assert kill_somewhere(slowly, tmp_path, np.random.default_rng(0))
     assert newest(tmp_path) < N_EPOCHS - 1
@@ -133,8 +133,8 @@ def test_a_killed_process_goes_on(tmp_path, one_thread):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_twenty_kills_of_fit_at_random_moments(tmp_path, one_thread):
-    """Whatever each hits, reading and writing included: in the end the weights of an uninterrupted fit, bit for bit."""
+def test_fit_survives_twenty_kills_at_random_moments(tmp_path, one_thread):
+    """Even while it reads or writes a checkpoint; it ends with the weights of an uninterrupted fit, bit for bit."""
     rng, expected = np.random.default_rng(), fit()
     n_kills, n_trainings = 0, 0
     while n_kills < 20:
@@ -148,8 +148,8 @@ def test_twenty_kills_of_fit_at_random_moments(tmp_path, one_thread):
         assert joblib.hash(found.filters_) == joblib.hash(expected.filters_)
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):
-    """With a warning that names it; the result is the same."""
+def test_a_truncated_checkpoint_is_replaced_by_the_one_before(tmp_path):
+    """A warning names it, and the result is the same."""
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, interrupt_after(3))
     newest = sorted(tmp_path.glob("epoch-*.pt"))[-1]
@@ -161,8 +161,8 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path):
 
 @settings(max_examples=25)
 @given(damage=damages(), which=st.sampled_from(["newest", "both"]))
-def test_any_damage_is_noticed(trained, damage, which):
-    """A byte changed, lost or added anywhere: the file is passed over for the one before it."""
+def test_any_damage_to_a_checkpoint_is_noticed(trained, damage, which):
+    """After a byte is changed, lost or added anywhere, the file is skipped in favour of the one before it."""
     folder = trained
     kept = {path: path.read_bytes() for path in sorted(folder.glob("epoch-*.pt"))}
     try:
@@ -190,15 +190,15 @@ def test_only_the_last_two_epochs_are_kept(tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch-000004.pt", "epoch-000005.pt"]
 
 
-def test_another_trainings_checkpoint_is_refused_by_name(tmp_path):
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     """The error lists what differs."""
     run(tmp_path)
     with pytest.raises(ValueError, match="does not match this fit: images, learning_rate differ"):
         run(tmp_path, origin={"images": "xyz", "learning_rate": "0.1"})
 
 
-def test_a_full_disk_is_named_and_the_last_good_checkpoint_stays(tmp_path, monkeypatch):
-    """No half-written file is left; after space is freed the same call goes on."""
+def test_a_full_disk_is_reported_and_the_last_good_checkpoint_stays(tmp_path, monkeypatch):
+    """No partial file is left, and the same call continues once space is free."""
     save, calls = torch.save, []
 
     def failing(saved, file):
@@ -215,8 +215,8 @@ def test_a_full_disk_is_named_and_the_last_good_checkpoint_stays(tmp_path, monke
     assert_same(run(tmp_path), run())
 
 
-def test_a_hostile_checkpoint_is_not_run(tmp_path):
-    """Nothing in a file is executed, whatever digest it carries; it counts as damaged."""
+def test_pickled_code_in_a_checkpoint_is_not_run(tmp_path):
+    """Even with a correct digest: the file counts as damaged."""
 
     class Evil:
         def __reduce__(self):
@@ -230,15 +230,15 @@ def test_a_hostile_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_callbacks_stop_is_not_kept(tmp_path):
-    """It was asked for once; the next call goes on to the end."""
+def test_a_stop_by_a_callback_is_not_saved(tmp_path):
+    """The next call trains to the end."""
     stopped = run(tmp_path, lambda record, weights: record["epoch"] == 1)
     assert len(stopped[1]) == 2
     assert_same(run(tmp_path), run())
 
 
-def test_what_follows_two_damaged_checkpoints_is_kept(tmp_path):
-    """Later files were passed over; they do not displace the new ones, nor do files of other names."""
+def test_checkpoints_written_after_two_damaged_ones_are_kept(tmp_path):
+    """Damaged files of later epochs do not displace them, and files of other names stay."""
     run(tmp_path)
     for path in tmp_path.glob("epoch-*.pt"):
         path.write_bytes(path.read_bytes()[:-1])
@@ -252,8 +252,8 @@ def test_what_follows_two_damaged_checkpoints_is_kept(tmp_path):
     assert (tmp_path / "epoch-zz.pt").read_bytes() == b"mine"
 
 
-def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path):
-    """Whoever may write there cannot have another file overwritten."""
+def test_a_link_in_place_of_a_new_file_is_not_followed(tmp_path):
+    """So nobody who can write to the folder can have another file overwritten."""
     (tmp_path / "other").write_text("precious")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "epoch-000000.part").symlink_to(tmp_path / "other")
@@ -261,30 +261,30 @@ def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path):
     assert (tmp_path / "other").read_text() == "precious"
 
 
-def test_two_trainings_in_one_folder_are_refused(tmp_path):
-    """The second is told; the folder is free as soon as the first ends, in whatever way."""
+def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
+    """The folder is free again as soon as the first training ends, in any way."""
     pytest.importorskip("fcntl")
     for _ in range(2):
         with Checkpoint(tmp_path, ORIGIN), pytest.raises(RuntimeError, match="Another training is at work"):
             Checkpoint(tmp_path, ORIGIN).__enter__()
 
 
-def test_a_file_is_no_folder(tmp_path):
-    """The parameter is named."""
+def test_a_file_given_as_checkpoint_folder_is_refused(tmp_path):
+    """The error names the parameter."""
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match=r"checkpoint='.*file' is a file"):
         Checkpoint(tmp_path / "file", ORIGIN)
 
 
-def test_a_whole_file_with_another_state_is_refused(tmp_path):
-    """It is named, not told as a missing key."""
+def test_an_undamaged_file_with_another_state_is_refused(tmp_path):
+    """The error says so, instead of naming a missing key."""
     Checkpoint(tmp_path, ORIGIN).save(0, {"history": [], "finished": False})
     with pytest.raises(ValueError, match="holds no state of this training"):
         run(tmp_path)
 
 
-def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
-    """Its night of work is not trained over."""
+def test_a_checkpoint_without_read_permission_is_an_error(tmp_path, monkeypatch):
+    """It is not treated as damaged, so no epoch in it is trained again."""
     run(tmp_path)
 
     def refuse(path):
@@ -295,8 +295,8 @@ def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
         run(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path, monkeypatch):
-    """Not after an epoch; a finished training in it is still read."""
+def test_a_folder_without_write_permission_is_refused_before_training(tmp_path, monkeypatch):
+    """A finished training in it can still be read."""
     finished = run(tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert_same(run(tmp_path), finished)

@@ -1,4 +1,4 @@
-"""Degenerate data and many threads: no NaN, no crash, and the documented outcome."""
+"""Degenerate data and many threads lead to neither NaN nor a crash, but to the documented result."""
 
 import copy
 import math
@@ -21,7 +21,7 @@ def fit(X, y, settings, **changed):
 
 
 def assert_sound(reid, X):
-    """Everything learned and described is finite."""
+    """Check that all that was learned and all descriptors are finite."""
     assert np.isfinite(reid.transform(X)).all()
     for found in reid.filter_distances_.values():
         assert all(np.isfinite(values).all() for values in found.values())
@@ -31,8 +31,8 @@ def assert_sound(reid, X):
 @pytest.mark.parametrize("criterion", ["margin", "dprime"])
 @pytest.mark.parametrize("normalize", [None, "l2", "centered", "rooted"])
 @pytest.mark.parametrize("value", [0, 255])
-def test_constant_images(settings, criterion, normalize, value):
-    """All alike: every filter is as good as any, the first are kept, and nobody is recognised."""
+def test_constant_images_have_no_true_match(settings, criterion, normalize, value):
+    """All images are alike, so the first filters are chosen, all distances tie and the score is 0."""
     X, y = np.full((12, 32, 16, 3), value, np.uint8), np.repeat(np.arange(6), 2)
     reid = fit(X, y, settings, criterion=criterion, normalize=normalize)
     assert_sound(reid, X)
@@ -40,8 +40,8 @@ def test_constant_images(settings, criterion, normalize, value):
     assert reid.kneighbors(X[:2], X, n_neighbors=4)[1].tolist() == [[0, 1, 2, 3]] * 2
 
 
-def test_dead_filters_describe_by_zeros(people, settings):
-    """A network whose maps are all zero gives zeros, also at unit length."""
+def test_filters_whose_maps_are_zero_describe_by_zeros(people, settings):
+    """Scaling to unit length leaves them zero."""
     dead = {name: np.zeros_like(value) for name, value in fit(people.images, people.target, settings).weights_.items()}
     for name in dead:
         if name.endswith("running_var"):
@@ -52,24 +52,24 @@ def test_dead_filters_describe_by_zeros(people, settings):
 
 
 @pytest.mark.parametrize("blur_size", [33, 1000])
-def test_a_blur_larger_than_the_frame(people, settings, blur_size):
-    """Mirroring goes on beyond the frame."""
+def test_a_blur_may_be_larger_than_the_frame(people, settings, blur_size):
+    """The frame is mirrored again and again."""
     assert_sound(fit(people.images, people.target, settings, blur_size=blur_size), people.images)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (32, 16), (5, 31)])
-def test_small_and_odd_frames(people, settings, size):
-    """As small as the network lets through."""
+def test_frames_may_be_small_or_of_odd_size(people, settings, size):
+    """The smallest is the smallest that the poolings allow."""
     assert_sound(fit(people.images, people.target, settings, input_size=size), people.images)
 
 
-def test_two_identities_and_one_filter(people, settings):
-    """The least there can be."""
+def test_two_identities_and_one_filter_are_enough(people, settings):
+    """No fit can be smaller."""
     assert_sound(fit(people.images[:8], people.target[:8], settings, n_filters=1, layers="high"), people.images)
 
 
-def test_duplicated_images(people, settings):
-    """Copies are at distance zero and tie in the gallery's order."""
+def test_copies_of_an_image_tie_in_the_order_of_the_gallery(people, settings):
+    """Their distance is zero."""
     X = np.concatenate([people.images[:8]] * 2)
     reid = fit(X, np.concatenate([people.target[:8]] * 2), settings)
     assert_sound(reid, X)
@@ -78,8 +78,8 @@ def test_duplicated_images(people, settings):
     np.testing.assert_allclose(distances, 0, atol=1e-5)
 
 
-def test_unbalanced_identities(settings):
-    """One image of some, hundreds of others."""
+def test_identities_may_have_one_image_or_hundreds(settings):
+    """A warning counts those with a single image."""
     y = np.repeat([0, 1, 2, 3], [1, 2, 40, 500])
     X = rng.integers(0, 256, (len(y), 16, 8, 3), dtype=np.uint8)
     with pytest.warns(UserWarning, match="1 of 4 identities have a single image"):
@@ -87,8 +87,8 @@ def test_unbalanced_identities(settings):
     assert_sound(reid, X)
 
 
-def test_many_identities(settings):
-    """A head as wide as a town."""
+def test_ten_thousand_identities_can_be_learned(settings):
+    """The classifiers have one class per identity."""
     y = np.repeat(np.arange(10_000), 2)
     X = rng.integers(0, 256, (len(y), 8, 8), dtype=np.uint8)
     reid = fit(X, y, settings, input_size=(8, 8), batch_size=2000, augment=False)
@@ -96,8 +96,8 @@ def test_many_identities(settings):
     assert_sound(reid, X[:20])
 
 
-def test_a_network_that_is_dead_from_the_start(people, settings, tmp_path):
-    """Weights of zero: every distance is 0, the first filters are kept, and nobody is recognised."""
+def test_a_network_of_zero_weights_chooses_the_first_filters(people, settings, tmp_path):
+    """All distances are 0, so all filters tie, and the score is 0."""
     import torch
 
     zeros = {name: torch.zeros(value.shape) for name, value in narrow().state_dict().items()}
@@ -109,8 +109,8 @@ def test_a_network_that_is_dead_from_the_start(people, settings, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
-def test_tensors_of_half_precision_are_read(people, settings, kind):
-    """As images, of torch's kinds too."""
+def test_images_may_be_tensors_of_half_precision(people, settings, kind):
+    """They describe like the same values in float32; torch's bfloat16 too, which numpy does not have."""
     import torch
 
     half = (torch.from_numpy(people.images) / 255).to(getattr(torch, kind))
@@ -119,8 +119,8 @@ def test_tensors_of_half_precision_are_read(people, settings, kind):
     np.testing.assert_array_equal(reid.transform(half), reid.transform(half.float().numpy()))
 
 
-def test_descriptors_of_half_precision_rank_as_their_numbers(people, fitted):
-    """Ranked in single precision or better: nothing overflows where float16 would."""
+def test_descriptors_of_half_precision_rank_by_their_exact_distances(people, fitted):
+    """Distances are computed in single precision or better, so nothing overflows where float16 would."""
     rows = (fitted.transform(people.images) * 1000).astype(np.float16)
     assert np.isfinite(rows).all()
     assert ((rows.astype(float) ** 2).sum(axis=1) > np.finfo(np.float16).max).all()
@@ -131,22 +131,22 @@ def test_descriptors_of_half_precision_rank_as_their_numbers(people, fitted):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_every_float_is_read(people, settings, dtype):
-    """Half, single and double precision describe alike."""
+def test_images_of_any_float_type_describe_alike(people, settings, dtype):
+    """In half, single and double precision, as in uint8."""
     reid = fit(people.images, people.target, settings)
     found = reid.transform((people.images / 255).astype(dtype))
     np.testing.assert_allclose(found, reid.transform(people.images), rtol=0.05, atol=0.02)
 
 
-def test_identical_descriptors_never_score(settings, people):
-    """Probe and gallery alike in every number: no rank is earned by the order of the files."""
+def test_identical_descriptors_score_zero(settings, people):
+    """If all probes and gallery images are alike, the order of the files earns no match."""
     reid = fit(people.images, people.target, settings)
     alike = np.repeat(reid.transform(people.images[:1]), 32, axis=0)
     assert cmc_score(reid, alike, people.target) == 0
 
 
-def test_one_estimator_in_many_threads(people, fitted):
-    """Transform and kneighbors give in eight threads what they give in one."""
+def test_one_estimator_may_be_used_in_many_threads(people, fitted):
+    """`transform` and `kneighbors` return in eight threads what they return in one."""
     expected = fitted.transform(people.images)
     found, errors = [None] * 8, []
 
@@ -168,8 +168,8 @@ def test_one_estimator_in_many_threads(people, fitted):
         np.testing.assert_array_equal(described, expected)
 
 
-def test_divergence_after_the_first_epoch_keeps_the_best(people, settings):
-    """A loss that is not finite ends the training with a warning; what was learned before stays."""
+def test_divergence_after_the_first_epoch_keeps_the_best_epoch(people, settings):
+    """A loss that is not finite ends training with a warning, and the weights learned before it are returned."""
     from skreid._training import loop as training
 
     epochs = iter([1.0, float("nan")])
@@ -188,15 +188,15 @@ def test_divergence_after_the_first_epoch_keeps_the_best(people, settings):
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.3])
-def test_a_divergence_in_the_first_epoch_is_an_error(people, settings, validation):
-    """Weights that left the numbers are never returned, whether or not images were held out to see it."""
+def test_divergence_in_the_first_epoch_is_an_error(people, settings, validation):
+    """Weights that are not finite are never returned, with or without validation images."""
     wild = settings | {"learning_rate": 1e30, "max_epochs": 1, "batch_size": 64, "validation_fraction": validation}
     with pytest.raises(FloatingPointError, match=r"not finite|infinite maps"):
         MultiDepthReID(**wild).fit(people.images, people.target)
 
 
-def test_an_epoch_without_a_validation_loss_is_never_the_best(people, settings):
-    """NaN ends the training; the epoch before is kept."""
+def test_an_epoch_whose_validation_loss_is_nan_is_never_the_best(people, settings):
+    """It ends training, and the epoch before it is kept."""
     from skreid._training import loop as training
 
     found, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
@@ -208,16 +208,16 @@ def test_an_epoch_without_a_validation_loss_is_never_the_best(people, settings):
     assert [record["best"] for record in reid.history_] == [True]
 
 
-def test_weights_that_make_no_numbers_are_refused(people, settings, tmp_path):
-    """Finite weights may give NaN: the layer is named before anything is chosen from it."""
+def test_weights_that_lead_to_nan_maps_are_refused(people, settings, tmp_path):
+    """Finite weights can do so; the error names the layer, before any filter of it is chosen."""
     weights = str(tmp_path / "negative.safetensors")
     save_file(narrow().state_dict() | {"norm3.running_var": torch.full((8,), -1.0)}, weights)
     with pytest.raises(FloatingPointError, match="of layer 'high' returns NaN"):
         MultiDepthReID(**settings | {"weights": weights, "max_epochs": 0}).fit(people.images, people.target)
 
 
-def test_a_backbone_changed_after_fit_is_told(people, fitted):
-    """The weights do not fit it, and which parameter it was is said."""
+def test_weights_of_another_backbone_are_refused(people, fitted):
+    """After `set_params(backbone=...)` the error says which parameter was changed."""
     changed = clone(fitted).fit(people.images, people.target).set_params(backbone="vgg11")
     with pytest.raises(ValueError, match="If backbone was changed after fit"):
         copy.deepcopy(changed).transform(people.images)

@@ -1,4 +1,4 @@
-"""Two processes train as one does, and end alike."""
+"""Two processes train as a single one does, and end with the same state."""
 
 import os
 import subprocess
@@ -31,8 +31,8 @@ def found(folder):
     return [joblib.load(folder / f"found-{rank}.pickle") for rank in range(2)]
 
 
-def test_every_process_ends_with_the_same_state(found):
-    """Bit for bit, history and its seconds included; without a seed as well."""
+def test_all_processes_end_with_the_same_state(found):
+    """Bit for bit, including the seconds in the history, and without a seed too."""
     for case in (*parallel_fits.CASES, "kept", "again", "no seed"):
         one, two = (vars(each[case]) for each in found)
         learned = [name for name in one if name.endswith("_") and not name.startswith("_")]
@@ -41,12 +41,12 @@ def test_every_process_ends_with_the_same_state(found):
 
 
 @pytest.mark.parametrize("case", parallel_fits.CASES)
-def test_the_same_global_batches_give_the_same_weights(found, people, case):
-    """As one process, within rounding: batches of 7 that two cannot share evenly, augmented, with held-out images."""
+def test_two_processes_learn_the_weights_of_one(found, people, case):
+    """Up to rounding: with augmentation, held-out images, and batches of 7 that two cannot share evenly."""
     alone, together = parallel_fits.fit(people, **parallel_fits.CASES[case]), found[0][case]
     half = case == "half"
     for name, weights in alone.weights_.items():
-        # a bias before batch norm has no gradient but rounding, which AdamW blows up, and the norm takes it out again
+        # the gradient of a bias before batch norm is rounding error; AdamW amplifies it and the norm cancels the bias
         if case == "plain" or not name.startswith(("conv1.bias", "conv3.bias", "norm")):
             np.testing.assert_allclose(together.weights_[name], weights, rtol=1e-3, atol=2e-2 if half else 2e-5)
     for one, two in zip(alone.history_, together.history_, strict=True):
@@ -58,15 +58,15 @@ def test_the_same_global_batches_give_the_same_weights(found, people, case):
         }
 
 
-def test_a_loss_over_pairs_and_batch_norm_have_the_gradients_of_one_process(found):
-    """Of five images two processes hold two and three; of one image, both hold it."""
+def test_a_loss_over_pairs_and_batch_norm_has_the_gradients_of_one_process(found):
+    """Two processes share five images as two and three; a single image is computed by both."""
     for name, expected in parallel_fits.gradients().items():
         for each in found:
             np.testing.assert_allclose(each["gradients"][name], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_first_process_alone_writes(folder, found, people):
-    """Checkpoints and caches; what it finds in them serves the others, and the next single process."""
+def test_only_the_first_process_writes(folder, found, people):
+    """Its checkpoints and cache also serve the other processes, and a single process later."""
     kept, again = found[1]["kept"], found[1]["again"]
     assert again.history_ == kept.history_  # seconds and all: it was not trained again
     assert list((folder / "checkpoint-0").glob("epoch-*.pt"))
@@ -77,7 +77,7 @@ def test_the_first_process_alone_writes(folder, found, people):
 
 
 def test_an_error_in_one_process_is_raised_in_all(found):
-    """Nobody waits for a process that has given up; differing arguments are named."""
+    """No process waits for one that has failed; arguments that differ are named."""
     for each in found:
         assert each["errors"] == [
             "The processes of one training were given different X: call fit with the same arguments in each of them.",
@@ -85,7 +85,7 @@ def test_an_error_in_one_process_is_raised_in_all(found):
         ]
 
 
-def test_one_process_alone_is_as_ever(people, settings):
-    """Without torch.distributed a fit is what it was: the descriptors of two are equal, bit for bit."""
+def test_fits_in_a_single_process_are_repeatable(people, settings):
+    """Without torch.distributed, the descriptors of two fits are equal, bit for bit."""
     one, two = (MultiDepthReID(**settings).fit(people.images, people.target) for _ in range(2))
     np.testing.assert_array_equal(one.transform(people.images), two.transform(people.images))
