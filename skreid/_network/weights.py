@@ -149,8 +149,8 @@ def _read_state(path):
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if isinstance(error, pickle.UnpicklingError):  # torch's message advises running the file
             reason = (
-                "it holds more than tensors, or is damaged; save model.state_dict(), or the weights_ of a fitted "
-                "estimator with safetensors, instead"
+                "it holds more than tensors, or is damaged; save model.state_dict() instead, or the weights_ of a "
+                "fitted estimator with safetensors"
             )
         raise ValueError(
             f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
