@@ -2,13 +2,14 @@
 What a chosen filter sees
 =========================
 
-The smoothed maps of the best filter of two layers, for a query, the same person in the other camera, and a different
-person. The bars say where on the body the filter answers: in the top, the middle or the bottom third.
+The smoothed maps of the best filter in each of two layers, for a probe, the same person in the other camera, and a
+different person. The bars show where on the body the filter responds: in the top, middle or bottom third.
 """
 
 # %%
-# The paper's setting, but for a runner-up in each layer; a blur of 8 pixels is to this frame what 20 is to one of
-# 160 x 60. Below each map stands the distance that counts: the same person should be nearer than the different one.
+# This is the paper's setting, except that each layer also keeps a second filter. A blur of 8 pixels is to this frame
+# what 20 is to one of 160 x 60. The distance to the probe is written below each map: the same person should be nearer
+# than the different one.
 
 from skreid import PAPER_SETTING, MultiDepthReID
 from skreid.datasets import make_pedestrians
@@ -30,12 +31,12 @@ X_test, y_test, cams_test = people.images[~known], people.target[~known], people
 display = FeatureMapDisplay.from_estimator(reid, X_test, y_test, cams=cams_test)
 
 # %%
-# The numbers behind the picture.
+# The same distances as text.
 
 for title, (same, different) in display.distances_.items():
     print(f"{title}: {same:.2f} to the same person, {different:.2f} to a different one")
 
 # %%
-# ``rank=1`` shows the runner-up among the filters.
+# ``rank=1`` shows the second-best filter.
 
 FeatureMapDisplay.from_estimator(reid, X_test, y_test, cams=cams_test, rank=1)

@@ -1,17 +1,18 @@
 """
-Which filters tell persons apart
-================================
+Which filters tell people apart
+===============================
 
-For every filter of a layer, the method compares the smoothed maps of pairs of pictures: the mean distance over pairs
-of the same person, :math:`d_s`, and of different persons, :math:`d_d` (Eqs. 2 and 3). A filter is good if different
-persons are far apart in it and the same person is not: it keeps those with the largest :math:`d_d - d_s` (Eq. 4).
+For every filter of a layer, the method compares the smoothed maps of pairs of images. It takes the mean distance over
+pairs of the same person, :math:`d_s`, and over pairs of different people, :math:`d_d` (Eqs. 2 and 3). A filter is good
+if different people are far apart in it and images of one person are not. The method keeps the filters with the largest
+margin, :math:`d_d - d_s` (Eq. 4).
 """
 
 # %%
 # One layer
 # ---------
-# Most filters see about the same for everyone, or differ as much between two pictures of one person. A few stand out.
-# The maps are smoothed as in the paper, by a square box; four filters a layer are kept instead of its one.
+# Most filters respond alike to everyone, or differ as much between two images of one person. A few stand out. The maps
+# are smoothed as in the paper, by a square box. Each layer keeps four filters here; the paper keeps one.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +37,7 @@ FilterMarginDisplay.from_estimator(reid, layer="conv4_2")
 # %%
 # All layers
 # ----------
-# Sorted by margin: how quickly the curve falls says how many filters are worth keeping.
+# Filters sorted by margin. How quickly the curve falls tells how many filters are worth keeping.
 
 for layer in reid.layers_:
     FilterMarginDisplay.from_estimator(reid, layer=layer, sort=True)
@@ -44,9 +45,10 @@ for layer in reid.layers_:
 # %%
 # Three meanings of "best"
 # ------------------------
-# The raw margin favours filters with large numbers. ``criterion="dprime"`` divides the margin by the spread of the
-# distances, so that a filter that answers weakly but reliably can win. ``criterion="joint"`` takes one filter after the
-# other, each time the one that adds most to those before it: one that repeats them adds nothing, however good it is.
+# The margin favours filters with large values. ``criterion="dprime"`` divides the margin by the spread of the
+# distances, so that a filter with weak but reliable responses can win. ``criterion="joint"`` chooses one filter after
+# the other, each time the one that adds most to those before it. A filter that repeats them adds nothing, however good
+# it is.
 
 chosen_by = {"margin": reid}
 for criterion in ("dprime", "joint"):
@@ -54,9 +56,9 @@ for criterion in ("dprime", "joint"):
     chosen_by[criterion] = other.fit(people.images[known], people.target[known])
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for ax, layer in zip(axes, reid.layers_, strict=True):
-    found = reid.filter_distances_[layer]
-    margin = found["d_different"] - found["d_same"]
-    deviation = np.sqrt((found["std_same"] ** 2 + found["std_different"] ** 2) / 2)
+    statistics = reid.filter_distances_[layer]
+    margin = statistics["d_different"] - statistics["d_same"]
+    deviation = np.sqrt((statistics["std_same"] ** 2 + statistics["std_different"] ** 2) / 2)
     dprime = np.divide(margin, deviation, out=np.zeros_like(margin), where=deviation > 0)
     ax.scatter(margin, dprime, s=8, color="0.6")
     for place, (name, chosen) in enumerate(chosen_by.items()):

@@ -2,15 +2,15 @@
 Train, look, rank, score
 ========================
 
-The whole way once, small: people are drawn, a network learns to tell 40 of them apart, its best filters are chosen,
-and 20 *other* people are found again in a second camera.
+The whole workflow on a small scale: people are drawn, a network learns to tell 40 of them apart, its best filters are
+chosen, and 20 *other* people are found again in a second camera.
 """
 
 # %%
 # People
 # ------
-# Every person is seen twice by each of two cameras. ``target`` says who it is, ``cams`` which camera saw them.
-# Those the network learns from (*known*) and those it is tested on are different persons.
+# Each of two cameras sees every person twice. ``target`` holds the identity of each image, ``cams`` its camera. The
+# network is tested on people it has not learned from (those that are not *known*).
 
 from skreid import CMCScorer, MultiDepthReID
 from skreid.datasets import make_pedestrians
@@ -25,9 +25,9 @@ print(f"{known.sum()} images to learn from, {len(X_test)} to test on, {people.im
 # %%
 # Fit
 # ---
-# ``fit`` trains the network and explores its filters; it keeps the 64 best in each of the two deepest blocks. A blur of
-# 8 rows is to these small pictures what the default of 20 is to a frame of 160 x 60. ``memory`` keeps the trained
-# network on disk: the other examples take it from there.
+# ``fit`` trains the network, explores its filters, and keeps the 64 best filters in each of the two deepest blocks. A
+# blur of 8 rows is to these small images what the default of 20 is to a frame of 160 x 60. ``memory`` caches the
+# trained network on disk, where the other examples find it.
 
 reid = MultiDepthReID(
     backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
@@ -35,23 +35,23 @@ reid = MultiDepthReID(
 reid.fit(people.images[known], people.target[known])
 
 # %%
-# ``history_`` has one record an epoch. Six are few: the loss is still falling.
+# ``history_`` has one record per epoch. Six epochs are few: the loss is still falling.
 #
-# The classifiers that taught the network are gone by now: none of their persons will ever be asked for.
+# The classifiers that trained the network are dropped: they only know the training identities, which no probe shows.
 
 TrainingCurveDisplay.from_estimator(reid)
 
 # %%
 # Rank
 # ----
-# A random image of each test person in one camera is the gallery; the images of the other camera are probes.
+# The gallery is one random image per test person from one camera; all images from the other camera are probes.
 
 probe, gallery = split_probe_gallery(y_test, cams=cams_test, random_state=0)
 distances, indices = reid.kneighbors(X_test[probe], X_test[gallery], n_neighbors=5)
-print("first probe:", y_test[probe[0]], "- ranked gallery:", y_test[gallery][indices[0]])
+print(f"first probe: identity {y_test[probe[0]]}, ranked gallery: {y_test[gallery][indices[0]]}")
 
 # %%
-# The same as a picture, for four probes; a green frame is the right person.
+# The rankings of four probes as a picture. A green frame marks the right person.
 
 # sphinx_gallery_thumbnail_number = 2
 RankingDisplay.from_estimator(
@@ -61,13 +61,14 @@ RankingDisplay.from_estimator(
 # %%
 # Score
 # -----
-# The mean over ten random galleries. Rank-k is the share of probes whose person is among the first k.
+# Rank-k is the share of probes whose identity is among the first k of the ranking. `CMCScorer` returns the mean over
+# ten random galleries.
 
 scorer = CMCScorer(ranks=(1, 5, 10), mean_average_precision=True)
 for figure, value in scorer(reid, X_test, y_test, cams=cams_test).items():
     print(f"{figure:8} {value:.3f}")
 
 # %%
-# The curve over all k, with the spread over the ten galleries as a band.
+# The curve over all k. The band shows the spread over the ten galleries.
 
-CMCDisplay.from_estimator(reid, X_test, y_test, cams=cams_test, name="64 filters a layer")
+CMCDisplay.from_estimator(reid, X_test, y_test, cams=cams_test, name="64 filters per layer")

@@ -2,13 +2,13 @@
 Why more filters help
 =====================
 
-The paper keeps the one best filter of each layer. One filter sees one thing; persons who agree in it cannot be told
-apart. This example keeps more and more of them, from one trained network, and scores persons never seen in training.
+The paper keeps the best filter of each layer. One filter sees one thing: two people who look alike to it cannot be told
+apart. This example keeps more and more filters of one trained network, and scores them on people not seen in training.
 """
 
 # %%
-# ``memory`` holds the trained network and the pair distances of all filters, so that each setting costs only the
-# description of the pictures.
+# ``memory`` caches the trained network and the pair distances of all filters, so that each setting only has to compute
+# descriptors.
 
 import matplotlib.pyplot as plt
 from sklearn.preprocessing import FunctionTransformer
@@ -24,38 +24,38 @@ reid = MultiDepthReID(
 X_test, y_test, cams_test = people.images[~known], people.target[~known], people.cams[~known]
 
 scorer = CMCScorer(ranks=1)
-numbers = [1, 4, 16, 64, 256]
+filter_counts = [1, 4, 16, 64, 256]
 settings = {
-    "square box, as they come (paper)": PAPER_SETTING | {"blur_size": 8},
+    "square box, maps as they are (paper)": PAPER_SETTING | {"blur_size": 8},
     "whole rows, rooted and centred": {"criterion": "margin"},
     "the same, filters chosen jointly (default)": {},
 }
 curves = {name: [] for name in settings}
 for name, setting in settings.items():
-    for n_filters in numbers:
+    for n_filters in filter_counts:
         system = MultiDepthReID(**reid.get_params() | setting | {"n_filters": n_filters})
         system.fit(people.images[known], people.target[known])
         curves[name].append(scorer(system, X_test, y_test, cams=cams_test))
 
 # %%
-# Rank-1 of the pictures themselves, compared pixel by pixel, is the line to beat.
+# The baseline is rank-1 of the images themselves, compared pixel by pixel.
 
 
 def pixels(X):
-    """Return the picture itself as the descriptor."""
+    """Return the image itself as the descriptor."""
     return (X / 255).reshape(len(X), -1)
 
 
 baseline = scorer(FunctionTransformer(pixels).fit(X_test), X_test, y_test, cams=cams_test)
 fig, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 for (name, scores), marker in zip(curves.items(), "o^s", strict=True):
-    ax.plot(numbers, scores, marker=marker, label=name)
+    ax.plot(filter_counts, scores, marker=marker, label=name)
 ax.axhline(baseline, color="0.5", linestyle="--", label="pixels")
 ax.set_xscale("log", base=2)
-ax.set_xticks(numbers, [str(n) for n in numbers])
+ax.set_xticks(filter_counts, map(str, filter_counts))
 ax.set(xlabel="filters kept in each layer", ylabel="rank-1, mean of 10 galleries", ylim=(0, 1))
 _ = ax.legend()
 
 # %%
-# 20 test persons are few, and the network learned for six epochs: read the direction, not the decimals. Filters chosen
-# jointly repeat each other less, which shows while few are kept.
+# 20 test people are few, and the network trained for six epochs only: read the trend, not the decimals. Filters chosen
+# jointly repeat each other less, which matters most while few are kept.

@@ -2,16 +2,17 @@
 A Pipeline with PCA and a learned metric
 ========================================
 
-`MultiDepthReID` is a transformer: what stands behind it in a Pipeline is scikit-learn's affair. A last step with
-``pairwise_distances``, such as `skreid.metric_learning.XQDA`, takes the place of the Euclidean distance in
+`MultiDepthReID` is a transformer, so any step of scikit-learn can follow it in a Pipeline. If the last step has a
+method ``pairwise_distances``, as `skreid.metric_learning.XQDA` has, it replaces the Euclidean distance in
 `skreid.rank_gallery`, `skreid.cmc_score` and `skreid.evaluation.evaluate`.
 """
 
 # %%
 # Systems
 # -------
-# PCA and XQDA learn from the same persons as the network, whose descriptors are tidier than those of strangers. Give
-# such a metric persons of its own when there are enough of them.
+# Here PCA and XQDA learn from the same people. Behind a network, such steps see descriptors of its own training people,
+# which are better separated than those of new people. Given enough people, fit the metric on some that the network has
+# not seen.
 
 from sklearn import set_config
 from sklearn.decomposition import PCA
@@ -39,10 +40,10 @@ for system in systems.values():
 systems["LOMO, PCA, XQDA"]
 
 # %%
-# Scores on the other persons
-# ---------------------------
-# The same scorer takes them all. LOMO counts colours, which drawn clothes keep better than real ones, and needs no
-# training; the network had 40 persons and six epochs. No figure here is one for people in the street.
+# Scores on new people
+# --------------------
+# One scorer takes all systems. The figures say nothing about real people: LOMO counts colours, which drawn clothes keep
+# from camera to camera, and needs no training, while the network had 40 people and six epochs to learn from.
 
 X_test, y_test, cams_test = people.images[~known], people.target[~known], people.cams[~known]
 scorer = CMCScorer(ranks=(1, 5), mean_average_precision=True)
@@ -52,7 +53,7 @@ for name, system in systems.items():
     print(f"{name:20}" + "".join(f"{score:>8.3f}" for score in scores.values()))
 
 # %%
-# In one picture: a Display draws beside another on the same axes.
+# All curves in one picture: each Display draws on the axes of the one before.
 
 ax = None
 for name, system in systems.items():

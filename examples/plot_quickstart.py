@@ -1,27 +1,27 @@
 """
-From pictures of people to a ranked gallery
-===========================================
+From images of people to a ranked gallery
+=========================================
 
-People walk through two cameras. A network learns to tell some of them apart; then it must find *other* people
-again: given a picture from one camera, rank the pictures of the other one so that the same person comes first.
+People walk past two cameras. A network learns to tell some of them apart. Then it must find *other* people again: given
+an image from one camera, rank the images of the other camera so that the same person comes first.
 
-The table compares four descriptors of the same test pictures:
+The table compares four descriptors of the same test images:
 
-- **pixels**: the picture itself;
-- **pooled last layer**: the last layer of the trained network, averaged over the picture and scaled to unit length,
-  which is what one would use without this method;
-- **paper**: the smoothed map of the best filter of each layer, as it comes;
-- **default**: 64 filters a layer, each filter's strength at each height, every layer's part about the mean of the
-  training pictures and scaled to unit length.
+- **pixels**: the image itself;
+- **pooled last layer**: the last layer of the trained network, averaged over the image and scaled to unit length, which
+  is what one would use without this method;
+- **paper**: the smoothed map of the best filter of each layer, unchanged;
+- **default**: 64 filters per layer, reduced to how strongly each filter responds at each height; each layer's part is
+  centred at the mean of the training images and scaled to unit length.
 """
 
 # %%
 # People
 # ------
-# The pictures are drawn, so that everyone can run this: clothes, hair and bags stay with a person; pose, background,
-# colour cast and passers-by change. Persons of the test set are never seen in training.
+# The images are drawn, so that everyone can run this example. Clothes, hair and bags stay with a person; pose,
+# background, colour cast and passers-by change. Test people are never seen in training.
 #
-# ``--quick`` shows that everything runs, on a setting too small to learn anything.
+# ``--quick`` uses a setting that only shows that everything runs; it is too small to learn anything.
 
 import argparse
 import tempfile
@@ -40,7 +40,7 @@ from skreid.model_selection import split_probe_gallery
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="a tiny setting that only shows that everything runs")
-parser.add_argument("--out", type=Path, default=Path("examples/output"), help="folder for the two pictures")
+parser.add_argument("--out", type=Path, default=Path("examples/output"), help="folder for the two figures")
 options, _ = parser.parse_known_args()
 n_train, n_test, max_epochs = (6, 10, 1) if options.quick else (100, 200, 20)
 
@@ -52,10 +52,10 @@ X_test, y_test, cams_test = (people[name][~in_training] for name in ("images", "
 # %%
 # Training and exploring
 # ----------------------
-# One network is trained, from random weights, under classifiers at three depths that are dropped afterwards. The
-# second estimator differs only in what comes after training, so with ``memory`` it takes the network from the cache.
-# Both read the last layer of the two deepest blocks. A blur of 8 rows is to a frame of 64 x 32 what 20 is to one of
-# 160 x 60, in the paper's setting and in the default one.
+# One network is trained from random weights, with classifiers at three depths that are dropped afterwards. The second
+# estimator differs only in what comes after training, so with ``memory`` it takes the network from the cache. Both read
+# the last layer of each of the two deepest blocks. A blur of 8 pixels is to a frame of 64 x 32 what 20 is to one of
+# 160 x 60.
 
 started = time.perf_counter()
 memory = tempfile.TemporaryDirectory()
@@ -66,17 +66,17 @@ reid.fit(X_train, y_train)
 paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": 8}).fit(X_train, y_train)
 memory.cleanup()
 seconds = time.perf_counter() - started
-print(f"Trained {len(reid.history_)} epochs on {len(X_train)} pictures and explored: {seconds:.0f} s")
+print(f"Trained for {len(reid.history_)} epochs on {len(X_train)} images, and explored filters, in {seconds:.0f} s")
 
 # %%
 # Scores on people never seen
 # ---------------------------
-# Single-shot: one random picture of each person from one camera is the gallery, all pictures of the other camera are
-# probes; the mean over ten random galleries.
+# Single-shot: the gallery is one random image per person from one camera, the probes are all images from the other
+# camera. Scores are means over ten random galleries.
 
 
 def pixels(X):
-    """Return the picture itself as the descriptor."""
+    """Return the image itself as the descriptor."""
     return (X / 255).reshape(len(X), -1)
 
 
@@ -88,20 +88,20 @@ def pooled(X):
 descriptors = {
     "pixels": pixels(X_test),
     "pooled last layer": pooled(X_test),
-    "paper: one filter a layer": paper.transform(X_test),
-    f"default: {reid.n_filters} filters a layer": reid.transform(X_test),
+    "paper: one filter per layer": paper.transform(X_test),
+    f"default: {reid.n_filters} filters per layer": reid.transform(X_test),
 }
-as_they_are = FunctionTransformer().fit(X_test)  # scorer and curves take any transformer; these are described already
+as_they_are = FunctionTransformer().fit(X_test)  # scorers and displays take any transformer; this one changes nothing
 scorer = CMCScorer(ranks=(1, 5, 10, 20), mean_average_precision=True)
-print(f"{'':28}{'numbers':>8}{'rank-1':>8}{'rank-5':>8}{'rank-10':>8}{'rank-20':>8}{'mAP':>8}")
+print(f"{'':31}{'dimensions':>11}{'rank-1':>8}{'rank-5':>8}{'rank-10':>8}{'rank-20':>8}{'mAP':>8}")
 for name, described in descriptors.items():
     scores = scorer(as_they_are, described, y_test, cams=cams_test)
-    print(f"{name:28}{described.shape[1]:>8}" + "".join(f"{share:>8.3f}" for share in scores.values()))
+    print(f"{name:31}{described.shape[1]:>11}" + "".join(f"{share:>8.3f}" for share in scores.values()))
 
 # %%
-# Pictures
-# --------
-# The cumulative matching characteristic: the share of probes whose person is among the first k.
+# Figures
+# -------
+# The cumulative matching characteristic: the share of probes whose identity is among the first k of the ranking.
 
 fig, ax = plt.subplots(figsize=(6, 5.5), layout="constrained")
 for name, described in descriptors.items():
@@ -113,7 +113,7 @@ options.out.mkdir(parents=True, exist_ok=True)
 fig.savefig(options.out / "quickstart_cmc.png", dpi=150)
 
 # %%
-# A few probes and the first of their ranked gallery.
+# A few probes, each with the first images of its ranked gallery.
 
 probe, gallery = split_probe_gallery(y_test, cams=cams_test, random_state=0)
 shown = np.random.default_rng(0).choice(probe, size=5, replace=False)
@@ -121,4 +121,4 @@ display = RankingDisplay.from_estimator(
     reid, X_test[shown], X_test[gallery], y_test[shown], y_test[gallery], n_neighbors=8
 )
 display.figure_.savefig(options.out / "quickstart_ranking.png", dpi=150)
-print(f"Pictures: {options.out / 'quickstart_cmc.png'}, {options.out / 'quickstart_ranking.png'}")
+print(f"Figures: {options.out / 'quickstart_cmc.png'}, {options.out / 'quickstart_ranking.png'}")

@@ -1,9 +1,9 @@
 """
-A report to hand on
-===================
+A report to share
+=================
 
-`skreid.report.evaluation_report` writes an evaluation to one HTML file that needs nothing else: figures with their
-protocol, curves, best and worst probes, training, chosen filters, settings, versions.
+`skreid.report.evaluation_report` writes an evaluation to a single HTML file: figures with their protocol, curves, best
+and worst probes, training, chosen filters, settings and versions.
 """
 
 # %%
@@ -23,11 +23,11 @@ known = people.target < 40
 reid = MultiDepthReID(
     backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
 ).fit(people.images[known], people.target[known])
-strangers = {name: people[name][~known] for name in ("images", "target", "cams")}
-result = evaluate(reid, strangers, TwoViewProtocol(n_train=0, n_test=20), fit=False, name="multi-depth")
+others = {name: people[name][~known] for name in ("images", "target", "cams")}
+result = evaluate(reid, others, TwoViewProtocol(n_train=0, n_test=20), fit=False, name="multi-depth")
 
 Path("output").mkdir(exist_ok=True)
-path = evaluation_report(result, Path("output") / "report.html", dataset=strangers, estimator=reid)
+path = evaluation_report(result, Path("output") / "report.html", dataset=others, estimator=reid)
 print(path)
 
 # %%

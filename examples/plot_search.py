@@ -1,15 +1,15 @@
 """
-Search layers and blur, train once a fold
-=========================================
+Search layers and blur, train once per fold
+===========================================
 
-`layers`, `blur_size`, `n_filters`, `criterion` and `normalize` act after training. With ``memory``, a grid over them
-trains one network a fold, whatever its size.
+`layers`, `blur_size`, `n_filters`, `criterion` and `normalize` act after training. With ``memory``, a grid search over
+them trains one network per fold, whatever the size of the grid.
 """
 
 # %%
-# A blur of one side is a square box; of two, its height and width, where ``None`` is the frame's. `IdentityKFold` keeps
-# each person in one fold; a stratified split would test on persons already learned. `error_score="raise"` shows an
-# error instead of a score of NaN.
+# A single `blur_size` is the side of a square box; a pair is its height and width, where ``None`` spans the frame.
+# `IdentityKFold` keeps each person in one fold; a stratified split would test on people seen in training.
+# ``error_score="raise"`` shows an error instead of a score of NaN.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,10 +30,10 @@ reid = MultiDepthReID(
 grid = {"blur_size": [1, 8, (8, None)], "layers": [("conv3_2",), ("conv5_2",), ("conv3_2", "conv4_2", "conv5_2")]}
 search = GridSearchCV(reid, grid, scoring=cmc_score, cv=IdentityKFold(2), error_score="raise")
 search.fit(people.images, people.target)
-print(f"best of {len(search.cv_results_['params'])}: {search.best_params_}, rank-1 {search.best_score_:.3f}")
+print(f"best of {len(search.cv_results_['params'])} candidates: {search.best_params_}, rank-1 {search.best_score_:.3f}")
 
 # %%
-# All candidates, layers by blur.
+# Rank-1 of all candidates.
 
 scores = np.reshape(search.cv_results_["mean_test_score"], (len(grid["blur_size"]), len(grid["layers"])))
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -46,8 +46,8 @@ for (row, column), score in np.ndenumerate(scores):
 _ = fig.colorbar(picture, label="rank-1, mean of 2 folds")
 
 # %%
-# The first candidate waits for the training of its folds, all others find the networks in the cache; a last network is
-# trained on everybody, for the best candidate.
+# The first candidate waits for the training in its folds; all others find the networks in the cache. One more network
+# is trained on everybody, for the best candidate.
 
 fits = np.asarray(search.cv_results_["mean_fit_time"])
-print(f"slowest candidate {fits.max() / np.median(fits):.0f} times the median")
+print(f"The slowest candidate takes {fits.max() / np.median(fits):.0f} times as long as the median one.")

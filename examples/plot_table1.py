@@ -2,14 +2,14 @@
 Systems side by side under one protocol
 =======================================
 
-Table 1 of the paper compares figures that came from different protocols. Here each system is fitted and ranked on the
-same draws of the same, made-up, people. ``examples/cuhk01_table1.py`` does it with all systems, and on CUHK01 for those
-who have obtained it.
+Table 1 of the paper compares figures from different protocols. Here each system is fitted and ranked on the same random
+splits of the same drawn people. ``examples/cuhk01_table1.py`` does this for all systems, and on CUHK01 for those who
+have obtained it.
 """
 
 # %%
-# The systems: the default descriptor, the paper's, and two hand-crafted descriptors with a learned
-# metric behind them. In each repeat half of the persons train, networks and metrics alike, and the others are ranked.
+# The systems are the default descriptor, the paper's, and two hand-crafted descriptors with a learned metric. In each
+# repeat, networks and metrics learn from half of the people, and the others are ranked.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -37,8 +37,8 @@ results = [evaluate(system, people, protocol, ranks=(1, 5, 10), name=name) for n
 print(results[0].table(*results[1:]))
 
 # %%
-# Two draws, 15 test persons and two epochs are far too little to order systems by: the networks have learned next to
-# nothing, while LOMO and GOG need no training and live on colours, which drawn people keep from camera to camera.
+# Two repeats, 15 test people and two epochs are far too few to order systems by. The networks have learned next to
+# nothing, while LOMO and GOG need no training and rely on colours, which drawn people keep from camera to camera.
 
 ax = None
 for result in results:
