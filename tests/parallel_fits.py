@@ -41,15 +41,15 @@ def gradients():
             return whole_batch(self.network(batch).mean(dim=(2, 3)), n_images)
 
     torch.manual_seed(0)
-    model, batch, found = Model(), torch.rand(5, 3, 8, 8), {}
+    model, batch, results = Model(), torch.rand(5, 3, 8, 8), {}
     shared = share_out(model)
     for n_images in (5, 1):  # the second is too small to be shared out
         shared.zero_grad()
         images = batch[:n_images]
         rows = shared(images[own_share(n_images)], n_images)
         (torch.pdist(rows) if n_images > 1 else rows).square().sum().backward()
-        found |= {f"{name} of {n_images}": part.grad.numpy().copy() for name, part in model.named_parameters()}
-    return found | {name: part.numpy() for name, part in model.named_buffers()}
+        results |= {f"{name} of {n_images}": part.grad.numpy().copy() for name, part in model.named_parameters()}
+    return results | {name: part.numpy() for name, part in model.named_buffers()}
 
 
 def errors(rank):
@@ -68,14 +68,14 @@ def main(folder):
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
     people = make_pedestrians(n_identities=8, n_cameras=2, n_shots=2, image_size=(32, 16), random_state=0)
-    found = {case: fit(people, **changed) for case, changed in CASES.items()}
+    results = {case: fit(people, **changed) for case, changed in CASES.items()}
     kept = {"memory": folder / f"memory-{rank}", "checkpoint": folder / f"checkpoint-{rank}"}
-    found["kept"], found["again"] = fit(people, **kept), fit(people, **kept)
+    results["kept"], results["again"] = fit(people, **kept), fit(people, **kept)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found["no seed"] = fit(people, random_state=None)
-    found |= {"gradients": gradients(), "errors": errors(rank), "norm": issubclass(SharedBatchNorm, nn.BatchNorm2d)}
-    joblib.dump(found, folder / f"found-{rank}.pickle")
+        results["no seed"] = fit(people, random_state=None)
+    results |= {"gradients": gradients(), "errors": errors(rank), "norm": issubclass(SharedBatchNorm, nn.BatchNorm2d)}
+    joblib.dump(results, folder / f"results-{rank}.pickle")
     torch.distributed.destroy_process_group()
 
 

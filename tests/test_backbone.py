@@ -218,9 +218,9 @@ def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wr
     else:
         tensors = {name: torch.from_numpy(value) for name, value in named.items()}
         torch.save({"state_dict": tensors, "epoch": 3} if wrapped else tensors, path)
-    found, mean, std = initial_weights(path, narrow)
+    loaded, mean, std = initial_weights(path, narrow)
     assert (mean, std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    network = fit_weights(build_backbone(narrow, 5), found)
+    network = fit_weights(build_backbone(narrow, 5), loaded)
     assert all(np.array_equal(network.weights()[name], state[name]) for name in state)
 
 
@@ -317,5 +317,5 @@ def test_networks_built_in_threads_are_seeded_independently():
 def test_bfloat16_weights_are_read(tmp_path, state):
     """Numpy has no such type, so they become float32."""
     torch.save({name: torch.from_numpy(value).bfloat16() for name, value in state.items()}, tmp_path / "w.pth")
-    found, _, _ = initial_weights(tmp_path / "w.pth", narrow)
-    assert found["conv1.weight"].dtype == np.float32
+    loaded, _, _ = initial_weights(tmp_path / "w.pth", narrow)
+    assert loaded["conv1.weight"].dtype == np.float32

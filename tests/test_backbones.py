@@ -100,11 +100,11 @@ def test_training_starts_from_the_weights_that_a_callable_returns(people, settin
 def test_backbones_can_be_searched(people, settings):
     """`backbone` is a parameter like any other."""
     settings |= {"layers": None, "max_epochs": 1}
-    found = GridSearchCV(
+    search = GridSearchCV(
         MultiDepthReID(**settings), {"backbone": [narrow, residual]}, scoring=cmc_score, cv=IdentityKFold(2),
         error_score="raise",
     ).fit(people.images, people.target)  # fmt: skip
-    assert found.best_estimator_.backbone in (narrow, residual)
+    assert search.best_estimator_.backbone in (narrow, residual)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_every_layer_returns_its_own_maps(people, fitted):
     network.load_state_dict({name: torch.from_numpy(values) for name, values in fitted.weights_.items()})
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in fitted.normalization_)
     batch = (torch.from_numpy(people.images[:3]).permute(0, 3, 1, 2) / 255 - mean) / std
-    found = fitted.feature_maps(people.images[:3], tuple(dict(network.named_children())))
+    maps = fitted.feature_maps(people.images[:3], tuple(dict(network.named_children())))
     for layer in network:  # an in-place layer would overwrite what is compared
         if isinstance(layer, nn.ReLU):
             layer.inplace = False
     with torch.no_grad():
         for name, layer in network.named_children():
             batch = layer(batch)
-            np.testing.assert_allclose(found[name], batch.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(maps[name], batch.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_layers_of_one_block_describe_together(people, settings):

@@ -49,10 +49,10 @@ def interrupt_after(epoch):
     return on_epoch
 
 
-def assert_same(found, expected):
+def assert_same(result, expected):
     """Weights bit for bit, and the history but for the clock."""
-    assert all(np.array_equal(found[0][name], expected[0][name]) for name in expected[0])
-    without_clock = [[{**record, "seconds": 0} for record in history] for _, history in (found, expected)]
+    assert all(np.array_equal(result[0][name], expected[0][name]) for name in expected[0])
+    without_clock = [[{**record, "seconds": 0} for record in history] for _, history in (result, expected)]
     assert without_clock[0] == without_clock[1]
 
 
@@ -143,9 +143,9 @@ def test_fit_survives_twenty_kills_at_random_moments(tmp_path, one_thread):
         folder.mkdir()
         while kill_somewhere(f"t.fit({str(folder)!r})", folder, rng):
             n_kills += 1
-        found = fit(folder)
-        assert_same((found.weights_, found.history_), (expected.weights_, expected.history_))
-        assert joblib.hash(found.filters_) == joblib.hash(expected.filters_)
+        result = fit(folder)
+        assert_same((result.weights_, result.history_), (expected.weights_, expected.history_))
+        assert joblib.hash(result.filters_) == joblib.hash(expected.filters_)
 
 
 def test_a_truncated_checkpoint_is_replaced_by_the_one_before(tmp_path):
@@ -155,8 +155,8 @@ def test_a_truncated_checkpoint_is_replaced_by_the_one_before(tmp_path):
     newest = sorted(tmp_path.glob("epoch-*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.warns(UserWarning, match=rf"{newest.name} is damaged and was skipped"):
-        found = run(tmp_path)
-    assert_same(found, run())
+        result = run(tmp_path)
+    assert_same(result, run())
 
 
 @settings(max_examples=25)

@@ -92,12 +92,12 @@ def test_a_process_forked_while_a_thread_seeds_torch_can_build_networks():
 
 def hammer(work, n_threads=8, n_rounds=5):
     """Run `work` in many threads at once and return the result of each call."""
-    found, errors, gate = [], [], threading.Barrier(n_threads)
+    results, errors, gate = [], [], threading.Barrier(n_threads)
 
     def go():
         try:
             gate.wait()
-            found.extend(work() for _ in range(n_rounds))
+            results.extend(work() for _ in range(n_rounds))
         except BaseException as error:
             errors.append(error)
 
@@ -107,8 +107,8 @@ def hammer(work, n_threads=8, n_rounds=5):
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(found) == n_threads * n_rounds
-    return found
+    assert len(results) == n_threads * n_rounds
+    return results
 
 
 def test_threads_may_use_an_estimator_that_has_not_built_its_network_yet(people, fitted):
@@ -119,12 +119,14 @@ def test_threads_may_use_an_estimator_that_has_not_built_its_network_yet(people,
     indices = fitted.kneighbors(people.images, rows, 3)[1]
     for _ in range(3):
         fresh = copy.deepcopy(fitted)
-        for found in hammer(lambda fresh=fresh: fresh.transform(people.images), n_rounds=1):
-            np.testing.assert_array_equal(found, rows)
-        for found in hammer(lambda fresh=fresh: fresh.kneighbors(people.images, rows, 3)[1], n_rounds=2):
-            np.testing.assert_array_equal(found, indices)
-        for found in hammer(lambda fresh=fresh: fresh.feature_maps(people.images[:4], smooth=True)["high"], n_rounds=1):
-            np.testing.assert_array_equal(found, maps["high"])
+        for each in hammer(lambda fresh=fresh: fresh.transform(people.images), n_rounds=1):
+            np.testing.assert_array_equal(each, rows)
+        for each in hammer(lambda fresh=fresh: fresh.kneighbors(people.images, rows, 3)[1], n_rounds=2):
+            np.testing.assert_array_equal(each, indices)
+        for each in hammer(
+            lambda fresh=fresh: fresh.feature_maps(people.images[:4], smooth=True)["high"], n_rounds=1
+        ):
+            np.testing.assert_array_equal(result, maps["high"])
 
 
 def test_metrics_and_galleries_rank_alike_in_many_threads(people, fitted):
@@ -137,8 +139,8 @@ def test_metrics_and_galleries_rank_alike_in_many_threads(people, fitted):
     ]
     for call in calls:
         expected = call()
-        for found in hammer(call):
-            np.testing.assert_array_equal(found, expected)
+        for result in hammer(call):
+            np.testing.assert_array_equal(result, expected)
 
 
 def test_fits_in_many_threads_equal_a_fit_alone(people, settings):

@@ -23,8 +23,8 @@ def fit(X, y, settings, **changed):
 def assert_sound(reid, X):
     """Check that all that was learned and all descriptors are finite."""
     assert np.isfinite(reid.transform(X)).all()
-    for found in reid.filter_distances_.values():
-        assert all(np.isfinite(values).all() for values in found.values())
+    for distances in reid.filter_distances_.values():
+        assert all(np.isfinite(values).all() for values in distances.values())
     assert all(len(set(chosen)) == reid.n_filters for chosen in reid.filters_.values())
 
 
@@ -134,8 +134,8 @@ def test_descriptors_of_half_precision_rank_by_their_exact_distances(people, fit
 def test_images_of_any_float_type_describe_alike(people, settings, dtype):
     """In half, single and double precision, as in uint8."""
     reid = fit(people.images, people.target, settings)
-    found = reid.transform((people.images / 255).astype(dtype))
-    np.testing.assert_allclose(found, reid.transform(people.images), rtol=0.05, atol=0.02)
+    descriptors = reid.transform((people.images / 255).astype(dtype))
+    np.testing.assert_allclose(descriptors, reid.transform(people.images), rtol=0.05, atol=0.02)
 
 
 def test_identical_descriptors_score_zero(settings, people):
@@ -148,12 +148,12 @@ def test_identical_descriptors_score_zero(settings, people):
 def test_one_estimator_may_be_used_in_many_threads(people, fitted):
     """`transform` and `kneighbors` return in eight threads what they return in one."""
     expected = fitted.transform(people.images)
-    found, errors = [None] * 8, []
+    results, errors = [None] * 8, []
 
     def work(place):
         try:
             for _ in range(3):
-                found[place] = fitted.transform(people.images)
+                results[place] = fitted.transform(people.images)
                 assert fitted.kneighbors(people.images[:4], expected, n_neighbors=1)[1].ravel().tolist() == [0, 1, 2, 3]
         except BaseException as error:
             errors.append(error)
@@ -164,7 +164,7 @@ def test_one_estimator_may_be_used_in_many_threads(people, fitted):
     for thread in threads:
         thread.join()
     assert errors == []
-    for described in found:
+    for described in results:
         np.testing.assert_array_equal(described, expected)
 
 
@@ -199,9 +199,9 @@ def test_an_epoch_whose_validation_loss_is_nan_is_never_the_best(people, setting
     """It ends training, and the epoch before it is kept."""
     from skreid._training import loop as training
 
-    found, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
+    figures, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "evaluate", lambda *arguments: original(*arguments) and next(found))
+        patch.setattr(training, "evaluate", lambda *arguments: original(*arguments) and next(figures))
         reid = MultiDepthReID(**settings | {"max_epochs": 5, "validation_fraction": 0.3})
         with pytest.warns(UserWarning, match="not finite in epoch 1"):
             reid.fit(people.images, people.target)

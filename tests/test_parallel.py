@@ -27,23 +27,23 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(folder):
-    return [joblib.load(folder / f"found-{rank}.pickle") for rank in range(2)]
+def results(folder):
+    return [joblib.load(folder / f"results-{rank}.pickle") for rank in range(2)]
 
 
-def test_all_processes_end_with_the_same_state(found):
+def test_all_processes_end_with_the_same_state(results):
     """Bit for bit, including the seconds in the history, and without a seed too."""
     for case in (*parallel_fits.CASES, "kept", "again", "no seed"):
-        one, two = (vars(each[case]) for each in found)
+        one, two = (vars(each[case]) for each in results)
         learned = [name for name in one if name.endswith("_") and not name.startswith("_")]
         assert "weights_" in learned
         assert joblib.hash([one[name] for name in learned]) == joblib.hash([two[name] for name in learned]), case
 
 
 @pytest.mark.parametrize("case", parallel_fits.CASES)
-def test_two_processes_learn_the_weights_of_one(found, people, case):
+def test_two_processes_learn_the_weights_of_one(results, people, case):
     """Up to rounding: with augmentation, held-out images, and batches of 7 that two cannot share evenly."""
-    alone, together = parallel_fits.fit(people, **parallel_fits.CASES[case]), found[0][case]
+    alone, together = parallel_fits.fit(people, **parallel_fits.CASES[case]), results[0][case]
     half = case == "half"
     for name, weights in alone.weights_.items():
         # the gradient of a bias before batch norm is rounding error; AdamW amplifies it and the norm cancels the bias
@@ -58,16 +58,16 @@ def test_two_processes_learn_the_weights_of_one(found, people, case):
         }
 
 
-def test_a_loss_over_pairs_and_batch_norm_has_the_gradients_of_one_process(found):
+def test_a_loss_over_pairs_and_batch_norm_has_the_gradients_of_one_process(results):
     """Two processes share five images as two and three; a single image is computed by both."""
     for name, expected in parallel_fits.gradients().items():
-        for each in found:
+        for each in results:
             np.testing.assert_allclose(each["gradients"][name], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_only_the_first_process_writes(folder, found, people):
+def test_only_the_first_process_writes(folder, results, people):
     """Its checkpoints and cache also serve the other processes, and a single process later."""
-    kept, again = found[1]["kept"], found[1]["again"]
+    kept, again = results[1]["kept"], results[1]["again"]
     assert again.history_ == kept.history_  # seconds and all: it was not trained again
     assert list((folder / "checkpoint-0").glob("epoch-*.pt"))
     assert not list((folder / "checkpoint-1").glob("*"))
@@ -76,9 +76,9 @@ def test_only_the_first_process_writes(folder, found, people):
     assert alone.history_ == kept.history_
 
 
-def test_an_error_in_one_process_is_raised_in_all(found):
+def test_an_error_in_one_process_is_raised_in_all(results):
     """No process waits for one that has failed; arguments that differ are named."""
-    for each in found:
+    for each in results:
         assert each["errors"] == [
             "The processes of one training were given different X: call fit with the same arguments in each of them.",
             "division by zero",

@@ -155,7 +155,7 @@ def _torchvision_layers(name):
         )
     model = models.get_model(name, weights=None)
     if isinstance(model, models.SwinTransformer):
-        raise ValueError(f"backbone={name!r} gives maps with filters in their last axis; wrap it in a callable.")
+        raise ValueError(f"backbone={name!r} returns maps with filters in their last axis; wrap it in a callable.")
     if isinstance(getattr(model, "features", None), nn.Sequential):
         return model.features
     children = dict(model.named_children())
