@@ -123,10 +123,8 @@ def test_threads_may_use_an_estimator_that_has_not_built_its_network_yet(people,
             np.testing.assert_array_equal(each, rows)
         for each in hammer(lambda fresh=fresh: fresh.kneighbors(people.images, rows, 3)[1], n_rounds=2):
             np.testing.assert_array_equal(each, indices)
-        for each in hammer(
-            lambda fresh=fresh: fresh.feature_maps(people.images[:4], smooth=True)["high"], n_rounds=1
-        ):
-            np.testing.assert_array_equal(result, maps["high"])
+        for each in hammer(lambda fresh=fresh: fresh.feature_maps(people.images[:4], smooth=True)["high"], n_rounds=1):
+            np.testing.assert_array_equal(each, maps["high"])
 
 
 def test_metrics_and_galleries_rank_alike_in_many_threads(people, fitted):
