@@ -2,15 +2,15 @@
 Table 1 of the paper, every system under one protocol
 =====================================================
 
-The paper compares its method on CUHK01 with figures copied from publications whose protocols differ. Here every
-system is fitted and ranked on the same people, repeat by repeat::
+The paper compares its method on CUHK01 with figures from publications whose protocols differ. Here every system is
+fitted and ranked on the same people, repeat by repeat::
 
-    python examples/cuhk01_table1.py --root CUHK01         # the images, from their owners
-    python examples/cuhk01_table1.py                       # drawn pedestrians: minutes, to see it work
+    python examples/cuhk01_table1.py --root CUHK01         # with the images, which their owners hand out
+    python examples/cuhk01_table1.py                       # with drawn pedestrians, in minutes, to see it work
 
-Each repeat of each system is kept in a small file as soon as it is done, and so are descriptors and trainings: after
-an interruption the same command goes on. The folder ``--out`` then holds ``table1.md``, ``table1.csv`` and
-``table1_cmc.png``.
+The result of each repeat is saved as soon as it is done, and descriptors and trainings are cached: after an
+interruption, run the same command again to continue. At the end, the folder ``--out`` holds ``table1.md``,
+``table1.csv`` and ``table1_cmc.png``.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from skreid.rivals import FCDF, TCPNet
 
 RANKS = (1, 5, 10, 20)
 FIGURES = [*(f"rank_{k}" for k in RANKS), "mAP"]
-CHUNK = 128  # images described between two looks at the bar
+CHUNK = 128  # images described between two updates of the progress bar
 LAYOUTS = ("cuhk01", "viper", "prid2011", "pku_reid")
 VARIANTS = {
     "paper": {"n_train": 0.5},
@@ -49,27 +49,29 @@ VARIANTS = {
     "multi-shot": {"n_train": 0.5, "probe_shots": 2, "gallery_shots": 2, "aggregation": "sum"},
     "100-test": {"n_train": 0.9},
 }
-SPEED_ONLY = {"memory", "n_jobs", "device", "verbose", "checkpoint"}  # settings that change no figure
+SPEED_ONLY = {"memory", "n_jobs", "device", "verbose", "checkpoint"}  # parameters that change no result
 
-# What others printed, and under which protocol. A figure that cannot be traced to one is left out, with the reason.
+# What is known of the published figures and their protocols. A figure without a traceable source is left out; why is
+# said here.
 NOTES = {
-    "one-protocol": "Published figures come from other protocols than this table's, so no two columns may be "
-    "compared across it. One set of features under four CUHK01 protocols gave rank-1 figures from 55.9 to 75.1.",
-    "lomo": "The authors' own multi-shot curve; the row of LOMO + XQDA in the paper's Table 1 is a single-shot figure.",
-    "gog": "Not repeated: both GOG rows of the paper's Table 1 are exact multiples of 1/485, so of one split, and what "
-    "stands under rank 20 looks like a rank 5.",
-    "kcvdca": "The row that the paper gives to KCVDCA equals the published row of the linear CVDCA.",
+    "one-protocol": "Published figures come from other protocols than this table's: do not compare them with the other "
+    "columns. One set of features reached rank-1 figures from 55.9 to 75.1 under four CUHK01 protocols.",
+    "lomo": "The authors' multi-shot curve; the figures of LOMO + XQDA in the paper's Table 1 are single-shot.",
+    "gog": "Published figures left out: both GOG rows of the paper's Table 1 are exact multiples of 1/485, so each is "
+    "of a single split, and the figure under rank 20 looks like a rank 5.",
+    "kcvdca": "The paper's figures for KCVDCA equal the published figures of the linear CVDCA.",
     "mlgd": "Which pixel features MLGD selects is unknown; the list is this package's. No published figure is claimed.",
-    "tcp": "At rank 20 its own publication says 96.3, the paper's Table 1 says 93.3: the paper's 94 is then not the "
-    "best at rank 20. Layer widths and the training schedule are unknown; those here are this package's.",
-    "fcdf": "From its abstract. Its parameters are unknown; what runs here is a sketch of its idea.",
-    "ours": "89.01 % is no multiple of 1/484 or 1/968: a mean over repeats that are not described, nor are the shots.",
+    "tcp": "At rank 20 its own publication reports 96.3 and the paper's Table 1 93.3; with 96.3, the paper's 94 is not "
+    "the best at rank 20. Layer widths and the training schedule are unknown; this package chose its own.",
+    "fcdf": "Figure from its abstract. Its parameters are unknown; this system is a sketch of its idea.",
+    "ours": "89.01 % is no multiple of 1/484 or 1/968, so it is a mean over repeats. Neither these nor the number of "
+    "shots are described.",
 }
 
 
 @dataclass(frozen=True)
 class System:
-    """One row: `build(run)` gives the hand-crafted descriptor, or None, and what is fitted after it."""
+    """One row: `build(run)` returns the hand-crafted descriptor, or None, and the estimator fitted behind it."""
 
     title: str
     build: callable
@@ -105,11 +107,11 @@ def fcdf(run):
 
 
 def best(run):
-    """Keep many filters, and let scikit-learn's discriminant analysis decide what tells persons apart."""
-    few, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)
+    """Keep many filters, and let scikit-learn's discriminant analysis decide what tells people apart."""
+    pca, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)
     many = {"n_filters": 256, "layers": ("conv3_3", "conv4_3", "conv5_3")}
-    network = run.network | (many if run.network["backbone"] in ("vgg16", "vgg16_bn") else {})  # others' defaults
-    return None, make_pipeline(MultiDepthReID(**network), few, lda, Normalizer())
+    network = run.network | (many if run.network["backbone"] in ("vgg16", "vgg16_bn") else {})  # others: their defaults
+    return None, make_pipeline(MultiDepthReID(**network), pca, lda, Normalizer())
 
 
 SYSTEMS = {
@@ -139,24 +141,24 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, help="folder of the images; without it, pedestrians are drawn")
     parser.add_argument(
-        "--layout", default="cuhk01", choices=LAYOUTS, help="of the files in the folder; any two-camera set"
+        "--layout", default="cuhk01", choices=LAYOUTS, help="layout of the files in the folder; any two-camera set"
     )
-    parser.add_argument("--protocol", default="paper", choices=VARIANTS, help="CUHK01's four; see CUHK01Protocol")
-    parser.add_argument("--repeats", type=int, help="random splits (default 10 with --root, else 2)")
+    parser.add_argument("--protocol", default="paper", choices=VARIANTS, help="of CUHK01; see CUHK01Protocol")
+    parser.add_argument("--repeats", type=int, help="number of random splits (default 10 with --root, else 2)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM",
                         help=f"rows: {', '.join(SYSTEMS)}")  # fmt: skip
     parser.add_argument("--backbone", help="torchvision model (default vgg16 with --weights, else vgg16_bn)")
     parser.add_argument("--weights", help="initial weights: a torchvision name or a file (default: random)")
-    parser.add_argument("--epochs", type=int, help="of training at most (default with --root 30, TCPNet 60; else 20)")
+    parser.add_argument("--epochs", type=int, help="most training epochs (default with --root 30, TCPNet 60; else 20)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--n-jobs", type=int, default=-1, help="processes that describe images")
+    parser.add_argument("--n-jobs", type=int, default=-1, help="processes for hand-crafted descriptors")
     parser.add_argument("--out", type=Path, default=Path("examples/output/table1"))
     parser.add_argument("--quick", action="store_true", help="a tiny setting that only shows that everything runs")
     return parser.parse_args(arguments)
 
 
 class Run:
-    """What all systems share: images, protocol, settings of the networks, folders."""
+    """What all systems share: images, protocol, parameters of the networks, folders."""
 
     def __init__(self, options):
         self.out, self.n_jobs, real = options.out, options.n_jobs, options.root is not None
@@ -172,11 +174,11 @@ class Run:
         n = len(np.unique(self.dataset.target))
         if real and options.layout == "cuhk01" and n == 971:
             self.protocol = CUHK01Protocol(options.protocol, n_repeats=repeats)
-        else:  # another set, or a part of this one: the same shots, the same shares of the people
+        else:  # another data set, or a part of CUHK01: the same shots and the same shares of the people
             name = f"{f'{options.layout} files' if real else 'Drawn pedestrians'} of {n} persons ({options.protocol})"
             self.protocol = TwoViewProtocol(**VARIANTS[options.protocol], n_repeats=repeats, name=name)
         self.trials = list(self.protocol.split(self.dataset))
-        # CUHK01 is described as it is; sets of mixed sizes at the size the descriptors were made for
+        # CUHK01 images keep their size; those of other sets are resized to the size the descriptors were made for
         self.descriptor_size = None if not real or options.layout == "cuhk01" else (128, 48)
         self.blur = 20 if real else 8  # frame pixels
         self.n_components = min(1500, len(self.trials[0].train) // 2)
@@ -205,11 +207,11 @@ class Run:
         self.digest = joblib.hash([__version__, files, self.dataset.target, self.dataset.cams])
 
     def describe(self, descriptor):
-        """Describe every image once, a chunk at a time, each kept in the cache."""
-        kept = self.memory.cache(descriptions, ignore=["descriptor", "images"])
+        """Describe all images in chunks, each of which is cached."""
+        cached = self.memory.cache(descriptions, ignore=["descriptor", "images"])
         what, rows = definition(descriptor), []
         for start in tqdm(range(0, len(self.images), CHUNK), desc=f"  {type(descriptor).__name__}", unit="chunk"):
-            rows.append(kept(descriptor, self.images[start : start + CHUNK], (self.digest, what, start)))
+            rows.append(cached(descriptor, self.images[start : start + CHUNK], (self.digest, what, start)))
         return np.concatenate(rows)
 
 
@@ -218,7 +220,7 @@ def descriptions(descriptor, images, key):
 
 
 def definition(estimator):
-    """Return all settings that decide an estimator's figures, as one string: the key of what is kept."""
+    """Return all parameters that decide the results of an estimator as one string, which is part of a record's key."""
     if estimator is None:
         return "None"
     settings = {name: value for name, value in estimator.get_params().items() if name.split("__")[-1] not in SPEED_ONLY}
@@ -230,7 +232,7 @@ def definition(estimator):
 
 
 class OneTrial:
-    """A protocol reduced to one of its repeats."""
+    """A protocol with only one of its repeats."""
 
     def __init__(self, protocol, trial):
         self.split = lambda dataset: [trial]
@@ -238,12 +240,12 @@ class OneTrial:
 
 
 def results_of(name, run, bar):
-    """Return one record a repeat, from its file where the same was run before."""
+    """Return one record per repeat, read from its file if the same was run before."""
     descriptor, estimator = SYSTEMS[name].build(run)
     data, records = None, []
     for repeat, trial in enumerate(run.trials):
         path = run.out / "results" / f"{name}-{repeat}.json"
-        ranking = run.protocol.describe().rpartition(";")[0]  # but for the number of repeats
+        ranking = run.protocol.describe().rpartition(";")[0]  # without the number of repeats
         decisive = [run.digest, definition(descriptor), definition(estimator), ranking]
         key = joblib.hash([*decisive, trial.train, trial.probe, trial.gallery])
         record = read(path)
@@ -254,12 +256,12 @@ def results_of(name, run, bar):
             folder = run.out / "checkpoints" / key
             checkpoints = [n for n in estimator.get_params() if n.split("__")[-1] == "checkpoint"]
             estimator.set_params(**dict.fromkeys(checkpoints, folder))
-            found = evaluate(estimator, data, OneTrial(run.protocol, trial), ranks=RANKS, name=SYSTEMS[name].title)
+            result = evaluate(estimator, data, OneTrial(run.protocol, trial), ranks=RANKS, name=SYSTEMS[name].title)
             record = {"key": key, "system": name, "repeat": repeat, "protocol": run.protocol.describe()}
-            record |= {figure: float(found.values[figure][0]) for figure in FIGURES}
-            record["cmc"] = found.cmc[0, :50].tolist()
-            record["n_probes"], record["n_gallery"] = int(found.n_probes[0]), found.repeats[0].n_gallery
-            record["seconds"] = round(found.repeats[0].seconds_fit + found.repeats[0].seconds_rank, 2)
+            record |= {figure: float(result.values[figure][0]) for figure in FIGURES}
+            record["cmc"] = result.cmc[0, :50].tolist()
+            record["n_probes"], record["n_gallery"] = int(result.n_probes[0]), result.repeats[0].n_gallery
+            record["seconds"] = round(result.repeats[0].seconds_fit + result.repeats[0].seconds_rank, 2)
             write(path, json.dumps(record, indent=1))
             shutil.rmtree(folder, ignore_errors=True)
         records.append(record)
@@ -269,7 +271,7 @@ def results_of(name, run, bar):
 
 
 def read(path):
-    """Return a record; an empty one if there is none, or a damaged one."""
+    """Return a record, or an empty one if its file is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
@@ -277,7 +279,7 @@ def read(path):
 
 
 def write(path, text):
-    """Write a file in one step: an interruption leaves the old one or the new one."""
+    """Write a file in one step: an interruption leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
@@ -285,8 +287,8 @@ def write(path, text):
 
 
 def percent(values):
-    found = summary(np.array(values))
-    return f"{100 * found.mean:.1f}" + (f" ± {100 * found.std:.1f}" if len(values) > 1 else "")
+    spread = summary(np.array(values))
+    return f"{100 * spread.mean:.1f}" + (f" ± {100 * spread.std:.1f}" if len(values) > 1 else "")
 
 
 def markdown(results, run):
@@ -307,22 +309,22 @@ def markdown(results, run):
 
 
 def write_csv(results, run):
-    """Write mean and deviation of every figure, unrounded, a row a system."""
+    """Write mean and standard deviation of every figure, unrounded, one row per system."""
     path = run.out / "table1.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        spread = [f"{figure}_{part}" for figure in FIGURES for part in ("mean", "std")]
-        writer.writerow(["system", *spread, "n_repeats", "seconds", "published", "published_protocol", "protocol"])
+        columns = [f"{figure}_{part}" for figure in FIGURES for part in ("mean", "std")]
+        writer.writerow(["system", *columns, "n_repeats", "seconds", "published", "published_protocol", "protocol"])
         for name, records in results.items():
-            found = [summary(np.array([record[figure] for record in records])) for figure in FIGURES]
+            spreads = [summary(np.array([record[figure] for record in records])) for figure in FIGURES]
             seconds = np.mean([record["seconds"] for record in records])
-            writer.writerow([SYSTEMS[name].title, *(v for one in found for v in (one.mean, one.std)), len(records),
-                             round(seconds, 2), SYSTEMS[name].published, SYSTEMS[name].protocol,
+            writer.writerow([SYSTEMS[name].title, *(v for spread in spreads for v in (spread.mean, spread.std)),
+                             len(records), round(seconds, 2), SYSTEMS[name].published, SYSTEMS[name].protocol,
                              run.protocol.describe()])  # fmt: skip
 
 
 def draw(results, run):
-    """Draw all curves in one picture, the best of them on top of the legend."""
+    """Draw all curves in one picture, the best at the top of the legend."""
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(12, 5.5), layout="constrained")

@@ -43,8 +43,9 @@ CMCDisplay.from_evaluation(lomo, ax=ax, max_rank=15)
 # %%
 # Another protocol, another figure
 # --------------------------------
-# The same descriptors under a multi-shot protocol: all images of a person in one camera form one entry, and the distance
-# between two entries is the sum over their image pairs. Nothing was learned in between, and yet the figures differ.
+# The same descriptors under a multi-shot protocol: all images of a person in one camera form one entry, and the
+# distance between two entries is the sum over their image pairs. Nothing was learned in between, and yet the figures
+# differ.
 
 double = TwoViewProtocol(n_train=0, n_test=15, gallery_shots=2, aggregation="sum")
 print(ours.table(evaluate(reid, others, double, fit=False, ranks=(1, 5, 10), name="multi-depth")))
