@@ -11,8 +11,8 @@ The table compares four descriptors of the same test images:
 - **pooled last layer**: the last layer of the trained network, averaged over the image and scaled to unit length, which
   is what one would use without this method;
 - **paper**: the smoothed map of the best filter of each layer, unchanged;
-- **default**: 64 filters per layer, reduced to how strongly each filter responds at each height; each layer's part is
-  centred at the mean of the training images and scaled to unit length.
+- **default**: 64 filters per layer, reduced to how strongly each filter responds at each height; the square roots of
+  these values, layer by layer, about their mean over the training images and scaled to unit length.
 """
 
 # %%

@@ -58,7 +58,7 @@ for row, layer in zip(axes, reid.layers_, strict=True):
 # Smoothing is a matrix product
 # -----------------------------
 # Enlarging and blurring are linear, and treat rows and columns separately. A smoothed map is therefore
-# :math:`B = A_h F A_w^T`, and scipy gives both matrices in two lines: bilinear interpolation between the centres of the
+# :math:`B = A_h F A_w^T`, and numpy and scipy build both matrices: bilinear interpolation between the centres of the
 # cells, then a running mean with a mirrored border.
 
 
@@ -104,7 +104,7 @@ print(f"largest difference of transform from P_h F P_w: {np.abs(P_h @ F @ P_w - 
 
 # %%
 # Where the box spans a side of the frame, all pixels along that side are equal. A single row then does for :math:`P`:
-# the mean over the side, times the square root of its pixels. A map of 16 x 8 cells contributes 16 dimensions.
+# the mean over the side, times the square root of its number of pixels. A map of 16 x 8 cells contributes 16 dimensions.
 #
 # The last check compares the distance between two pictures, once from frame-size maps and once from descriptors, for
 # both boxes.
