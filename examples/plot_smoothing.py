@@ -104,7 +104,8 @@ print(f"largest difference of transform from P_h F P_w: {np.abs(P_h @ F @ P_w - 
 
 # %%
 # Where the box spans a side of the frame, all pixels along that side are equal. A single row then does for :math:`P`:
-# the mean over the side, times the square root of its number of pixels. A map of 16 x 8 cells contributes 16 dimensions.
+# the mean over the side, times the square root of its number of pixels. A map of 16 x 8 cells contributes 16
+# dimensions.
 #
 # The last check compares the distance between two pictures, once from frame-size maps and once from descriptors, for
 # both boxes.
