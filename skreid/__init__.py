@@ -1,4 +1,6 @@
-"""Person re-identification for scikit-learn: names only, each loaded when it is first used."""
+"""Person re-identification for scikit-learn."""
+
+# Public names are imported on first use, so that `import skreid` is fast and does not need torch.
 
 from importlib import import_module
 

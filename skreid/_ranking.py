@@ -1,7 +1,7 @@
 """Ranking a gallery: descriptors from any fitted transformer or Pipeline, their distances, their neighbours.
 
 A last step with a method `pairwise_distances` (a learned metric) decides the distance; otherwise it is Euclidean.
-Everything streams over blocks of probes, so that memory holds one block by one gallery.
+Distances are computed for a block of probes at a time, so the whole matrix is never in memory.
 """
 
 from inspect import signature
@@ -20,7 +20,7 @@ from skreid.gallery import Gallery
 
 
 def describe(estimator, X):
-    """Describe images by all of an estimator except a metric at its end.
+    """Describe images with an estimator, leaving out a metric at its end.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def describe(estimator, X):
 
 
 def check_usable(descriptors, places=None):
-    """Raise a ValueError if an image has no usable descriptor, naming the first by its place among all images."""
+    """Raise a ValueError if an image has no usable descriptor, naming the index of the first one."""
     bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
     if len(bad):
         raise ValueError(
@@ -60,7 +60,7 @@ def check_usable(descriptors, places=None):
 
 
 def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
-    """Return the distances between descriptors, computed when asked for.
+    """Return a function that computes the distances between descriptors, a block of probes at a time.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def rank_gallery(
 
 
 def takes_cams(metric):
-    """Whether a metric's `pairwise_distances` takes cameras."""
+    """Return whether a metric's `pairwise_distances` takes cameras."""
     return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
 
 
@@ -194,7 +194,7 @@ def _check_widths(probes, gallery):
 
 
 def _are_descriptors(transformer, X):
-    """Whether X holds descriptors: a two-dimensional array of floats, where the transformer takes images."""
+    """Return whether X holds descriptors: a two-dimensional float array, and the transformer takes images."""
     if getattr(X, "ndim", None) != 2 or getattr(X, "dtype", None) is None or X.dtype.kind != "f":
         return False
     return not get_tags(_first_step(transformer)).input_tags.two_d_array
@@ -214,7 +214,7 @@ def _first_step(estimator):
 def _split(estimator):
     """Return the describing part of an estimator (or None) and its learned metric (None if Euclidean).
 
-    The metric is the last step of a Pipeline, even of one within another Pipeline or within a fitted search.
+    The metric is the last step of a Pipeline, which may be inside another Pipeline or a fitted search.
     """
     if hasattr(estimator, "best_estimator_"):
         return _split(estimator.best_estimator_)

@@ -1,4 +1,4 @@
-"""CMC inside cross-validation: the test fold is described once, split into probes and gallery, ranked and scored.
+"""CMC inside cross-validation: describe the test fold once, split it into probes and gallery, rank and score.
 
 The scorer is an object rather than a function, so that cameras can be routed to it.
 """
@@ -39,8 +39,9 @@ class CMCScorer:
 
     Notes
     -----
-    The score of identities that the estimator was trained on is too high, and there is no warning: split by
-    identity, as `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses such identities.
+    If the estimator was trained on the identities that it is scored on, the score is too high, and there is no
+    warning: split by identity, as `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses
+    such identities.
 
     With one rank and no mAP the score is a float; otherwise a dict such as ``{"rank_1": 0.7, "mAP": 0.6}``,
     which searches take with ``refit="rank_1"``. Cameras reach the scorer through scikit-learn's metadata
@@ -119,12 +120,12 @@ cmc_score = CMCScorer()
 
 
 def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
-    """Yield the probes and the gallery of each of several random draws, with their distances.
+    """Yield several random draws of probes and gallery, each with its distances.
 
     Parameters
     ----------
     estimator : fitted transformer or Pipeline
-        It describes every image once.
+        Called once to describe all images.
     X : images, n of them
     y : array-like of shape (n,)
         Identities.
@@ -150,7 +151,7 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
     if hasattr(X, "__len__") or hasattr(X, "shape"):
         check_consistent_length(X, y, cams)
     if len(factorize(y=y)[1]) == 1:
-        raise ValueError(f"y holds one identity only, {y[0]}: there is nobody to take it for. Score two or more.")
+        raise ValueError(f"y holds only one identity, {y[0]}: every ranking would be right. Score two or more.")
     descriptors = describe(estimator, X)
     check_consistent_length(descriptors, y, cams)
     check_usable(descriptors)

@@ -12,7 +12,7 @@ skreid defines one exception of its own, :class:`ImageError`; all others are Pyt
     ├── ImportError               an optional package is missing; the message says what to install
     ├── RuntimeError              another training uses the same checkpoint folder
     └── OSError                   a file or folder cannot be read or written
-        ├── FileNotFoundError     a data set, table or gallery is not where it was looked for
+        ├── FileNotFoundError     a data set, table or gallery does not exist at its path
         ├── NotADirectoryError    the checkpoint folder is a file
         └── PermissionError       the checkpoint folder cannot be written to
 

@@ -1,6 +1,6 @@
-"""Splits by identity, and probes and gallery within a split: nobody is ever on both sides.
+"""Splits in which no identity is on both sides, and a draw of probes and gallery among the test images.
 
-A classifier's stratified folds contain every person in training: a re-identification figure from them is a leak.
+Stratified folds put every person into training, so a re-identification figure computed from them is a leak.
 """
 
 import warnings
@@ -23,10 +23,10 @@ class IdentityKFold(BaseCrossValidator):
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether identities are assigned to folds at random. If False, they are assigned in the order of their number
-        of images, then of their first appearance.
+        Whether identities are assigned to folds at random. If False, the identities with the most images are
+        assigned first, and equal ones by first appearance.
     random_state : int, RandomState instance or None, default=None
-        Seeds the shuffling; only if `shuffle` is True.
+        Seeds the shuffling; must be None if `shuffle` is False.
 
     See Also
     --------
@@ -118,13 +118,14 @@ class IdentityShuffleSplit(BaseCrossValidator):
     n_splits : int, default=10
         Number of random splits.
     test_size, train_size : float or int, default=None
-        Share, or number, of the *identities* on that side. By default, 0.2 are tested and all others trained on.
+        Share, or number, of the *identities* on that side. By default a share of 0.2 is for testing and the rest
+        for training.
     random_state : int, RandomState instance or None, default=None
         Seeds the splits.
 
     See Also
     --------
-    IdentityKFold : Tests everyone once.
+    IdentityKFold : K folds, which test every identity exactly once.
 
     Examples
     --------
@@ -183,7 +184,7 @@ class IdentityShuffleSplit(BaseCrossValidator):
 
 
 def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_state=None):
-    """Draw which images are probes and which are the gallery, for each identity separately.
+    """Draw the probe and gallery images of each identity at random.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
     n_shots : int, default=1
         Gallery images per identity; all of its images if it has fewer.
     gallery_cam : object, default=None
-        The camera that comes first in that order.
+        The camera to put first in that order.
     random_state : int, RandomState instance or None, default=None
         Seeds the draws.
 
@@ -204,7 +205,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
     -------
     probe, gallery : ndarray of intp
         Ascending, disjoint indices. An identity without a probe (one image, or one camera) stays in the
-        gallery, where probes can be mistaken for it.
+        gallery as a distractor.
 
     Raises
     ------

@@ -149,7 +149,7 @@ def test_an_interrupted_call_goes_on(images, means, tmp_path):
 
 
 def test_a_killed_call_goes_on_in_another_process(tmp_path, means):
-    """After SIGKILL at any moment, another process goes on from the record."""
+    """After SIGKILL at any moment, another process resumes from the record."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, describers as t, skreid;"
         "X = np.random.default_rng(0).integers(0, 256, (45, 8, 8, 3), dtype=np.uint8);"
@@ -211,7 +211,7 @@ def test_a_full_disk_raises_and_leaves_no_file(tmp_path, native):
         "except OSError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"'{tmp_path / 'o.npy'}' could not be made, 2,400,000 bytes for 100,000 descriptors" in done.stdout
+    assert f"'{tmp_path / 'o.npy'}' could not be created, 2,400,000 bytes for 100,000 descriptors" in done.stdout
     assert "Free some space, or give a path on another disk" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

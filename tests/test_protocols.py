@@ -288,7 +288,7 @@ def split_once(protocol, **dataset):
         ),
         (
             lambda: split_once(GivenSplitProtocol(), target=["p"] * 3, subset=["train", "query", "gallery"]),
-            "1 identities are trained on and queried, 'p' first",
+            "1 identities are both training identities and queries, 'p' first",
         ),
         (lambda: aggregate_distances([[1.0]], ["a"], ["a"], how="max"), "'how' parameter"),
         (lambda: aggregate_distances([[1.0]], ["a"], ["a", "b"]), r"\(1, 2\). Got \(1, 1\)"),

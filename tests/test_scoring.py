@@ -133,7 +133,7 @@ SAME_GALLERIES = [cmc_score, CMCDisplay.from_estimator]
     ("change", "message"),
     [
         ({"X": np.where(np.arange(48)[:, None] == 1, np.nan, X)}, r"1 of 48 images have .* being image 1: leave out"),
-        ({"y": np.full(48, 7)}, "one identity only, 7"),
+        ({"y": np.full(48, 7)}, "only one identity, 7"),
         ({"y": y[1:]}, r"inconsistent numbers of samples: \[48, 47\]"),
         ({"cams": cams[1:]}, r"inconsistent numbers of samples: \[48, 48, 47\]"),
         ({"y": np.arange(48)}, "No probe can be drawn"),

@@ -47,8 +47,8 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     out : path-like, ndarray or None, default=None
         Where descriptors go. A path: a new ``.npy`` file, memory-mapped, so that only a few chunks are in memory. An
         array of shape (n, n_features), memory-mapped or not. None: a new array in memory. Beside a file, a second one
-        ending in ``.progress`` records the finished chunks: after an interruption, the same call goes on from there. It
-        recognises other images by their pixels, and files by name, size and time of change.
+        ending in ``.progress`` records the finished chunks: after an interruption, the same call resumes from there. It
+        refuses other images: it compares pixels, or the name, size and modification time of files.
     n_jobs : int or None, default=None
         Number of chunks described at the same time, as in joblib; None means 1, or what `joblib.parallel_config` says.
     verbose : int, default=0
@@ -67,13 +67,13 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
         If `out` has another shape; if the file holds descriptors of another estimator or of other images; if the file
         or its record is damaged; or if `out` is a path and the estimator cannot be pickled.
     OSError
-        If the file or its record cannot be written. A disk too small is noticed after the first chunk, when the whole
-        file is allocated.
+        If the file or its record cannot be written. A disk that is too small is noticed after the first chunk, when
+        the whole file is allocated.
 
     Warns
     -----
     UserWarning
-        If an estimator with ``on_error="nan"`` described images by NaN, in this call or before it was resumed; the
+        If an estimator with ``on_error="nan"`` described images by NaN, in this call or in one that it resumes; the
         message gives their positions.
 
     See Also
@@ -102,7 +102,7 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
         tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar,
         warnings.catch_warnings(),  # workers inherit the filters
     ):
-        # the warning of each chunk; one warning at the end covers all
+        # of each chunk: one warning at the end covers all
         warnings.filterwarnings("ignore", r"\d+ of \d+ images cannot be used and are described by NaN")
         for start in output.done:
             bar.update(min(batch_size, len(X) - start))
@@ -148,7 +148,7 @@ def _spread(estimator, X, starts, batch_size, n_jobs):
 
 @contextmanager
 def _carried(estimator, backend, n_workers):
-    """Yield what stands for the estimator in a call: itself within this process, else its pickle and a digest."""
+    """Yield the estimator as calls receive it: itself within this process, else its pickle and a digest."""
     client = getattr(backend, "client", None)  # of a Dask cluster
     if getattr(backend, "supports_sharedmem", False) or n_workers == 1:
         yield estimator, None

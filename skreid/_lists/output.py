@@ -1,6 +1,6 @@
 """Where descriptors of a long list go: an array in memory, or a ``.npy`` file with a record of what is done.
 
-The file gets its disk space at the start, and the record grows with each chunk: an interrupted call goes on from it.
+The file's disk space is allocated at the start. The record grows with each chunk: an interrupted call resumes from it.
 """
 
 import errno
@@ -27,16 +27,16 @@ class ArrayOutput:
     Attributes
     ----------
     done : sequence of int
-        The first places of the chunks that an earlier call described.
+        Positions of the first images of the chunks that an earlier call described.
     unusable : list of int
-        Places of the rows of NaN: images that could not be used.
+        Positions of the images that could not be used, whose rows are NaN.
     """
 
     def __init__(self, out, n_images):
         self.out, self.n_images, self.done, self.unusable = out, n_images, (), []
 
     def write(self, start, rows):
-        """Store the descriptors of a chunk; return the places of its rows of NaN."""
+        """Store the descriptors of a chunk; return the positions of its images that could not be used."""
         if self.out is None:
             self.out = np.empty((self.n_images, rows.shape[1]), rows.dtype)
         shape = self.n_images, rows.shape[1]
@@ -72,7 +72,7 @@ class FileOutput(ArrayOutput):
         try:
             origin = origin_of(estimator=estimator, images=(X, _stamps(X)))
         except ValueError as error:
-            raise ValueError(f"The record beside '{path}' cannot be made: {error} Or give an array as out.") from error
+            raise ValueError(f"The record beside '{path}' cannot be written: {error} Or give an array as out.") from error
         self.record = Record(path, origin | {"batch_size": batch_size}, range(0, len(X), batch_size))
         before = self.record.read()
         if not path.exists():
@@ -85,7 +85,7 @@ class FileOutput(ArrayOutput):
         self.done = list(self.record.chunks)
         self.unusable = [place for places in self.record.chunks.values() for place in places]
         if len(self.done) < len(self.record.starts):
-            self.record.go_on()
+            self.record.resume()
             self.out = np.lib.format.open_memmap(path, mode="r+")
 
     def _check(self, before):
@@ -127,8 +127,8 @@ class FileOutput(ArrayOutput):
                 raise
             raise OSError(
                 error.errno,
-                f"'{self.path}' could not be made, {math.prod(shape) * rows.dtype.itemsize:,} bytes for {shape[0]:,} "
-                f"descriptors of {shape[1]:,} dimensions ({error}). Free some space, or give a path on another disk.",
+                f"'{self.path}' could not be created, {math.prod(shape) * rows.dtype.itemsize:,} bytes for "
+                f"{shape[0]:,} descriptors of {shape[1]:,} dimensions ({error}). Free some space, or give a path on another disk.",
             ) from error
         self.out = np.lib.format.open_memmap(self.path, mode="r+")
 
@@ -139,24 +139,24 @@ class FileOutput(ArrayOutput):
 
 
 class Record:
-    """The text file beside a file of descriptors: what decides them, and which chunks are done.
+    """The text file beside a file of descriptors: what they depend on, and which chunks are done.
 
-    The first line is JSON: the origin, dtype and shape. Each further line is one chunk: the place of its first image,
-    then the places of its rows of NaN.
+    The first line is JSON: the origin, dtype and shape. Each further line is one chunk: the position of its first
+    image, then the positions of its images that could not be used.
 
     Parameters
     ----------
     path : pathlib.Path
         The file of descriptors.
     origin : dict of str to str or int
-        What decides them.
+        What they depend on.
     starts : range
-        The first place of each chunk.
+        Position of the first image of each chunk.
 
     Attributes
     ----------
     chunks : dict of int to list of int
-        First place of each chunk on record -> places of its rows of NaN.
+        Position of the first image of each chunk on record -> positions of its images that could not be used.
     """
 
     def __init__(self, path, origin, starts):
@@ -191,14 +191,14 @@ class Record:
     def _check(self, chunks):
         for start, places in chunks.items():
             if start not in self.starts or set(places).difference(range(start, start + self.starts.step)):
-                raise ValueError(f"no chunk is {[start, *places]}")
+                raise ValueError(f"{[start, *places]} is not a chunk")
 
     def start(self, dtype, shape):
         """Write the first line."""
         about = self.origin | {"dtype": dtype.str, "shape": shape}
         self.path.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
-    def go_on(self):
+    def resume(self):
         """Cut off a last line that an interruption left incomplete."""
         os.truncate(self.path, self._size)
 
@@ -210,7 +210,7 @@ class Record:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"'{self.path}' could not be written ({error}). Free some space: the same call goes on from there.",
+                f"'{self.path}' could not be written ({error}). Free some space: the same call resumes from there.",
             ) from error
 
     def delete(self):
@@ -220,7 +220,7 @@ class Record:
 
 
 def allocate(file, dtype, shape):
-    """Make a ``.npy`` file of zeros with all its disk space: without it, a full disk kills a process that writes."""
+    """Create a ``.npy`` file of zeros, all its disk space allocated: writing to a full disk would kill the process."""
     n_bytes = math.prod(shape) * dtype.itemsize
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
@@ -236,7 +236,7 @@ def allocate(file, dtype, shape):
 
 
 def _stamps(X):
-    """Return the size and time of change of each file among images, which stand for its content."""
+    """Return the size and time of change of each file among images, which stand for the content."""
     X = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(X, np.ndarray):
         X = X.ravel() if X.dtype.kind in "OUT" else ()

@@ -1,6 +1,6 @@
-"""Evaluation under a protocol: one call, and a result that carries its protocol with every figure.
+"""Evaluate estimators under a protocol.
 
-``evaluate`` fits, describes, ranks and scores each repeat; ``EvaluationResult`` is what a table needs.
+``evaluate`` fits, describes, ranks and scores in each repeat. The ``EvaluationResult`` also names the protocol.
 """
 
 from skreid.evaluation._evaluate import evaluate, name_of

@@ -1,6 +1,6 @@
 """evaluate: fit an estimator, describe, rank and score on every trial of a protocol.
 
-The protocol decides who is trained on and who is ranked, and the metrics count; this module only connects them.
+The protocol chooses the images to train on and to rank, and the metrics score; this module connects them.
 """
 
 import time
@@ -60,8 +60,8 @@ def evaluate(
         How to treat a probe without a true match in its gallery, as in
         :func:`skreid.metrics.ranking_metrics`; such probes are counted in any case.
     on_seen : {"raise", "ignore"}, default="raise"
-        What to do if the `classes_` of a fitted estimator contain identities that are probes here. Ignore this only
-        if it was fitted on another dataset whose identities happen to have the same names.
+        What to do if the `classes_` of a fitted estimator contain identities that are probes here. Use "ignore"
+        only if it was fitted on another dataset whose identities happen to have the same labels.
     confidence : float, default=0.95
         Coverage of the confidence intervals.
     n_neighbors : int, default=10
@@ -198,7 +198,7 @@ def _cams(dataset, use_cams, n_images):
 
 
 def _described(estimator, images, places):
-    """Describe the images at these places of the dataset; refuse one without a usable descriptor."""
+    """Describe the images at these indices of the dataset; refuse one without a usable descriptor."""
     descriptors = describe(estimator, _safe_indexing(images, places))
     check_usable(descriptors, places)
     return descriptors
@@ -245,7 +245,7 @@ def _distances(estimator, probes, gallery, cams, trial):
 
 
 def _images_of(ids, indices, target):
-    """Return the place in the dataset of each row or column: of its image, or of the first image of its person."""
+    """Return the dataset index of each row or column: of its image, or of the first image of its person."""
     if len(ids) == len(indices):
         return indices
     first = {}
@@ -255,6 +255,6 @@ def _images_of(ids, indices, target):
 
 
 def _in_dataset(nearest, ids, indices, target):
-    """Turn indices of gallery columns into places in the dataset."""
+    """Turn indices of gallery columns into indices into the dataset."""
     places = _images_of(ids, indices, target)
     return nearest._replace(indices=np.where(nearest.indices >= 0, places[nearest.indices], -1))

@@ -1,6 +1,6 @@
-"""The head of each probe's ranking, recorded while the figures are computed: distances are computed only once.
+"""The nearest gallery images of each probe, recorded while the figures are computed from the same distances.
 
-It is what a reader wants to see beside a figure: who was recognised, and who was mistaken for whom.
+They show who was recognised, and who was mistaken for whom.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Nearest(NamedTuple):
     distances : ndarray of shape (n_probes, k)
         NaN beyond the end.
     matches : ndarray of shape (n_probes, k), bool
-        Whether they show the probe's identity.
+        Whether each of them shows the probe's identity.
     first_rank : ndarray of shape (n_probes,), intp
         Rank of the nearest true match, even if it is beyond the first k; 0 if there is none.
 
@@ -96,7 +96,7 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
 
 
 class NearestRecorder:
-    """Distances as :mod:`skreid.metrics` takes them; records the nearest images of every row it returns.
+    """Distances as :mod:`skreid.metrics` takes them; also records the nearest images of each probe.
 
     Parameters
     ----------

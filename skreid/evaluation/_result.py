@@ -22,9 +22,9 @@ class Repeat:
     metrics : RankingMetrics
         Figures, curve, counts, and each probe's first rank and average precision.
     probe : ndarray of shape (n_probes,), intp
-        Place of each probe in the dataset, or of the first image of each probe person if people are compared.
+        Dataset index of each probe, or of the first image of each probe person if people are compared.
     nearest : Nearest
-        The nearest images of each probe; `indices` are places in the dataset.
+        The nearest images of each probe; its `indices` are dataset indices.
     n_train, n_gallery : int
         Numbers of images trained on, and of gallery images (or people) ranked.
     seconds_fit, seconds_rank : float
@@ -54,7 +54,7 @@ class Repeat:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EvaluationResult:
-    """What :func:`evaluate` returns.
+    """The figures of every repeat of an evaluation, and the protocol they belong to.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class EvaluationResult:
 
     @cached_property
     def values(self):
-        """Figure ("rank_1", ..., "mAP", "mINP") -> ndarray of shape (n_repeats,), in [0, 1]."""
+        """Values per figure ("rank_1", ..., "mAP", "mINP"), a dict of ndarray of shape (n_repeats,), in [0, 1]."""
         metrics = [repeat.metrics for repeat in self.repeats]
         figures = {f"rank_{k}": np.array([each.ranks[k] for each in metrics]) for k in self.ranks}
         figures["mAP"] = np.array([each.mean_average_precision for each in metrics])
@@ -104,9 +104,9 @@ class EvaluationResult:
 
     @cached_property
     def summaries(self):
-        """Figure -> :class:`skreid.metrics.Summary`.
+        """Summary per figure, a dict of :class:`skreid.metrics.Summary`.
 
-        The interval over several repeats is Student's. Of a single repeat it is Wilson's for rank-k, and NaN for mAP.
+        Several repeats have Student's interval. A single one has Wilson's for rank-k, and NaN for mAP and mINP.
         """
         n_counted = None
         if len(self.repeats) == 1:
@@ -122,17 +122,17 @@ class EvaluationResult:
 
     @property
     def mean(self):
-        """Figure -> mean over the repeats."""
+        """Mean per figure over the repeats, a dict."""
         return {figure: over_repeats.mean for figure, over_repeats in self.summaries.items()}
 
     @property
     def std(self):
-        """Figure -> standard deviation over the repeats, n - 1 in the denominator; NaN for a single repeat."""
+        """Standard deviation per figure over the repeats, a dict; n - 1 in the denominator, NaN for a single repeat."""
         return {figure: over_repeats.std for figure, over_repeats in self.summaries.items()}
 
     @property
     def interval(self):
-        """Figure -> (low, high), the confidence interval of the mean, clipped to [0, 1]; NaN if unknown."""
+        """Confidence interval (low, high) of the mean per figure, a dict; clipped to [0, 1], NaN if unknown."""
         return {
             figure: (float(np.clip(over_repeats.low, 0, 1)), float(np.clip(over_repeats.high, 0, 1)))
             for figure, over_repeats in self.summaries.items()
@@ -147,17 +147,17 @@ class EvaluationResult:
 
     @property
     def n_probes(self):
-        """Number of probes of each repeat, an ndarray of shape (n_repeats,)."""
+        """Number of probes per repeat, an ndarray of shape (n_repeats,)."""
         return np.array([repeat.metrics.n_probes for repeat in self.repeats])
 
     @property
     def n_valid(self):
-        """Number of probes with a true match in their gallery, of each repeat."""
+        """Number of probes with a true match in their gallery, per repeat."""
         return np.array([repeat.metrics.n_valid for repeat in self.repeats])
 
     @property
     def n_dropped(self):
-        """Number of probes left out of the means, of each repeat."""
+        """Number of probes left out of the means, per repeat."""
         return np.array([repeat.metrics.n_dropped for repeat in self.repeats])
 
     def to_dict(self):

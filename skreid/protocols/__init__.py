@@ -1,6 +1,6 @@
-"""Protocols as objects: who is trained on, which images are probes and gallery, and how distances become a figure.
+"""Evaluation protocols: which identities train, which images are probes and gallery, what counts as a true match.
 
-A figure without its protocol means nothing; ``describe()`` states the protocol in one line, for a table.
+Figures are comparable only under the same protocol; ``describe()`` states it in one line, for a table.
 """
 
 from skreid.protocols._aggregate import Comparison, aggregate_distances

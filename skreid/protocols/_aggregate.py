@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
 
 def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=True):
-    """Combine the distances of all images of a person into one.
+    """Turn distances between images into distances between people.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
     y_probe, y_gallery : array-like of shape (n_probe,) and (n_gallery,)
         Identities.
     how : {"mean", "sum", "min"}, default="mean"
-        Over all pairs of an image of one person and an image of the other.
+        How the distances between all image pairs of two people become one distance.
     probes : bool, default=True
         Whether the images of a probe person are combined too. If False, each probe image is compared with the people
         in the gallery.
@@ -63,7 +63,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
     Raises
     ------
     ValueError
-        If shapes disagree, `how` is not one of these words, or "sum" would compare people with different numbers of
+        If shapes disagree, `how` is another word, or "sum" would compare people with different numbers of
         gallery images.
 
     Examples
@@ -99,7 +99,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
 
 
 def _combine(distances, ids, operation, axis):
-    """Reduce the rows or columns of each identity; return distances, identities and their numbers of images."""
+    """Reduce the rows or columns of each identity; return distances, identities and the number of images of each."""
     (identity,), uniques = factorize(ids=ids)
     by_identity = np.argsort(identity, kind="stable")
     first = np.searchsorted(identity[by_identity], np.arange(len(uniques)))

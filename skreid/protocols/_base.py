@@ -19,7 +19,7 @@ class Trial:
     Attributes
     ----------
     train, probe, gallery : ndarray of intp
-        Ascending indices into the dataset. No identity of `train` is a probe or the true match of one.
+        Ascending indices into the dataset. No probe shows an identity of `train`.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Protocols whose split comes with the dataset: one training set, one set of probes, one gallery.
 
-They add the camera filter, and say which gallery images are junk.
+They also define the camera filter and which gallery images are junk.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from skreid.protocols._base import Trial, coded, compare
 
 @dataclass(frozen=True)
 class GivenSplitProtocol:
-    """All queries against the given gallery.
+    """The split that comes with a dataset: all its queries are probes, against its whole gallery.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class GivenSplitProtocol:
         return 1
 
     def split(self, dataset):
-        """Yield the one trial.
+        """Yield the only trial.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class GivenSplitProtocol:
         shared = np.intersect1d(identity[train], identity[probe])
         if len(shared):
             raise ValueError(
-                f"{len(shared)} identities are trained on and queried, {uniques[shared[0]]!r} first: "
+                f"{len(shared)} identities are both training identities and queries, {uniques[shared[0]]!r} first: "
                 "check dataset.subset."
             )
         yield Trial(train, probe, gallery)
@@ -116,7 +116,7 @@ class GivenSplitProtocol:
 
 @dataclass(frozen=True)
 class Market1501Protocol(GivenSplitProtocol):
-    """Market-1501: its own split; identity -1 is junk and 0 are distractors.
+    """Market-1501 with its own split; identity -1 marks junk and identity 0 marks distractors.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Market1501Protocol(GivenSplitProtocol):
 
 @dataclass(frozen=True)
 class CUHK03NPProtocol(GivenSplitProtocol):
-    """CUHK03 under its new protocol: 767 identities are trained on and 700 tested, as given.
+    """CUHK03 under its new protocol: a fixed split into 767 training and 700 test identities.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The protocols of CUHK01 and VIPeR, under the names that papers use.
 
-One system has four figures under the four protocols of CUHK01, up to twenty points apart: never mix them.
+The four protocols of CUHK01 give one system figures up to twenty points apart: never mix them.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from skreid._base.checks import check_choice, check_int
 from skreid.protocols._repeated import TwoViewProtocol
 
 _CUHK01 = {
-    # the shots are not stated there: all of view A against one image of view B is our reading
+    # the paper does not state the shots: all images of view A against one image of view B is our reading
     "paper": {"n_train": 487, "n_test": 484},
     "single-shot": {"n_train": 486, "n_test": 485},
     "multi-shot": {"n_train": 485, "n_test": 486, "probe_shots": 2, "gallery_shots": 2, "aggregation": "sum"},
@@ -43,15 +43,15 @@ class _Named:
 
 @dataclass(frozen=True)
 class CUHK01Protocol(_Named):
-    """One of the four protocols in use on CUHK01 (971 identities, two views, two images a view).
+    """One of the four protocols in use on CUHK01 (971 identities, two views, two images per view).
 
     Parameters
     ----------
     variant : {"paper", "single-shot", "multi-shot", "100-test"}, default="paper"
-        "paper": 487 identities are trained on and 484 tested; "single-shot" (M=1): 486 and 485; "100-test": 871 and
-        100. In these three, all images of the first view are probes, and one random image per identity from the
-        second view is the gallery. "multi-shot" (M=2): 485 and 486, with two images per identity on each side, and
-        the distance of two people is the sum of their four image distances.
+        "paper": 487 training and 484 test identities; "single-shot" (M=1): 486 and 485; "100-test": 871 and 100.
+        In these three, all images of the first view are probes, and one random image per identity from the second
+        view is the gallery. "multi-shot" (M=2): 485 and 486, with two images per identity on each side; the distance
+        between two people is the sum of the distances between their images.
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
@@ -84,7 +84,7 @@ class CUHK01Protocol(_Named):
 
 @dataclass(frozen=True)
 class VIPeRProtocol(_Named):
-    """VIPeR: 632 identities with one image in each of two views; 316 are trained on and 316 tested.
+    """VIPeR: 632 identities with one image in each of two views; 316 train and 316 test.
 
     Parameters
     ----------

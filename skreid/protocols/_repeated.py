@@ -1,6 +1,6 @@
-"""Protocols that draw: identities into train and test, then probes and gallery, all from one seed.
+"""Protocols that draw at random: training and test identities, then probes and gallery, all from one seed.
 
-The first repeats are the same for any number of repeats: more of them extend a table and change no row.
+A repeat does not depend on how many follow: raising `n_repeats` adds repeats and leaves the first ones as they were.
 """
 
 from abc import ABC, abstractmethod
@@ -105,7 +105,7 @@ class TwoViewProtocol(_Repeated):
     junk_ids : tuple, default=()
         Identities to leave out altogether.
     n_persons : int, default=None
-        Refuse a dataset with a different number of identities seen in both views.
+        Number of identities that must be seen in both views; a dataset with another number is refused.
     n_repeats : int, default=10
         Number of trials.
     random_state : int, RandomState instance or None, default=0
@@ -231,7 +231,7 @@ class TwoViewProtocol(_Repeated):
 
 @dataclass(frozen=True)
 class ShotProtocol(_Repeated):
-    """Random gallery images of each identity, all its others are probes; for any number of cameras, or none.
+    """Random gallery images of each identity against its other images as probes, with or without cameras.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ class ShotProtocol(_Repeated):
         Whether probes must come from other cameras than their gallery images, as in
         :func:`skreid.model_selection.split_probe_gallery`.
     gallery_cam : object, default=None
-        The camera that is preferred for the gallery.
+        The camera that gallery images come from, for identities that it saw.
     aggregation : {None, "sum", "mean", "min"}, default=None
         How the distances of a probe image to the gallery images of a person become one. None ranks images.
     junk_ids : tuple, default=()
