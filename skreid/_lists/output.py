@@ -72,7 +72,7 @@ class FileOutput(ArrayOutput):
         try:
             origin = origin_of(estimator=estimator, images=(X, _stamps(X)))
         except ValueError as error:
-            raise ValueError(f"The record beside '{path}' cannot be written: {error} Or give an array as out.") from error
+            raise ValueError(f"No record can be kept beside '{path}': {error} Or give an array as out.") from error
         self.record = Record(path, origin | {"batch_size": batch_size}, range(0, len(X), batch_size))
         before = self.record.read()
         if not path.exists():
@@ -128,7 +128,8 @@ class FileOutput(ArrayOutput):
             raise OSError(
                 error.errno,
                 f"'{self.path}' could not be created, {math.prod(shape) * rows.dtype.itemsize:,} bytes for "
-                f"{shape[0]:,} descriptors of {shape[1]:,} dimensions ({error}). Free some space, or give a path on another disk.",
+                f"{shape[0]:,} descriptors of {shape[1]:,} dimensions ({error}). Free some space, or give a path "
+                "on another disk.",
             ) from error
         self.out = np.lib.format.open_memmap(self.path, mode="r+")
 
