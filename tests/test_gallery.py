@@ -131,10 +131,10 @@ def test_links_and_pipes_are_not_followed(filled, tmp_path, name, kind):
     path = next(folder.glob(f"{name}*"))
     path.rename(elsewhere)
     path.symlink_to(elsewhere) if kind == "link" else os.mkfifo(path)
-    with pytest.raises(ValueError, match=f"{path.name}' is no plain file of its folder"):
+    with pytest.raises(ValueError, match=f"{path.name}' is not a plain file in its folder"):
         Gallery.open(folder)
     if name == "gallery.json":
-        with pytest.raises(ValueError, match="is no plain file of its folder"):
+        with pytest.raises(ValueError, match="is not a plain file in its folder"):
             filled.save(folder)
         assert len(list(folder.iterdir())) == 4
     path.unlink()
@@ -398,7 +398,10 @@ def test_values_too_large_for_faiss_are_refused(tmp_path, value):
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 2.5), r"an int in the range \[1, inf\)\. Got 2\.5 instead"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 features and the gallery has 6"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 1, cams=[0]), "The gallery has no cams"),
-        (lambda: Gallery(rows(3), ids=[1, 2, 3]).kneighbors(rows(1), 1, ids=[1]), "leave nothing out without cams"),
+        (
+            lambda: Gallery(rows(3), ids=[1, 2, 3]).kneighbors(rows(1), 1, ids=[1]),
+            "ids without cams leave no image out",
+        ),
     ],
 )
 def test_mistakes_are_named(call, message):

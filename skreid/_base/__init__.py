@@ -1,1 +1,1 @@
-"""Tools that every other room may use: labels, checks, files. Nothing here knows of networks or rankings."""
+"""Tools for all other packages: labels, checks, files. Nothing here depends on networks or rankings."""

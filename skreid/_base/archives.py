@@ -1,6 +1,6 @@
 """Zip archives from untrusted sources (weights, checkpoints, estimators), checked before any library unpacks them.
 
-torch never compresses what it writes, and skops only if asked to: an archive that grows when unpacked is not theirs.
+torch never compresses what it writes, and skops only if asked to: neither writes an archive that grows when unpacked.
 """
 
 import zipfile
@@ -24,7 +24,7 @@ def check_archive(file, growth=1):
     Raises
     ------
     ArchiveError
-        Naming the entry at fault.
+        If it does; the message names the entry.
     """
     if not zipfile.is_zipfile(file):
         return

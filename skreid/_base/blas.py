@@ -1,6 +1,6 @@
-"""numpy's matrix products on one core each, so that several run at once in threads of their own.
+"""Limit each of numpy's matrix products to one thread, so that several products can run in threads of their own.
 
-Threads within a product wait for each other, badly so on a busy machine; one thread per piece of work does not.
+The threads within one product wait for each other, which is slow on a busy machine.
 """
 
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
-_users = []  # the limit belongs to the whole process: the first user sets it, the last one takes it back
+_users = []  # the limit holds for the whole process: the first user sets it, the last one lifts it
 _lock = Lock()
 
 

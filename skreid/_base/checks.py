@@ -1,4 +1,4 @@
-"""Checks of parameters: one for ints, ranks, shares, sizes and choices each, and one "Did you mean ...?".
+"""Checks of parameters (ints, ranks, shares, sizes, choices), and the one "Did you mean ...?".
 
 Messages follow scikit-learn: parameter, owner, what is allowed, what was given. A bool is not an int.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def is_int(value, low=1):
-    """Whether a value is an int (not a bool) of at least `low`."""
+    """Return whether a value is an int (not a bool) of at least `low`."""
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_)) and value >= low
 
 
@@ -76,7 +76,7 @@ def check_frame_size(value, name, owner, low=(1, 1), none=False):
 
 
 def check_choice(value, name, owner, options):
-    """Refuse a value that is none of the options, with the nearest one that is."""
+    """Refuse a value that is not among the options; the message suggests the most similar option."""
     if not any(value is option or (type(value) is type(option) and value == option) for option in options):
         raise ValueError(
             f"The {name!r} parameter of {owner} must be among {{{', '.join(map(repr, options))}}}. "

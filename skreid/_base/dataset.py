@@ -27,9 +27,9 @@ def get_labels(dataset, name, owner, n_images=None):
     name : str
         The column: "target", "cams" or "subset".
     owner : str
-        Who needs it, for messages.
+        Name of the caller, for messages.
     n_images : int, optional
-        Length it must have.
+        Required length.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def get_labels(dataset, name, owner, n_images=None):
 
 
 def get_images(dataset, n_images):
-    """Return the images of a dataset in the form they come, under the first name that it has.
+    """Return the images of a dataset as they are, from the first of the columns in `IMAGES` that it has.
 
     Raises
     ------

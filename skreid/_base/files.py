@@ -30,7 +30,7 @@ def replacing(path, part):
 
 @contextlib.contextmanager
 def locked(folder, wait=True):
-    """Lock a folder against others that lock it, if the system can; any end of the process releases it.
+    """Lock a folder against others that lock it, if the system can; the lock ends with the process at the latest.
 
     Raises
     ------

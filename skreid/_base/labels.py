@@ -1,4 +1,4 @@
-"""Identities and cameras: the one place where labels as given become checked arrays, and small integers.
+"""Identities and cameras: labels of any kind become checked arrays, and small integers, here and nowhere else.
 
 Everything after this step compares integers: strings cost no more than numbers, and 1 is not taken for "1".
 """
@@ -21,9 +21,9 @@ _KIND_OF_DTYPE = dict.fromkeys("biufc", "numbers") | {"U": "strings", "S": "byte
 
 
 def as_labels(values, name):
-    """Return labels as a checked one-dimensional array, the type of each one as it was given.
+    """Return labels as a checked one-dimensional array; each label keeps its type.
 
-    Every entry point that takes identities or cameras calls this: what one of them takes, all do.
+    Every entry point that takes identities or cameras calls this, so all of them accept the same labels.
 
     Parameters
     ----------
@@ -126,17 +126,17 @@ def check_same_kind(**named):
 
 
 def factorize(**named):
-    """Turn several arrays of labels into integers, equal labels into the same one, counted by first appearance.
+    """Turn arrays of labels into integer codes: equal labels get equal codes, numbered by first appearance.
 
     Parameters
     ----------
     **named : array-like of shape (n_samples,)
-        One array or two, by their names in messages.
+        One or two arrays; messages call them by their keywords.
 
     Returns
     -------
     codes : list of ndarray of intp
-        One array for each one given.
+        One array per argument.
     uniques : list
         The label of each code.
 
@@ -178,7 +178,7 @@ def codes_of(values, uniques):
 
 
 def encode(values, name, n_samples, of="images"):
-    """Turn labels into their places among the sorted distinct labels.
+    """Turn labels into their positions among the sorted distinct labels.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def encode(values, name, n_samples, of="images"):
     name : str
         What they are called in errors.
     n_samples : int
-        How many there must be.
+        Required number of labels.
     of : str, default="images"
         What the samples of `X` are called in errors.
 
@@ -196,7 +196,7 @@ def encode(values, name, n_samples, of="images"):
     labels : ndarray of shape (n_labels,)
         The sorted distinct labels.
     codes : ndarray of shape (n_samples,), int64
-        Place of each value in `labels`.
+        Position of each value in `labels`.
 
     Raises
     ------
@@ -280,7 +280,7 @@ def check_pairs(codes, cams=None, stacklevel=3):
     Warns
     -----
     UserWarning
-        With the number of identities that have none, if others have one.
+        If only some identities have one; the message has the number of the others.
     """
     n_identities = codes.max() + 1
     if cams is None:

@@ -25,13 +25,13 @@ MOVED = {
 
 
 def old_names(name):
-    """Return the full names that a class, such as "skreid.descriptors._gog.GOG", has in files written before."""
+    """Return the full names that a class, such as "skreid.descriptors._gog.GOG", had in files of earlier versions."""
     module, _, short = name.rpartition(".")
     return [f"{old}.{short}" for old, new in MOVED.items() if f"{module}.".startswith(f"{new}.")]
 
 
 class _OldNames(MetaPathFinder, Loader):
-    """Makes the old names importable. Nothing is imported before one of them is asked for."""
+    """Makes the old names importable; the new module is imported only when its old name is."""
 
     def find_spec(self, name, path=None, target=None):
         return spec_from_loader(name, self) if name in MOVED else None

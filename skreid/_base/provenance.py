@@ -1,20 +1,20 @@
-"""What decides a result: made in one place, compared in one place, reported in the same words.
+"""The origin of a result: everything that the result depends on, by name.
 
-An origin maps the name of each thing that decides a result (images, identities, a parameter, ...) to a digest of it.
-Caches look results up by it; checkpoints and descriptor files store it, and refuse to go on if it has changed.
+An origin maps the name of each of these parts (images, identities, a parameter, ...) to a digest of it. Caches look
+results up by it; checkpoints and descriptor files store it, and refuse to resume if it has changed.
 """
 
 import joblib
 
 
 def origin_of(**parts):
-    """Return the origin of a result: the name of each part that decides it, with a digest of the part.
+    """Return the origin of a result: the name of each part that it depends on, with a digest of the part.
 
     Parameters
     ----------
     **parts : object
-        Arrays, plain values, containers of them, or whatever else can be pickled. A memory-mapped array has the digest
-        of the same array in memory.
+        Arrays, plain values, containers of them, or anything else that can be pickled. A memory-mapped array has the
+        digest of the same array in memory.
 
     Returns
     -------
@@ -23,7 +23,7 @@ def origin_of(**parts):
     Raises
     ------
     ValueError
-        Naming the first part that cannot be pickled.
+        If a part cannot be pickled; the message names the first one.
     """
     return {name: _digest(name, part) for name, part in parts.items()}
 
@@ -50,7 +50,7 @@ def check_same_origin(before, now, what, remedy):
     Parameters
     ----------
     before, now : dict of str to object
-        The origin on record, and that of this call.
+        The origin on record, and the origin of this call.
     what : str
         The start of the message, such as "The checkpoint in 'folder' does not match this fit".
     remedy : str

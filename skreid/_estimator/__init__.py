@@ -1,1 +1,1 @@
-"""What the estimators that hold a network share."""
+"""Code shared by the estimators that contain a network."""

@@ -1,4 +1,4 @@
-"""What estimators that hold a network share: ranking, a cache, a device, and the network itself, rebuilt on demand.
+"""Base of the estimators that contain a network: ranking, a cache, a device, and the network, rebuilt on demand.
 
 Their own state is numpy only. The live network is kept beside the estimator and is never pickled.
 """
@@ -16,7 +16,7 @@ from skreid._ranking import rank_gallery
 from skreid._training.parallel import is_first
 
 _live_networks = WeakKeyDictionary()
-BAR_FROM = 1000  # transform shows a bar for at least so many images
+BAR_FROM = 1000  # transform shows a bar for this many images or more
 
 
 class NetworkEstimator(TransformerMixin, BaseEstimator):
@@ -57,7 +57,7 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
         return live[2]
 
     def _memory(self):
-        """Return the cache; without a seed there is none, since no two fits would be the same."""
+        """Return the cache; without a seed nothing is cached, since no two fits would be the same."""
         if self.random_state is None:
             if self.memory is not None:
                 warnings.warn("memory is not used: it needs random_state to be an int.", stacklevel=5)

@@ -9,7 +9,7 @@ from skreid._training.parallel import is_first
 
 
 class FitCallbacks:
-    """Reports the progress of one fit; a context manager around it.
+    """Context manager around one fit that reports its progress.
 
     scikit-learn's callbacks see the fit as one task whose subtasks are the epochs. At the end of each epoch, they may
     ask for the attributes that the estimator would have if the fit ended there, and may stop the training.
@@ -63,7 +63,7 @@ class FitCallbacks:
         Parameters
         ----------
         record : dict
-            What is known of it, as in `history_`.
+            Its record, as in `history_`.
         weights : callable
             Returns the network's weights.
 

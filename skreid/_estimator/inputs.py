@@ -1,4 +1,4 @@
-"""The arguments of a fit, checked: whatever can fail, fails here, before hours are spent."""
+"""Checks of the arguments of a fit: everything that can fail does so here, before the long training."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class LabelledImages(NamedTuple):
     classes : ndarray of shape (n_identities,)
         The identities, sorted.
     identities : ndarray of shape (n,), int64
-        Place of each image's identity in `classes`.
+        Position of each image's identity in `classes`.
     cams : ndarray of shape (n,), int64, or None
         Code of each image's camera.
     """
@@ -36,7 +36,7 @@ class LabelledImages(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FitInputs:
-    """What one fit works on.
+    """The checked inputs of one fit.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class FitInputs:
     pixels : str or None
         Digest of all pixels; None where neither a cache nor a checkpoint needs it.
     network : list or None
-        What tells the network from others; likewise.
+        What identifies the network, see `architecture`; None where neither a cache nor a checkpoint needs it.
     """
 
     images: ImageSource

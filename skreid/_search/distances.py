@@ -1,6 +1,6 @@
 """Distances between descriptors, a block of probes at a time: 100,000 probes x 1,000,000 images need no matrix.
 
-Equal gallery descriptors get equal distances to the last bit, which matrix products alone do not promise.
+Equal gallery descriptors get equal distances to the last bit, which matrix products alone do not guarantee.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ TILE_VALUES = 2**23  # of the gallery, converted and multiplied at once
 
 
 class DistanceBlocks:
-    """What :func:`distance_blocks` returns: call it with ``(start, stop)`` for the rows of these probes.
+    """Distances from probes to a gallery, computed on demand: ``blocks(start, stop)`` returns the rows of these probes.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
 
 
 def tiles(X, n_rows=None):
-    """Yield slices of the rows of X (or of `n_rows` of its width), each small enough to be worked on at once."""
+    """Yield slices of the rows of X (or of `n_rows` rows of its width), each small enough to process at once."""
     n_rows, step = len(X) if n_rows is None else n_rows, max(1, TILE_VALUES // max(1, X.shape[1]))
     for low in range(0, n_rows, step):
         yield slice(low, min(low + step, n_rows))

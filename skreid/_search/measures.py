@@ -1,4 +1,4 @@
-"""How far: Euclidean distances with a fast lower bound, and distances by a learned metric.
+"""Measures of distance: Euclidean with a fast lower bound, and by a learned metric.
 
 A measure knows the gallery and prepares blocks of probes. A block bounds the distances to some rows from below, and
 measures chosen pairs exactly.
@@ -13,7 +13,7 @@ from skreid._search.distances import centre_of, check_finite, twins
 
 BLOCK_VALUES = 2**21  # lower bounds computed at once: what stays in the cache
 TILE_VALUES = 2**19  # of the gallery, worked on at once, for the same reason
-LEARNED_VALUES = 2**24  # a learned metric works on more rows at once, since each call projects them anew
+LEARNED_VALUES = 2**24  # a learned metric works on more rows at once, since each call projects them again
 REFINED_VALUES = 2**20  # differences computed at once
 FEW_PROBES = 64  # below, the transposed product is faster by more than transposing its result costs
 HUGE = 1e30  # squares beyond this might overflow in float32: such rows are measured directly
@@ -34,7 +34,7 @@ class EuclideanMeasure:
         with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are reported when their tile is read
             self.centre = centre_of(sample)  # less cancellation in a^2 + b^2 - 2ab
             rounded = self.centre.astype(np.float32)
-            if np.isfinite(rounded).all():  # then rows of every dtype are shifted by exactly the same
+            if np.isfinite(rounded).all():  # then rows of every dtype are shifted by exactly the same amount
                 self.centre = rounded.astype(np.float64)
             spread = np.abs(sample - self.centre).max(initial=0)
         usual = not 0 < spread < np.inf or 1e-6 < spread < 1e6  # nothing can overflow: leave the rows as they are
@@ -44,7 +44,7 @@ class EuclideanMeasure:
         self.n_bounds, self.width = BLOCK_VALUES, max(1, TILE_VALUES // gallery.shape[1])
 
     def block(self, probes, cams=None):
-        """Prepare a block of probes; the distance takes no cameras."""
+        """Prepare a block of probes; cameras do not affect the distance."""
         return _EuclideanBlock(self, np.asarray(probes))
 
     def shrunk(self, rows):
@@ -124,8 +124,8 @@ class LearnedMeasure:
         twin, original = twins(gallery, codes)
         self.gallery, self.n_rows, self.n_bounds = gallery, len(gallery) - len(twin), LEARNED_VALUES
         self.width = len(gallery)
-        self.rows = np.delete(np.arange(len(gallery)), twin)  # places of the distinct rows
-        self.group = np.empty(len(gallery), dtype=np.int64)  # gallery row -> place in `rows`
+        self.rows = np.delete(np.arange(len(gallery)), twin)  # indices of the distinct rows
+        self.group = np.empty(len(gallery), dtype=np.int64)  # gallery row -> index in `rows`
         self.group[self.rows] = np.arange(self.n_rows)
         self.group[twin] = self.group[original]
         if cams is not None:
@@ -154,5 +154,5 @@ class _LearnedBlock:
         return np.asarray(measure.metric.pairwise_distances(self.probes, rows, **given), dtype=np.float64)
 
     def limit(self, distances):
-        """Return the distances: a bound is one."""
+        """Return the distances themselves: the bounds of this measure are exact."""
         return distances

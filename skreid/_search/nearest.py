@@ -15,7 +15,7 @@ from skreid._search.distances import check_finite
 from skreid._search.measures import LearnedMeasure
 
 BLOCK_PROBES = 1024
-FIRST_ROWS = 1024  # of the first tile, in which all compete, so it is narrow
+FIRST_ROWS = 1024  # in the first tile, which is small because all of its rows are candidates
 
 
 def check_n_neighbors(n_neighbors, n_gallery, owner):
@@ -92,7 +92,7 @@ def _search(block, n_neighbors, keys, n_threads):
 
 
 def _within(bounds, limit):
-    """Return the flat places of the bounds no greater than their row's limit, or NaN."""
+    """Return the flat indices of the bounds that are NaN or at most their row's limit."""
     beyond = np.greater(bounds, limit[:, None])
     return np.flatnonzero(np.logical_not(beyond, out=beyond))
 

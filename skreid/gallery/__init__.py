@@ -1,4 +1,4 @@
-"""Gallery: an index of descriptors that grows, stays on disk, or outgrows memory.
+"""A gallery of descriptors to search, which can grow, stay on disk and be larger than memory.
 
 The search is exact by default; an optional approximate engine misses a few neighbours and is faster.
 """

@@ -1,6 +1,6 @@
 """The optional approximate engine: a FAISS index of the descriptors, whose search skips hidden rows.
 
-The rows it finds are measured again exactly: only the choice of rows is approximate.
+The distances of the rows that it finds are computed again exactly: only the choice of rows is approximate.
 """
 
 import re
@@ -18,7 +18,7 @@ UNITS = {"": 1, "k": 2**10, "M": 2**20}  # suffixes of a number of cells
 
 
 def import_faiss():
-    """Import FAISS, or say how to install it."""
+    """Import FAISS; if it is missing, the error says how to install it."""
     try:
         import faiss
     except ImportError as error:
@@ -35,7 +35,7 @@ def empty_index(factory, n_rows, n_features):
     if max(cells, default=1) > n_rows or min(cells, default=1) < 1:
         raise ValueError(
             f"index={factory!r} asks for {max(cells):,} cells, which must be between 1 and the number of descriptors, "
-            f"{n_rows:,}. Build a Gallery of fewer cells, about two for the square root of that number."
+            f"{n_rows:,}. Use fewer cells, about twice the square root of that number."
         )
     links = [int(number) for number in re.findall(r"HNSW(\d+)", factory)]
     if links and not LINKS[0] <= min(links) <= max(links) <= LINKS[1]:
@@ -97,7 +97,7 @@ def search_index(index, probes, n_neighbors, effort, probe_keys=None, row_keys=N
     """Return the probe and the row of each neighbour that the index finds; rows with the probe's own key are skipped.
 
     The cells of an inverted file are scanned row by row for each probe, whereas the exact search takes all probes in
-    one product: it is the faster of the two once more than a few per cent of the cells are searched.
+    one product. So the exact search is faster if more than a few per cent of the cells are searched.
     """
     faiss = import_faiss()
     probes = np.ascontiguousarray(probes, dtype=np.float32)

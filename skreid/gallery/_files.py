@@ -1,6 +1,6 @@
 """A gallery in a folder: one .npy file per column, and a JSON file that names them and is replaced in one step.
 
-An interrupted save leaves the previous gallery intact, and those who read the previous one can go on doing so.
+An interrupted save leaves the previous gallery intact, and so does a save while others read it.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ def open_gallery(folder):
         If the folder holds no gallery, or a damaged one; the file is named.
     """
     folder = Path(folder)
-    for attempt in range(3):  # a save in between removes the files that the card read before it names
+    for attempt in range(3):  # a save in between removes the files that the card names
         card = _read_card(folder)
         try:
             paths = {name: _own(folder, file) for name, file in card["files"].items()}
@@ -98,7 +98,7 @@ def open_gallery(folder):
 def _read_card(folder):
     path = _own(folder, CARD)
     if not path.exists():
-        raise FileNotFoundError(f"'{folder}' holds no gallery: there is no {CARD}. Gallery.save makes one.")
+        raise FileNotFoundError(f"'{folder}' holds no gallery: there is no {CARD}. Gallery.save writes one.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         known = card["format"] == FORMAT and card["version"] == 1 and set(card["settings"]) == SETTINGS
@@ -116,7 +116,7 @@ def _own(folder, name):
     """Return the path of a file, unless a link leads out of the folder."""
     path = folder / name
     if Path(os.path.realpath(path)).parent != Path(os.path.realpath(folder)) or (path.exists() and not path.is_file()):
-        raise ValueError(f"'{path}' is no plain file of its folder; links out of it are not followed.")
+        raise ValueError(f"'{path}' is not a plain file in its folder; links out of the folder are not followed.")
     return path
 
 

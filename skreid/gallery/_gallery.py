@@ -126,8 +126,8 @@ class Gallery:
         Notes
         -----
         If several processes save at the same time, the last one wins and removes the files of the others. A save that
-        is killed leaves the previous gallery intact, along with files that ``gallery.json`` does not name. So may
-        simultaneous saves on Windows and on file systems that cannot lock a folder.
+        is killed leaves the previous gallery intact, along with files that ``gallery.json`` does not name.
+        Simultaneous saves may leave such files too, on Windows and on file systems that cannot lock a folder.
         """
         state, extra = self._state, {}
         if self._settings["engine"] == "faiss":
@@ -246,7 +246,7 @@ class Gallery:
 
     @property
     def descriptors(self):
-        """The descriptors of all images, read when asked for."""
+        """The descriptors of all images, read on demand."""
         return self._state.rows
 
     @property

@@ -1,6 +1,6 @@
 """The immutable state of a gallery between two changes: its rows, its columns, and what is derived from them.
 
-A change makes a new state. What a search needs is made once per state, on first use.
+A change makes a new state. What a search needs is built once per state, on first use.
 """
 
 from threading import Lock
@@ -55,7 +55,7 @@ class State:
         return State(self.rows.only(kept), ids, cams)
 
     def measure(self):
-        """Return what measures distances to the rows."""
+        """Return the measure of distances to the rows, built once."""
         if self._measure is None:
             self._measure = EuclideanMeasure(self.rows)
         return self._measure
@@ -72,7 +72,7 @@ class State:
         if ids is None and cams is None:
             return None, None
         if cams is None:
-            raise ValueError("ids leave nothing out without cams: give the cameras of the probes as well.")
+            raise ValueError("ids without cams leave no image out: give the cameras of the probes as well.")
         given = {"cams": cams} if ids is None else {"cams": cams, "ids": ids}
         probe_keys, row_keys = 0, 0
         for name, values in given.items():
@@ -111,6 +111,6 @@ def _cast(descriptors, dtype):
     if len(beyond):
         raise ValueError(
             f"The new descriptors hold {np.abs(descriptors[beyond[0]]).max():.3g} in row {beyond[0]}, which overflows "
-            f"{dtype}, the dtype of the gallery: scale them, or build the gallery of a wider dtype."
+            f"{dtype}, the dtype of the gallery: scale them, or build the gallery with a wider dtype."
         )
     return cast

@@ -1,6 +1,6 @@
-"""Figures of a ranking: from identities and distances to CMC, mAP, mINP and error rates, with NumPy alone.
+"""Figures computed from identities and distances: CMC, mAP, mINP and error rates, with NumPy alone.
 
-All are called as ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
+Each figure is a function ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
 """
 
 from skreid._search.distances import DistanceBlocks, distance_blocks

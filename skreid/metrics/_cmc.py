@@ -42,7 +42,7 @@ def cmc_curve(
         probes, so that the whole matrix never exists: see :func:`distance_blocks`.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. No camera is filtered if neither is given.
+        probe. Without cameras, no image is left out.
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     max_rank : int, default=None
@@ -72,8 +72,8 @@ def cmc_curve(
     Notes
     -----
     A true match tied with wrong gallery images is ranked behind all of them. So the figure depends neither on
-    the order of the files nor on a random state, and a descriptor that is the same for all images scores
-    nothing until the last ranks.
+    the order of the files nor on a random state, and a descriptor that is the same for all images scores 0
+    until the last ranks.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def rank_k(
         probes, so that the whole matrix never exists: see :func:`distance_blocks`.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. No camera is filtered if neither is given.
+        probe. Without cameras, no image is left out.
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     k : int, default=1

@@ -1,6 +1,6 @@
-"""From ranks to figures: what all figures share, above all the handling of probes without a true match.
+"""Turn ranks into figures; handle probes without a true match in one way for all figures.
 
-Leaving such probes out silently is how two papers come to report different figures for the same ranking.
+If they are left out silently, two papers report different figures for the same ranking.
 """
 
 import warnings
@@ -46,7 +46,7 @@ def first_ranks(problem, probe, order, rank):
 
 
 def cumulative(first_rank, max_rank, n_counted):
-    """Return the curve whose k-th entry is the share of probes found within rank k."""
+    """Return the curve whose k-th entry is the share of probes recognised within rank k."""
     hits = np.bincount(first_rank[(first_rank > 0) & (first_rank <= max_rank)], minlength=max_rank + 1)
     return hits[1:].cumsum() / n_counted
 

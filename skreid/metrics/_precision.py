@@ -1,4 +1,4 @@
-"""Mean average precision and mean inverse negative penalty: figures of all true matches, not only of the nearest.
+"""Mean average precision and mean inverse negative penalty, which depend on all true matches, not only the nearest.
 
 They separate a system that finds all images of a person from one that finds a single image.
 """
@@ -36,7 +36,7 @@ def mean_average_precision(
         probes, so that the whole matrix never exists: see :func:`distance_blocks`.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. No camera is filtered if neither is given.
+        probe. Without cameras, no image is left out.
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
@@ -93,7 +93,7 @@ def mean_inverse_negative_penalty(
     on_missing="warn",
     block_size=None,
 ):
-    """Compute the mean over the probes of m / r_m (mINP): how far one must read to find every true match.
+    """Compute the mean over the probes of m / r_m (mINP), which is high if even the last true match comes early.
 
     m is the number of a probe's true matches, r_m the rank of the farthest.
 
@@ -108,7 +108,7 @@ def mean_inverse_negative_penalty(
         probes, so that the whole matrix never exists: see :func:`distance_blocks`.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. No camera is filtered if neither is given.
+        probe. Without cameras, no image is left out.
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"

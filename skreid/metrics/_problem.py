@@ -1,6 +1,6 @@
-"""One ranking problem: who is who, which gallery images count, and the distances, one block of probes at a time.
+"""The validated inputs of a figure: identities, the gallery images that count, and distances by blocks of probes.
 
-Every figure goes through these blocks: cameras, junk, shapes and NaN are handled once, and memory is bounded.
+All figures are computed from these blocks: cameras, junk, shapes and NaN are handled once, and memory is bounded.
 """
 
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ class Problem:
                 )
 
     def blocks(self, check=True):
-        """Yield a `Block` at a time; without `check` it is up to the caller to refuse distances that are not finite."""
+        """Yield one `Block` after another; without `check`, the caller must refuse distances that are not finite."""
         for start in range(0, self.n_probes, self._block_size):
             stop = min(start + self._block_size, self.n_probes)
             values = self._read(start, stop)

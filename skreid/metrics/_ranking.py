@@ -83,7 +83,7 @@ def ranking_metrics(
         probes, so that the whole matrix never exists: see :func:`distance_blocks`.
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. No camera is filtered if neither is given.
+        probe. Without cameras, no image is left out.
     junk_ids : sequence or single id, default=None
         Gallery images of these identities are left out for every probe.
     ranks : int or sequence of int, default=(1, 5, 10, 20)

@@ -1,6 +1,6 @@
 """k-reciprocal re-ranking: images are near if they are among each other's neighbours, and share neighbours.
 
-It needs no labels, but also the distances within the probes and within the gallery.
+It needs no labels, but it needs the distances within the probes and within the gallery too.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""Several repeats in one line: mean, standard deviation and confidence interval, for a table in a paper.
+"""Summaries of repeats: mean, standard deviation and confidence interval, for a table in a paper.
 
-The figure of one random gallery says little; the interval says how little.
+The figure of one random gallery is uncertain; the interval says how uncertain.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from skreid._base.checks import check_int, check_share
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Mean, spread and confidence interval over repeats; arrays where the values were curves.
+    """Mean, spread and confidence interval over repeats; arrays if the values are curves.
 
     Attributes
     ----------
@@ -23,7 +23,9 @@ class Summary:
     low, high : float or ndarray
         Confidence interval of the mean; NaN if it is unknown.
     n_repeats : int
+        Number of repeats.
     confidence : float
+        Coverage of the interval.
 
     Examples
     --------
@@ -49,8 +51,8 @@ def summary(values, *, n_probes=None, confidence=0.95):
     values : array-like of shape (n_repeats,) or (n_repeats, n_ranks)
         One figure, or one curve, per repeat.
     n_probes : int, default=None
-        Number of probes of a single repeat; not used if there are several. The interval is then Wilson's, which is
-        valid for shares of probes (rank-k, CMC), not for mAP.
+        Number of probes of a single repeat, whose interval is then Wilson's. That is valid for shares of probes
+        (rank-k, CMC), not for mAP. Ignored if there are several repeats.
     confidence : float, default=0.95
         Coverage of the interval, in (0, 1).
 

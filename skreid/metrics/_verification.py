@@ -1,6 +1,6 @@
-"""Is it the same person? Error rates of accepting every pair whose distance is at most a threshold.
+"""Verification: error rates of accepting every pair of images whose distance is at most a threshold.
 
-A ranking answers "who is nearest"; a user with two images asks this question instead.
+A ranking answers "who is nearest?"; verification answers "do these two images show one person?".
 """
 
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ class VerificationCurve:
     thresholds : ndarray of shape (n_points,)
         Ascending; the first, -inf, accepts no pair, the last, inf, every pair.
     equal_error_rate : float
-        The rate at which both are equal, interpolating linearly along the curve.
+        The rate at which both rates are equal, by linear interpolation along the curve.
     equal_error_threshold : float
-        The threshold at which the rates come closest to it.
+        The threshold at which the two rates are closest to each other.
     n_genuine, n_impostor : int
         Numbers of pairs of one person, and of different people.
 
@@ -178,7 +178,7 @@ def threshold_at_fmr(
     Returns
     -------
     float
-        Accept a pair if its distance is <= this. inf if the rate allows every pair.
+        Accept a pair if its distance is at most this threshold. Infinite if `fmr` allows every pair.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def threshold_at_fmr(
     problem = Problem("threshold_at_fmr", y_probe, y_gallery, distances, **options)
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
-        raise ValueError("There is no pair of different people: there is no false-match rate.")
+        raise ValueError("There is no pair of different people, so there is no false-match rate.")
     allowed = int(np.floor(fmr * n_pairs))
     allowed += (allowed + 1) / n_pairs <= fmr  # the product may have been rounded down
     if allowed >= n_pairs:
