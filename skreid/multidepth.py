@@ -41,15 +41,15 @@ from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
-WAITING_BATCHES = 8  # descriptors of so many batches wait on the device, so that a GPU is not stopped for each
+WAITING_BATCHES = 8  # batches whose descriptors wait on the device, so that a GPU need not stop after each one
 
 
 class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     """Multi-depth deep similarity descriptors for person re-identification.
 
-    A VGG learns to tell the training people apart. In each of some layers, the filters are chosen whose smoothed maps
-    are furthest apart for different people and closest for the same person. The smoothed maps of the chosen filters of
-    all layers, concatenated, are the descriptor of an image, and a gallery is ranked by Euclidean distance.
+    A VGG network learns to tell the training people apart. In several of its layers, it keeps the filters whose
+    smoothed maps differ most between people and least for the same person. The descriptor of an image concatenates the
+    smoothed maps of these filters. A gallery is ranked by Euclidean distance.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Height and width of the frame in pixels: every image is resized to it. None takes the size of the
         first training image.
     max_epochs : int, default=30
-        Largest number of training epochs; 0 keeps the initial weights.
+        Maximum number of training epochs; 0 keeps the initial weights.
     batch_size : int, default=16
         Images per training step, and per forward pass elsewhere.
     learning_rate : float, default=1e-3
@@ -140,7 +140,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Layer -> chosen filters, best first.
     filter_distances_ : dict of str to dict
         Layer -> "d_same", "d_different" (Eqs. 2-3), "std_same", "std_different": one value per filter;
-        "n_same", "n_different": numbers of pairs.
+        "n_same", "n_different": the number of pairs.
     map_shapes_ : dict of str to tuple of int
         Layer -> height and width of its maps.
     blur_size_ : tuple of two int or None
@@ -288,7 +288,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             If an image cannot be used (`skreid.exceptions.ImageError` names it), there is only one identity, no
             identity has two images, or a requested layer or filter does not exist.
         """
-        data = self._check_inputs(X, y, cams)  # whatever can fail, fails before hours are spent
+        data = self._check_inputs(X, y, cams)  # everything that can fail does so before the long training
         with FitCallbacks(self, X, y, cams) as callbacks:
             weights, history = self._train(data, callbacks)  # Fig. 3, phase 1: learn to tell people apart
             statistics = self._explore(data, weights)  # Eqs. 1-3: pair distances of every filter
@@ -307,7 +307,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
-            raise ValueError("checkpoint needs random_state to be an int: another seed would be another training.")
+            raise ValueError("checkpoint needs random_state to be an int: training resumes with the same seed only.")
         initial, *normalization = initial_weights(self.weights, self.backbone)
         pixels = network = None
         if memory.location is not None or self.checkpoint is not None:
@@ -363,7 +363,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return remember(memory, "training", origin, compute)
 
     def _training_origin(self, data, settings):
-        """Return what decides the weights; None if neither a cache nor a checkpoint needs it."""
+        """Return the origin of the weights; None if neither a cache nor a checkpoint needs it."""
         if data.pixels is None:
             return None
         parts = asdict(replace(settings, backbone=None, initial=None))
@@ -372,7 +372,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return origin_of(**parts, device=data.device.type, skreid=__version__)
 
     def _checkpoint(self, origin):
-        """Return the folder where training keeps its state, a context manager; of None if there is none."""
+        """Return the checkpoint of training, a context manager that yields None if there is none."""
         return nullcontext() if self.checkpoint is None else Checkpoint(self.checkpoint, origin)
 
     def _explore(self, data, weights):
@@ -413,7 +413,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _choose(self, statistics):
         """Eq. 4: the filters of each layer that keep people furthest apart, best first."""
-        return {layer: choose_filters(found, self.criterion, self.n_filters) for layer, found in statistics.items()}
+        return {layer: choose_filters(moments, self.criterion, self.n_filters) for layer, moments in statistics.items()}
 
     def _keep(self, data, weights, history, statistics, filters):
         """Set the learned attributes."""
@@ -427,10 +427,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         self.blur_size_ = data.blur_size
         self.filters_ = filters
         self.filter_distances_ = {
-            layer: {name: getattr(found, name) for name in DISTANCES} for layer, found in statistics.items()
+            layer: {name: getattr(moments, name) for name in DISTANCES} for layer, moments in statistics.items()
         }
-        self.mean_maps_ = {layer: found.mean_map[filters[layer]] for layer, found in statistics.items()}
-        self.mean_roots_ = {layer: found.mean_root[filters[layer]] for layer, found in statistics.items()}
+        self.mean_maps_ = {layer: moments.mean_map[filters[layer]] for layer, moments in statistics.items()}
+        self.mean_roots_ = {layer: moments.mean_root[filters[layer]] for layer, moments in statistics.items()}
         self.n_features_out_ = sum(mean_map.size for mean_map in self.mean_maps_.values())
 
     def _learned_after(self, data, weights, history):
@@ -458,7 +458,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be used, naming the first one; unless ``on_error="nan"``.
+            If an image cannot be used, unless ``on_error="nan"``; the message names the first one.
         """
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
@@ -483,7 +483,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return descriptors
 
     def score(self, X, y, cams=None):
-        """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest gallery image is right.
+        """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest image is a true match.
 
         Parameters
         ----------
@@ -503,7 +503,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return cmc_score(self, X, y, cams=cams)
 
     def feature_maps(self, X, layers=None, smooth=False):
-        """Return the feature maps of all filters of some layers.
+        """Compute the feature maps of all filters of one or more layers.
 
         Parameters
         ----------
@@ -522,13 +522,13 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         layers = check_layer_names(layers, self.backbone) or self.layers_
-        reader, found = self._reader(), {layer: [] for layer in layers}
+        reader, batches = self._reader(), {layer: [] for layer in layers}
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():
                 if smooth:
                     maps = smooth_maps(maps, self.image_shape_, self.blur_size_)
-                found[layer].append(maps.contiguous().numpy(force=True))
-        return {layer: np.concatenate(parts) for layer, parts in found.items()}
+                batches[layer].append(maps.contiguous().numpy(force=True))
+        return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
     def get_feature_names_out(self, input_features=None):
         """Return the name of each dimension of a descriptor: its layer, filter, row and column.
@@ -556,12 +556,12 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         )
 
     def _check_blur_size(self):
-        """Return the height and width of the box filter; None is the frame's."""
+        """Return the height and width of the box filter; None spans the frame."""
         sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
         if len(sides) != 2 or not all(side is None or is_int(side) for side in sides):
             raise ValueError(
-                "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or two such sides, "
-                f"height and width, of which None is the frame's. Got {self.blur_size!r} instead."
+                "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or a height and a "
+                f"width, each such an int or None for the whole frame. Got {self.blur_size!r} instead."
             )
         return sides
 
@@ -594,8 +594,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         saved = state.get("_skreid_version", "of an unknown version")
         if saved != __version__:
             warnings.warn(
-                f"This {type(self).__name__} was saved by skreid {saved} and is loaded by skreid {__version__}: it "
-                f"may not describe as it did. Fit it again, or use skreid {saved}.",
+                f"This {type(self).__name__} was saved by skreid {saved} and is loaded by skreid {__version__}: its "
+                f"descriptors may differ. Fit it again, or use skreid {saved}.",
                 stacklevel=2,
             )
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})

@@ -1,10 +1,10 @@
-"""Eq. 4: the filters that keep people furthest apart, each by itself or by what it adds to those chosen before."""
+"""Eq. 4: choose the filters that keep people furthest apart, one by one or by what each adds to those chosen before."""
 
 import numpy as np
 import torch
 
-SAMPLE = 8192  # pairs of two identities per block from which covariances are estimated
-CHUNK_BYTES = 2**25  # differences of pairs held at once
+SAMPLE = 8192  # pairs of different identities per block, from which covariances are estimated
+CHUNK_BYTES = 2**25  # memory for differences of pairs
 
 
 def choose_filters(statistics, criterion, n_filters):
@@ -73,7 +73,7 @@ class JointMoments:
         ----------
         maps : tensor of shape (n_filters, n_images, cells)
         pairs : ndarray of shape (2, n_images, n_images), bool
-            Which pairs are of one identity, and which are of two.
+            Which pairs are of the same identity, and which of different ones.
         """
         n_filters, _, cells = maps.shape
         step = max(1, CHUNK_BYTES // (n_filters * cells * maps.element_size()))

@@ -17,7 +17,7 @@ from skreid._filters.smoothing import box_sides, compact_maps, compact_operator,
 from skreid._filters.sums import distance_sums
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
-BLOCK_BYTES = 2 * 2**30  # maps of one block held at once; the other layers are read in further passes
+BLOCK_BYTES = 2 * 2**30  # memory for the maps of one block; layers that do not fit are read in further passes
 
 
 class PairStatistics(NamedTuple):
@@ -26,17 +26,17 @@ class PairStatistics(NamedTuple):
     Attributes
     ----------
     d_same, d_different : ndarray of shape (n_filters,), float64
-        Mean Euclidean distance over pairs of one identity, and over pairs of two (Eqs. 2-3), in units of the maps.
+        Mean Euclidean distance over pairs of the same and of different identities (Eqs. 2-3), in units of the maps.
     std_same, std_different : ndarray of shape (n_filters,), float64
         Standard deviations of these distances.
     n_same, n_different : int
-        Numbers of pairs.
+        Number of pairs of each kind.
     mean_map : ndarray of shape (n_filters, h, w), float32
         Mean of the images' smoothed maps, in their compact form.
     mean_root : ndarray of shape (n_filters, h, w), float32
         Mean of the signed square roots of the same values.
     covariance : ndarray of shape (n_filters, n_filters), float64, or None
-        Of the filters' squared distances: the mean of the covariances over pairs of one identity and over pairs of two.
+        Of the filters' squared distances: mean of the covariances over pairs of the same and of different identities.
     """
 
     d_same: np.ndarray
@@ -118,7 +118,7 @@ def pair_statistics(
     cams : ndarray of shape (n,), optional
         Camera of each image: only pairs across cameras count then.
     covariance : bool, default=False
-        Whether to estimate how the filters' distances vary together, from a sample of the pairs of two identities.
+        Whether to estimate how the filters' distances vary together, from a sample of pairs of different identities.
     batch_size : int
         Images per forward pass.
     random_state : int
@@ -187,7 +187,7 @@ class _LayerSums:
             )
 
     def statistics(self, counts, n_images, shape):
-        """Return the statistics, given the numbers of pairs and of images, and the shape of one image's maps."""
+        """Return the statistics; `counts` are the pairs of each kind, `shape` is that of one image's maps."""
         return PairStatistics(
             *_means_and_deviations(self.distances, counts),
             *map(int, counts),
@@ -197,33 +197,33 @@ class _LayerSums:
 
 
 def _layer_groups(bytes_per_image, n_images):
-    """Group the layers so that the maps of one block fit into BLOCK_BYTES for each group of one layer or more."""
-    groups, held = [[]], 0
+    """Group the layers so that a group's maps of one block fit into BLOCK_BYTES; each group has at least one layer."""
+    groups, n_bytes = [[]], 0
     for layer, size in bytes_per_image.items():
         size = size * n_images
-        if groups[-1] and held + size > BLOCK_BYTES:
+        if groups[-1] and n_bytes + size > BLOCK_BYTES:
             groups.append([])
-            held = 0
+            n_bytes = 0
         groups[-1].append(layer)
-        held += size
+        n_bytes += size
     return groups
 
 
 def _block_maps(network, source, block, layers, blur_size, batch_size, progress):
     """Return layer -> compact maps of a block, (n_filters, n_images, cells)."""
-    held, done = {}, 0
+    compact, done = {}, 0
     for batch in source.batches(batch_size, block):
         for layer, maps in network(batch, layers).items():
-            if layer not in held:
+            if layer not in compact:
                 n_cells = math.prod(compact_shape(maps.shape[2:], blur_size))
-                held[layer] = maps.new_empty(maps.shape[1], len(block), n_cells)
-            _hold_compact(held[layer][:, done : done + len(batch)], maps, source.size, blur_size)
+                compact[layer] = maps.new_empty(maps.shape[1], len(block), n_cells)
+            _store_compact(compact[layer][:, done : done + len(batch)], maps, source.size, blur_size)
         done += len(batch)
         progress(len(batch))
-    return held
+    return compact
 
 
-def _hold_compact(out, maps, frame_shape, blur_size):
+def _store_compact(out, maps, frame_shape, blur_size):
     """Write the compact form of maps, (n, n_filters, h, w), into a tensor of shape (n_filters, n, cells)."""
     if maps.device.type != "cpu":
         out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
@@ -246,7 +246,7 @@ def _hold_compact(out, maps, frame_shape, blur_size):
 
 
 def _pair_masks(labels, cams):
-    """Return which pairs i < j count as of one identity, and as of two, (2, n, n), bool."""
+    """Return which pairs i < j count as the same identity, and which as different ones, (2, n, n), bool."""
     same = labels[:, None] == labels
     counted = np.triu(np.ones_like(same), 1)
     if cams is not None:

@@ -73,7 +73,7 @@ def smooth_maps(maps, frame_shape, blur_size):
     frame_shape : tuple of int
         Height and width of the frame, in pixels.
     blur_size : int, or tuple of two int or None
-        Side of the box filter, in frame pixels; or its height and width, where None is the whole frame's.
+        Side of the box filter, in frame pixels; or its height and width, where None spans the whole frame.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def smooth_maps(maps, frame_shape, blur_size):
 
 
 def compact_maps(maps, frame_shape, blur_size, chosen=None):
-    """Return maps as small as `maps` that have the Euclidean distances of the smoothed maps.
+    """Return maps in compact form: as small as `maps`, with the same Euclidean distances as the smoothed maps.
 
     Parameters are those of `smooth_maps`, and `chosen`: a tensor of the filters to return, all by default. The result
     has shape (n_images, n_filters, h, w), with a side of 1 along an axis that the box spans.
@@ -97,7 +97,7 @@ def signed_root(maps):
 
 
 def scale_maps(maps, normalize, mean):
-    """Return one layer's part of descriptors from its compact maps.
+    """Turn the compact maps of one layer into its part of the descriptors.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def box_sides(blur_size):
 
 
 def compact_shape(map_shape, blur_size):
-    """Return the height and width of the compact form of maps of a height and width."""
+    """Return the height and width of the compact form of maps with this height and width."""
     return tuple(1 if side is None else size for size, side in zip(map_shape, box_sides(blur_size), strict=True))
 
 
@@ -139,7 +139,7 @@ def _apply(build, maps, frame_shape, blur_size, chosen=None):
         _on_device(build, size, frame, side, maps.dtype, maps.device)
         for size, frame, side in zip(maps.shape[-2:], frame_shape, box_sides(blur_size), strict=True)
     )
-    cells = maps.permute(0, 2, 3, 1)  # filters last, as channels-last networks leave them: few, long products
+    cells = maps.permute(0, 2, 3, 1)  # filters last, as channels-last networks leave them: few but long products
     if len(columns) == 1:  # each row becomes one value: do this first
         cells, columns = _along_columns(columns, cells), None
     if chosen is not None:
@@ -153,8 +153,8 @@ def _apply(build, maps, frame_shape, blur_size, chosen=None):
 def _along_columns(operator, cells):
     """Multiply axis 2, the columns, by an operator."""
     n_images, h, w, n_filters = cells.shape
-    found = torch.bmm(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
-    return found.view(n_images, h, len(operator), n_filters)
+    products = torch.bmm(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
+    return products.view(n_images, h, len(operator), n_filters)
 
 
 @lru_cache(maxsize=256)

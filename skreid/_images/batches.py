@@ -1,4 +1,4 @@
-"""Images as torch tensors of shape (n, 3, height, width): from arrays, resized, joined, on one scale, on a device."""
+"""Images as torch tensors of shape (n, 3, height, width): converted from arrays, resized, joined, scaled, moved."""
 
 import numpy as np
 import torch

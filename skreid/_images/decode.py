@@ -29,7 +29,7 @@ def load(image, index):
         array = np.asarray(from_torch(image))
         if array.dtype == object:  # an image taken from an array of objects
             array = np.array(array.tolist())
-    except Exception as error:  # __array__ of an arbitrary object may raise any
+    except Exception as error:  # __array__ of an arbitrary object may raise anything
         reason = str(error) or type(error).__name__
         raise ImageError(index, f"{name} is not an array ({reason}). {EXPECTED}.") from error
     if array.ndim == 3 and array.shape[-1] == 1:

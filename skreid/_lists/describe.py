@@ -138,12 +138,12 @@ def _spread(estimator, X, starts, batch_size, n_jobs):
                 delayed(_describe)(carried, start, (_rows(X, start, start + batch_size),))
                 for start in starts[first : first + wave]
             )
-            found = parallel(calls)
+            chunks = parallel(calls)
             if streams:
-                with closing(found):
-                    yield from found
+                with closing(chunks):
+                    yield from chunks
             else:
-                yield from found
+                yield from chunks
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Experimental: other systems of the paper's Table 1, sketched from publications that leave parameters out.
+"""Experimental: other systems of the paper's Table 1, approximated where their publications leave parameters out.
 
 .. warning::
    This package is experimental. The publications do not state all parameters; the defaults are this package's own, and
-   no published figure is claimed for them. Everything here may change without deprecation.
+   are not claimed to reproduce published figures. Everything here may change without deprecation.
 """
 
 from skreid.rivals._cluster_first import ClusterFirst

@@ -1,6 +1,6 @@
 """FCDF: hand-crafted and deep features side by side, and a gallery that is clustered before it is ranked.
 
-A sketch of a publication whose parameters are not known, made of this package's own descriptors.
+It follows a publication whose parameters are not known, with this package's own descriptors.
 """
 
 from numbers import Integral, Real
@@ -22,7 +22,7 @@ from skreid.rivals._cluster_first import ClusterFirst
 
 
 class FCDF(TransformerMixin, BaseEstimator):
-    """Hand-crafted and deep features, ranked cluster by cluster: a sketch of feature-based clustering (FCDF).
+    """Hand-crafted and deep features, ranked cluster by cluster, after features-based clustering (FCDF).
 
     .. warning::
        Experimental: may change without deprecation, because the parameters of the publication are not known.
@@ -31,7 +31,7 @@ class FCDF(TransformerMixin, BaseEstimator):
     gallery cluster by cluster, see :class:`ClusterFirst`.
 
     *The publication's features, number of clusters and all other parameters are unknown.* This class applies its idea
-    to this package's descriptors, and no published figure is claimed.
+    to this package's descriptors, and is not claimed to reproduce published figures.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class FCDF(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    ClusterFirst : The distance by which it ranks.
+    ClusterFirst : The distance by which FCDF ranks.
     skreid.MultiDepthReID : The method of this package.
 
     References

@@ -1,4 +1,4 @@
-"""The multi-channel part network of `TCPNet`: one channel for the body, one for each part of its height.
+"""The multi-channel part network of `TCPNet`: one channel for the body and one for each horizontal part.
 
 It describes windows of images, cut by `crop`.
 """
@@ -11,7 +11,7 @@ MEAN, STD = 0.5, 0.25  # roughly those of pixels in [0, 1]
 
 
 class PartNetwork(nn.Module):
-    """One convolution of the whole image, then a channel for the body and one for each part of the height.
+    """One convolution of the whole image, then a channel for the body and one for each horizontal part.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def build_network(settings):
 
 
 def crop(batch, size, generator=None):
-    """Cut a window out of each image: at a random place if there is a generator, else in the middle.
+    """Cut a window out of each image: at a random position if there is a generator, else in the middle.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def crop(batch, size, generator=None):
     size : tuple of two int
         Height and width of the windows, at most those of the images.
     generator : torch.Generator, optional
-        Draws the places.
+        Draws the positions.
 
     Returns
     -------

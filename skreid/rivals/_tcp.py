@@ -41,8 +41,8 @@ class TCPNet(NetworkEstimator):
     Training draws triplets: two images of the same person and one of another.
 
     The loss is the published one, exactly. *The publication's widths of the layers, first convolution and training
-    schedule are unknown*: they are parameters here, with defaults of this package's own, and no published figure is
-    claimed.
+    schedule are unknown*: they are parameters here. The defaults are this package's own, and are not claimed to
+    reproduce published figures.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class TCPNet(NetworkEstimator):
     stem_size, stem_stride : int, default=7 and 3
         Kernel size and stride of the first convolution. Unknown in the publication.
     n_parts : int, default=4
-        Number of parts into which the height is cut.
+        Number of horizontal parts of the image.
     n_body, n_part : int, default=400 and 100
         Dimensions from the channel of the body and from the channel of each part.
     normalize : {"l2"} or None, default=None
@@ -278,7 +278,7 @@ class TCPNet(NetworkEstimator):
         return cmc_score(self, X, y)
 
     def get_feature_names_out(self, input_features=None):
-        """Return a name for each dimension: its channel and its position there.
+        """Return a name for each dimension: its channel and its position within the channel.
 
         Parameters
         ----------

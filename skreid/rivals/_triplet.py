@@ -19,7 +19,7 @@ GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 @dataclass(frozen=True)
 class TripletSettings:
-    """What decides the weights besides images and identities; the fields are parameters of `TCPNet`."""
+    """What the weights depend on besides images and identities; the fields are parameters of `TCPNet`."""
 
     crop_size: tuple
     n_channels: int
@@ -85,14 +85,14 @@ def improved_triplet_loss(anchor, positive, negative, *, margin=-1.0, same_limit
 
 
 def draw_batches(labels, n_persons, n_triplets, rng):
-    """Draw the triplets of one epoch: everyone with two or more images is the anchor person in one batch.
+    """Draw the triplets of one epoch: each identity with two or more images is the anchor in one batch.
 
     Parameters
     ----------
     labels : ndarray of shape (n,), int
         Identity codes, 0 to n_identities - 1.
     n_persons : int
-        Identities per batch; the negatives of one are images of the others.
+        Identities per batch; the negatives of one identity are images of the others.
     n_triplets : int
         Triplets per identity.
     rng : numpy.random.Generator
