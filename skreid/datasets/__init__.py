@@ -1,4 +1,4 @@
-"""Data: drawn people, and loaders for the layouts in which real data sets are distributed.
+"""Data sets: drawn people, and loaders for the layouts in which real data sets are distributed.
 
 Loaders return paths, not pixels, so that a set may be larger than memory.
 """

@@ -1,6 +1,6 @@
 """load_csv: a table of images with their identities and cameras.
 
-It is for sets whose labels are in a file, not in the names of the images.
+Use it for sets whose labels are in a file, not in the names of the images.
 """
 
 import csv
@@ -50,7 +50,8 @@ def load_csv(
     Raises
     ------
     FileNotFoundError
-        If the table, or an image in it, does not exist: the message has their number and the first line.
+        If the table, or an image in it, does not exist; the message counts the missing images and names the first
+        line.
     ValueError
         If a column is not in the header, or a row has no path or identity.
 

@@ -35,7 +35,7 @@ def extract(mat, boxes, folder):
             folder.mkdir(parents=True, exist_ok=True)
             for pair, reference in enumerate(_read(file, boxes).ravel(), 1):
                 _extract_pair(file, _read(file, reference), pair, folder)
-            # Written last: an interrupted extraction starts over instead of passing for the whole set.
+            # Written last: an interrupted extraction starts over instead of being taken for the whole set.
             (folder / _DONE).write_text(f"All images of {boxes!r} in cuhk-03.mat.\n")
         return [_identities(_read(file, reference)) for reference in _read(file, "testsets").ravel()]
 

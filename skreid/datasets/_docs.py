@@ -1,7 +1,4 @@
-"""The parts that all docstrings of loaders have in common.
-
-They are written once, so that the loaders describe their results in the same words.
-"""
+"""Parts that the docstrings of all loaders have in common, written once."""
 
 import inspect
 
@@ -30,7 +27,7 @@ data : :class:`~sklearn.utils.Bunch`
         Description of the set.""",
     "%(raises)s": """\
 FileNotFoundError
-    If the set, or a part of it, is missing: the message says what, where, and who distributes the set.""",
+    If the set, or a part of it, is missing; the message says what, where, and who distributes the set.""",
 }
 
 

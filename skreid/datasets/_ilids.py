@@ -1,6 +1,6 @@
 """load_ilids: the two sets made from i-LIDS: 119 people in still images, or 300 in image sequences.
 
-Both go by this name; the folders show which of them is there.
+Both sets are called i-LIDS; the folders show which one it is.
 """
 
 from skreid._base.checks import check_choice

@@ -1,6 +1,6 @@
 """load_image_folder: any folder of images, with identity and camera from the path of each file.
 
-It is for sets without a loader of their own, and for the user's own images.
+Use it for sets without a loader of their own, and for your own images.
 """
 
 import re
@@ -46,7 +46,7 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     Warns
     -----
     UserWarning
-        If images do not match the pattern: their number, and the first one.
+        If images do not match the pattern; the message has their number and names the first one.
 
     Examples
     --------

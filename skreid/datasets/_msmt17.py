@@ -40,7 +40,7 @@ def load_msmt17(root, *, check_duplicates=True):
             "train", "val" (more images of the training people), "query" or "gallery".
 
         Both halves of the set number their people from 0. 10000 is added to the identities of the test half,
-        so that no two people have the same.
+        so that no two people share an identity.
 
     Raises
     ------

@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=3, **more):
-    """Return the Bunch for the listed images; ``junk`` are the targets that stand for no identity."""
+    """Return the Bunch for the listed images; ``junk`` are the targets that are not identities."""
     if not listing.paths:
         what = "any image with an expected name"
         if listing.unmatched:
@@ -145,7 +145,7 @@ def _sentences(report):
     note(report.empty_files, "empty file(s)")
     note([f"{path} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
     note(report.label_variants, "group(s) of identity labels that differ only in case, spaces or leading zeros")
-    note(report.single_image_identities, "identity(ies) with a single image, which gives no pair")
+    note(report.single_image_identities, "identity(ies) with a single image, which forms no pair")
     if report.n_cameras and report.n_cameras > 1:
         note(report.single_camera_identities, "identity(ies) seen by one camera only")
     for key, number in report.expected.items():

@@ -58,7 +58,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If an image cannot be read or has the wrong size; its index or path is named.
+            If an image cannot be read or has the wrong size; the message names its index or path.
         """
         self._validate_params()
         self._check_settings()

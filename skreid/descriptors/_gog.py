@@ -22,7 +22,7 @@ class GOG(GaussianDescriptor):
     Parameters
     ----------
     color : {"rgb", "lab", "hsv", "nrng"} or tuple of several, default="rgb"
-        Colour space of the pixels. Several colour spaces give one block each, in this order. "nrng" is R/s and
+        Colour space of the pixels. Each colour space makes one block, in this order. "nrng" is R/s and
         G/s with s = R + G + B.
     input_size : tuple of (height, width), default=(128, 48)
         Images of any other size are resized to it (bicubic, antialiased).

@@ -24,7 +24,7 @@ class LOMO(ImageDescriptor):
     """Local maximal occurrence descriptor.
 
     Joint HSV colours and scale invariant local ternary patterns (SILTP) are counted in 10x10 windows, at steps
-    of 5 pixels and at three scales. Of each row of windows, the maximum of every bin is kept. The maxima become
+    of 5 pixels and at three scales. The maximum of every bin over each row of windows is kept. The maxima become
     ``log(1 + x)``, and the colour block and each texture block are scaled to unit length.
 
     Parameters
@@ -40,7 +40,7 @@ class LOMO(ImageDescriptor):
     tau : float, default=0.3
         Relative tolerance of the SILTP comparison.
     radii : tuple of int, default=(3, 5)
-        Distances of the SILTP neighbours in pixels; each gives a texture block.
+        Distances of the SILTP neighbours in pixels; each makes one texture block.
     retinex : {"multiscale"}, callable or None, default="multiscale"
         Preprocessing of the image for the colour part. "multiscale" is the published multi-scale Retinex with
         sigma 5 and 20. A callable maps a uint8 RGB image (H, W, 3) to an image of the same shape in [0, 255].

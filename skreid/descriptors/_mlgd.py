@@ -1,6 +1,6 @@
 """MLGD: the Gaussians of GOG of any list of pixel features, after Vishwakarma & Upadhyay (2018).
 
-The published selection of features is unknown: the list is a parameter, and no published figure is claimed.
+The published selection of features is unknown, so the list is a parameter, and no published figure is reproduced.
 """
 
 from skreid.descriptors._gaussian_base import GaussianDescriptor

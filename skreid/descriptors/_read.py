@@ -27,7 +27,7 @@ def read_image(x, index=0):
     Raises
     ------
     ImageError
-        If the image cannot be read, or its values are out of range; its index or path is named.
+        If the image cannot be read, or its values are out of range; the message names its index or path.
 
     Examples
     --------

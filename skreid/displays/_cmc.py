@@ -1,6 +1,6 @@
 """CMCDisplay: the cumulative matching characteristic, with its mean and a band over repeats.
 
-The curve of one random gallery hides how much of it is luck; the band shows it.
+The curve of one random gallery is partly luck; the band shows how much curves vary.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ _DASHES = ("-", "--", "-.", ":")
 class CMCDisplay:
     """Share of probes recognised within the first k ranks, as a curve over k.
 
-    Make one with :meth:`from_estimator`, :meth:`from_predictions`, :meth:`from_cv_results` or
+    Create one with :meth:`from_estimator`, :meth:`from_predictions`, :meth:`from_cv_results` or
     :meth:`from_evaluation`. To draw several systems on the same axes, pass ``ax=display.ax_`` to the next.
 
     Parameters
@@ -72,7 +72,7 @@ class CMCDisplay:
         max_rank : int or None, default=20
             Last rank shown; None for all.
         band : {"std", "ci", "range"} or None, default="std"
-            What the band over the repeats spans: one standard deviation on each side of the mean, the 95 % confidence
+            Range of the band over the repeats: one standard deviation on each side of the mean, the 95 % confidence
             interval of the mean, or all repeats.
         band_kwargs : dict, default=None
             Passed to matplotlib's `fill_between`.
@@ -152,7 +152,7 @@ class CMCDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw how well a fitted estimator recognises test people in random galleries.
+        """Draw the curve of a fitted estimator, over random galleries of test people.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class CMCDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw the curve of given distances.
+        """Draw the curve for a matrix of distances.
 
         Parameters
         ----------
@@ -257,7 +257,7 @@ class CMCDisplay:
             What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator=True`` and
             ``return_indices=True``.
         X, y : images and identities
-            The data that were cross-validated.
+            The data that was cross-validated.
         cams, n_repeats, n_shots, random_state : various
             As in :meth:`from_estimator`, within each fold.
         max_rank : int or None, default=20

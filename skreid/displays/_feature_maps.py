@@ -1,4 +1,4 @@
-"""FeatureMapDisplay: what chosen filters see in images of a query, the same person and a different one (Fig. 6).
+"""FeatureMapDisplay: what chosen filters see in a probe, another image of that person and a different person (Fig. 6).
 
 The three bars beside a map show where on the body a filter responds: top, middle or bottom.
 """
@@ -11,20 +11,20 @@ from skreid._base.checks import check_int, is_int
 from skreid._base.labels import factorize
 from skreid.displays._common import BLUE, fitted_part, grid_of_axes, picture, style
 
-ROWS = ("query", "same person", "different person")
+ROWS = ("probe", "same person", "different person")
 PARTS = ("top", "middle", "bottom")
 HISTOGRAM = 1.25  # width in inches
 
 
 class FeatureMapDisplay:
-    """Images, smoothed maps and three-part histograms of a query, the same person and a different person.
+    """Images, smoothed maps and three-part histograms of a probe, the same person and a different person.
 
     Use :meth:`from_estimator` to create one.
 
     Parameters
     ----------
     pictures : list of three ndarray of shape (height, width, 3)
-        The images of the query, the same person and a different person.
+        The images of the probe, the same person and a different person.
     maps : dict of str to ndarray of shape (3, height, width)
         Title -> the maps of one filter for the three images, smoothed at frame size (Eq. 1).
 
@@ -33,7 +33,7 @@ class FeatureMapDisplay:
     parts_ : dict of str to ndarray of shape (3, 3)
         Title -> mean of each map (rows) over its top, middle and bottom third (columns).
     distances_ : dict of str to ndarray of shape (2,)
-        Title -> Euclidean distances from the query's map to those of the same and of the different person.
+        Title -> Euclidean distances from the probe's map to those of the same and of the different person.
     images_ : dict of str to list of matplotlib Artist
         Title -> the three maps; "picture" -> the three images.
     bars_ : dict of str to list of matplotlib Artist
@@ -59,7 +59,7 @@ class FeatureMapDisplay:
         self.maps = maps
 
     def plot(self, ax=None, *, cmap="viridis", bar_kwargs=None, **kwargs):
-        """Draw three rows: the query, the same person, a different person.
+        """Draw three rows: the probe, the same person, a different person.
 
         Parameters
         ----------
@@ -177,10 +177,10 @@ class FeatureMapDisplay:
         y : array-like of shape (n,)
             Identity of each image.
         query : int, default=0
-            Position of the query (the probe) in `X`.
+            Position of the probe (query image) in `X`.
         same, different : int, default=None
             Positions of an image of the same person and of a different person. None takes the first one after the
-            query, from another camera if there is one.
+            probe, from another camera if there is one.
         cams : array-like of shape (n,), default=None
             Camera of each image.
         layers : str or sequence of str, default=None
@@ -232,7 +232,7 @@ class FeatureMapDisplay:
 
 
 def _others(y, cams, query, same, different):
-    """Return where images of the same and of a different person are: as given, or the first ones after the query."""
+    """Return the positions of images of the same and of a different person: as given, or the first after the probe."""
     if query >= len(y):
         raise ValueError(f"query={query} is not the position of one of the {len(y)} images.")
     after = np.roll(np.arange(len(y)), -query - 1)[:-1]

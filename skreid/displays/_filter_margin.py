@@ -7,7 +7,7 @@ import numpy as np
 
 from skreid.displays._common import BLUE, GREEN, ORANGE, fitted_part, single_axes, style
 
-NAMED = 8  # chosen filters whose index is written
+NAMED = 8  # number of chosen filters whose index is written
 
 
 class FilterMarginDisplay:
@@ -107,7 +107,7 @@ class FilterMarginDisplay:
 
         title = ", ".join(part for part in (self.name if name is None else name, self.layer) if part)
         self.ax_.set(
-            xlabel="Filters by falling margin" if sort else "Filter",
+            xlabel="Filters by decreasing margin" if sort else "Filter",
             ylabel="Mean distance of smoothed maps",
             xlim=(-0.02 * n_filters - 0.5, 1.02 * n_filters - 0.5),
             title=title or None,
@@ -135,8 +135,8 @@ class FilterMarginDisplay:
         self.marks_, self.labels_ = None, []
         if not len(chosen):
             return
-        numbers = ", ".join(map(str, chosen[:NAMED])) + ", …" * (len(chosen) > NAMED)
-        default = {"label": f"chosen: {numbers}", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
+        names = ", ".join(map(str, chosen[:NAMED])) + ", …" * (len(chosen) > NAMED)
+        default = {"label": f"chosen: {names}", "color": "black", "marker": "v", "linestyle": "none", "zorder": 4}
         (self.marks_,) = self.ax_.plot(position[chosen], self.margin_[chosen], **style(default, mark_kwargs))
         if sort:  # the chosen filters crowd at the left: the legend names them
             return

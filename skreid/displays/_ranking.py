@@ -15,7 +15,7 @@ from skreid.evaluation import nearest_images
 SIGNS = {True: "✓", False: "✗"}
 GAP = 0.06  # between images; lengths are in heights of an image
 TEXT = 0.16  # room below an image for sign and distance
-LIMIT = 25  # probes in one figure; more are surely a mistake
+LIMIT = 25  # most probes in one figure
 
 
 class RankingDisplay:
@@ -182,7 +182,7 @@ class RankingDisplay:
         gallery : images
             The gallery.
         y, y_gallery : array-like, default=None
-            Identities of the probes and of the gallery. Without them frames do not say right or wrong.
+            Identities of the probes and of the gallery. Without them, frames do not mark true matches.
         cams, cams_gallery : array-like, default=None
             Cameras of the probes and of the gallery. If given, a ranking leaves out gallery images that show the
             probe's person in the probe's camera.
@@ -240,12 +240,12 @@ class RankingDisplay:
         ax=None,
         **kwargs,
     ):
-        """Draw rankings by given distances.
+        """Draw the rankings for a matrix of distances.
 
         Parameters
         ----------
         y_probe, y_gallery : array-like or None
-            Identities of the probes and of the gallery. Without them frames do not say right or wrong.
+            Identities of the probes and of the gallery. Without them, frames do not mark true matches.
         distances : array-like of shape (n_probe, n_gallery), or callable
             Lower is nearer, as in :mod:`skreid.metrics`. At equal distances a true match comes last, as there.
         probes, gallery : images
@@ -276,12 +276,12 @@ class RankingDisplay:
         n_probes = _num_samples(probes)
         shape = n_probes, _num_samples(gallery)
         if not 1 <= n_probes <= LIMIT:
-            raise ValueError(f"RankingDisplay draws 1 to {LIMIT} probes. Got {n_probes}: choose some of them.")
+            raise ValueError(f"RankingDisplay draws 1 to {LIMIT} probes. Got {n_probes}.")
         check_int(n_neighbors, "n_neighbors", "RankingDisplay")
         same = _equal_pairs(shape, y_probe=y_probe, y_gallery=y_gallery)
         left_out = _equal_pairs(shape, cams_probe=cams_probe, cams_gallery=cams_gallery)
         if left_out is not None and same is None:
-            raise ValueError("Cameras leave out images of the same person: give identities too.")
+            raise ValueError("Cameras are used to leave out images of the probe's person: give identities too.")
         is_known = same is not None
         same = same if is_known else np.zeros(shape, dtype=bool)
         left_out = None if left_out is None else same & left_out

@@ -1,6 +1,6 @@
 """TrainingCurveDisplay: loss and accuracy of the baseline network in each epoch (Fig. 4).
 
-It shows whether training was long enough, and from which epoch the weights are.
+It shows whether training was long enough, and which epoch's weights were kept.
 """
 
 import math

@@ -15,7 +15,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_fit(self, X, y, cams):
         """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is not for it to convert
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is checked below
         # The space of a kernel has up to as many dimensions as there are training images, for any number of features.
         kernel = hasattr(self, "kernel")
         bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))
@@ -30,7 +30,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(f"n_components={self.n_components} must be at most {rank}, the rank of the training data.")
 
     def _check_rows(self, X):
-        """Check descriptors that come after `fit`."""
+        """Check descriptors passed after `fit`."""
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self):

@@ -159,7 +159,7 @@ class CVDCA(ViewSpecificMetric):
     ----------
     n_components : int, default=None
         Dimension of the common space. None keeps the components whose eigenvalue, a negative cost, is at least half
-        as large as the best one's: every component has the same weight in the distance, so many weak ones would
+        as large as the best one's: every component has the same weight in the distance, so weak ones would
         spoil it. Unknown in the publication.
     view_reg : float, default=0.01
         :math:`\lambda`, which pulls the projections together, in squared units of the features. ``np.inf`` makes all
@@ -176,7 +176,7 @@ class CVDCA(ViewSpecificMetric):
     components_ : ndarray of shape (n_views, n_components_, n_features_in_)
         The projections, in the order of ``cameras_``, float64.
     cameras_ : ndarray of shape (n_views,) or None
-        The cameras seen in `fit`, sorted. None if `fit` was given none; then there is one projection.
+        The cameras seen in `fit`, sorted. None if `fit` got no cameras; then there is one projection.
     eigenvalues_ : ndarray of shape (n_components_,)
         Value of the objective for each component, ascending.
     n_components_ : int
@@ -193,9 +193,9 @@ class CVDCA(ViewSpecificMetric):
 
     Notes
     -----
-    Descriptors are not centred: put a `PCA` or a `StandardScaler` before it. Cameras at test time must be among those
-    of training; images without cameras are projected by the mean projection. `fit` without ``cams`` learns a single
-    projection, with every pair of images as a cross-view pair.
+    Descriptors are not centred: put a `PCA` or a `StandardScaler` before it. Cameras at test time must be among the
+    training cameras; images without cameras are projected by the mean projection. `fit` without ``cams`` learns a
+    single projection, with every pair of images as a cross-view pair.
 
     All terms are computed from class sums. If n_features exceeds n_samples, the problem is solved in the span of the
     data, which contains every minimiser of negative cost. Time is O((n_views min(n_samples, n_features))^3).

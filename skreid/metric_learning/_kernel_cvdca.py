@@ -20,7 +20,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
     ----------
     n_components : int, default=None
         Dimension of the common space. None keeps the components whose eigenvalue, a negative cost, is at least half
-        as large as the best one's: every component has the same weight in the distance, so many weak ones would
+        as large as the best one's: every component has the same weight in the distance, so weak ones would
         spoil it. Unknown in the publication.
     kernel : {"rbf", "linear", "poly", "cosine", "laplacian", "chi2"} or callable, default="rbf"
         The kernel. A callable takes two matrices (n_a, n_features) and (n_b, n_features) and returns (n_a, n_b).
@@ -48,7 +48,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
     dual_components_ : ndarray of shape (n_views, n_components_, n_samples)
         The projections as weights of the training images, in the order of ``cameras_``, float64.
     cameras_ : ndarray of shape (n_views,) or None
-        The cameras seen in `fit`, sorted. None if `fit` was given none; then there is one projection.
+        The cameras seen in `fit`, sorted. None if `fit` got no cameras; then there is one projection.
     eigenvalues_ : ndarray of shape (n_components_,)
         Value of the objective for each component, ascending.
     gamma_ : float

@@ -1,7 +1,7 @@
 """Scatter matrices over all pairs of images, from class sums: O(n d^2), where a loop over pairs would be O(n^2 d^2).
 
-A pair (i, j) contributes (x_i - x_j)(x_i - x_j)^T. In the sum over pairs only weighted squares and sums over groups
-remain.
+A pair (i, j) contributes (x_i - x_j)(x_i - x_j)^T. The sum over pairs then reduces to weighted squares and sums over
+groups.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ from skreid.metric_learning._scatter import group_sums
 def pair_weights(n_same, n_different, negative_weight):
     """Return the weight of a pair of the same person and of a pair of different people, which is negative.
 
-    Either kind of pair has a total weight that does not depend on the number of pairs.
+    The total weight of each kind of pair does not depend on the number of its pairs.
     """
     return (1 / n_same if n_same else 0.0), (-negative_weight / n_different if n_different else 0.0)
 

@@ -94,8 +94,8 @@ class XQDA(CrossViewMetric):
     Without ``cams`` every image is its own view: all pairs of images count.
 
     The scatter matrices are computed from class sums in O(n d^2). If n_features exceeds n_samples, the problem is
-    solved in the span of the centred data, found from their Gram matrix. This is exact, because directions outside the
-    span have singular value 0.
+    solved in the span of the centred data, computed from their Gram matrix. This is exact, because directions outside
+    the span have singular value 0.
 
     References
     ----------

@@ -1,6 +1,6 @@
-"""evaluation_report: what a reader needs to trust a figure, in the order in which they ask for it.
+"""evaluation_report: one page with all that a reader needs to judge a figure.
 
-Under which protocol, how good, where it fails, what was learned, and with which settings and versions.
+Its order is that of their questions: the protocol, the figures, failures, what was learned, settings and versions.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def evaluation_report(
     title : str, default="Person re-identification report"
         Title of the page.
     n_probes : int, default=3
-        How many of the best probes and how many of the worst probes to show; 0 shows none.
+        Number of best probes, and of worst probes, to show; 0 shows none.
     n_neighbors : int, default=10
         Number of gallery images shown per probe, at most as many as `evaluate` kept.
     repeat : int, default=0

@@ -1,4 +1,4 @@
-"""Drawn people: a street drawn by a program, which stands in for photographs of real people.
+"""Images of people in a street, drawn by a program, in place of photographs of real people.
 
 `wardrobe` says what people look like, `cameras` and `places` who looks where, `shots` what one image shows;
 `figure`, `garments`, `cloth` and `brush` draw it.

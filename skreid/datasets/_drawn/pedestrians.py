@@ -1,6 +1,6 @@
 """make_pedestrians: a data set of drawn people in a street, seen by several cameras.
 
-It needs no download and shows no real person. Comparing pixels fails on it, and a network can learn it.
+It needs no download and shows no real person. Comparing pixels fails on it, but a network can learn it.
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def make_pedestrians(
         blur and noise.
     random_state : int, RandomState instance, Generator or None, default=None
         With an int, every call returns the same images, and the first identities and cameras do not change
-        when more are asked for. With ``None``, every call returns others. The global random state is neither
+        when more are asked for. With ``None``, every call returns different images. The global random state is neither
         read nor changed.
 
     Returns
@@ -89,7 +89,7 @@ def make_pedestrians(
     Raises
     ------
     ValueError
-        If a parameter is out of its range; it is named.
+        If a parameter is out of range; the message names it.
 
     Examples
     --------
