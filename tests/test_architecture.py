@@ -84,7 +84,7 @@ def modules_imported_by(name):
 
 
 def test_every_room_has_a_place_in_the_order():
-    """A new room gets one, and a room that is gone leaves none behind."""
+    """A new room has one, and no place is left for a room that is gone."""
     assert {room_of(name) for name in MODULES} == set(ROOMS)
     entries = [entry for entry in PACKAGE.iterdir() if entry.name != "__pycache__"]
     assert len(entries) <= MOST_ENTRIES
@@ -109,13 +109,13 @@ def test_modules_import_from_lower_rooms_only():
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    """Within a room either: some order loads every module after those it imports."""
+    """Modules of one room do not either: some order loads every module after those it imports."""
     order = TopologicalSorter({name: modules_imported_by(name) for name in MODULES}).static_order()
     assert set(order) == set(MODULES)
 
 
 def test_modules_are_short():
-    """One idea each: a sitting's reading."""
+    """Each module is one idea, short enough to read in one sitting."""
     lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
     too_long = {name: count for name, count in lines.items() if count > LONGER.get(name, MOST_LINES)}
     assert not too_long
@@ -124,7 +124,7 @@ def test_modules_are_short():
 
 @pytest.mark.parametrize("room", WITHOUT_TORCH)
 def test_rooms_without_networks_never_import_torch(room):
-    """Neither do the modules they import, nor the packages those lie in."""
+    """Neither do the modules that they import, nor the packages that contain those."""
     waiting, seen = [name for name in MODULES if room_of(name) == room], set()
     while waiting:
         name = waiting.pop()
@@ -136,7 +136,7 @@ def test_rooms_without_networks_never_import_torch(room):
 
 
 def test_no_private_name_is_imported_from_another_room():
-    """A leading underscore means: for this room alone. Rooms themselves may be private."""
+    """A name with a leading underscore belongs to its room alone. Rooms themselves may be private."""
     private = {
         (name, f"{module}.{member}")
         for name in MODULES

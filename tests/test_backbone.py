@@ -157,7 +157,7 @@ def test_initial_weights_are_seeded_without_changing_the_global_state():
 
 
 def test_pixels_are_normalised_before_the_network():
-    """By the given mean and standard deviation of each channel."""
+    """Each channel is normalised by the given mean and standard deviation."""
     network = with_random_statistics(narrow)
     normalization = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     reader = MapReader(narrow, network.weights(), normalization, torch.device("cpu"))

@@ -44,7 +44,7 @@ def conv(*more):
     return lambda: nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3, padding=1), **dict(more)))
 
 
-def test_a_residual_network_of_ones_own_fits_describes_and_ranks(people, settings):
+def test_a_users_own_residual_network_fits_describes_and_ranks(people, settings):
     """Its blocks are the layers, and give the features their names."""
     settings |= {"backbone": residual, "layers": ("block1", "block2")}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
@@ -76,7 +76,7 @@ def test_networks_that_cannot_be_read_are_refused(backbone, message):
 
 
 def test_a_resnet_describes_by_its_two_deepest_blocks(people, settings):
-    """Without `layers`, they are chosen."""
+    """They are the default of `layers`."""
     settings |= {"backbone": "resnet18", "layers": None, "max_epochs": 0, "input_size": (64, 32)}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     assert reid.layers_ == ("layer3", "layer4")

@@ -134,7 +134,7 @@ def test_training_continues_after_its_process_was_killed(tmp_path, one_thread):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_fit_survives_twenty_kills_at_random_moments(tmp_path, one_thread):
-    """Even while it reads or writes a checkpoint; it ends with the weights of an uninterrupted fit, bit for bit."""
+    """It ends with the weights of an uninterrupted fit, bit for bit, even if killed while it uses a checkpoint."""
     rng, expected = np.random.default_rng(), fit()
     n_kills, n_trainings = 0, 0
     while n_kills < 20:
@@ -216,7 +216,7 @@ def test_a_full_disk_is_reported_and_the_last_good_checkpoint_stays(tmp_path, mo
 
 
 def test_pickled_code_in_a_checkpoint_is_not_run(tmp_path):
-    """Even with a correct digest: the file counts as damaged."""
+    """Even if its digest is correct, the file counts as damaged."""
 
     class Evil:
         def __reduce__(self):
@@ -253,7 +253,7 @@ def test_checkpoints_written_after_two_damaged_ones_are_kept(tmp_path):
 
 
 def test_a_link_in_place_of_a_new_file_is_not_followed(tmp_path):
-    """So nobody who can write to the folder can have another file overwritten."""
+    """Somebody who can write to the folder cannot have another file overwritten."""
     (tmp_path / "other").write_text("precious")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "epoch-000000.part").symlink_to(tmp_path / "other")

@@ -60,12 +60,12 @@ def test_all_common_checks_run_and_pass():
         "check_n_features_in",
     ],
 )
-def test_checks_not_given_to_third_parties(check):
-    """Those that scikit-learn keeps for its own estimators hold as well."""
+def test_scikit_learns_internal_checks_pass(check):
+    """The checks that scikit-learn runs on its own estimators only pass as well."""
     getattr(estimator_checks, check)("TabularReID", reid())
 
 
-def test_the_estimator_on_pictures_passes_what_applies():
+def test_the_estimator_of_images_passes_the_checks_that_apply():
     """With `two_d_array=False`, the checks left are still passed by MultiDepthReID itself."""
     results = check_estimator(MultiDepthReID(backbone=narrow, max_epochs=1), on_fail="raise", on_skip=None)
     assert any(result["status"] == "passed" for result in results)

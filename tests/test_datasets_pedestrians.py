@@ -46,7 +46,7 @@ def test_defaults_are_two_cameras_two_shots_and_the_papers_image_size():
 @settings(max_examples=12, deadline=None)
 @given(st.integers(16, 90), st.integers(8, 90), st.sampled_from(sorted(LEVELS)), st.integers(0, 2**70))
 def test_every_size_and_seed_gives_images_with_contrast(height, width, difficulty, seed):
-    """Every size from 16 x 8 on works at every difficulty."""
+    """Every size of at least 16 x 8 works at every difficulty."""
     people = make_pedestrians(2, 2, 1, image_size=(height, width), difficulty=difficulty, random_state=seed)
     assert people.images.shape == (4, height, width, 3)
     assert people.images.reshape(4, -1).std(axis=1).min() > 5
@@ -85,7 +85,7 @@ def test_every_place_can_be_painted(place):
 
 
 def test_asking_for_more_does_not_change_the_first_images():
-    """More people, cameras and shots contain the fewer, bit for bit."""
+    """A larger data set contains a smaller one with the same seed, bit for bit."""
     small = make_pedestrians(3, 2, 1, image_size=(32, 16), random_state=0)
     large = make_pedestrians(5, 3, 2, image_size=(32, 16), random_state=0)
     kept = (large.target < 3) & (large.cams < 2) & (large.shots < 1)

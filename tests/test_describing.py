@@ -44,12 +44,12 @@ def chunks(estimator, X, size):
 @pytest.mark.parametrize("batch_size", [1, 7, 45, 100])
 @pytest.mark.parametrize("kind", [np.asarray, list])
 def test_chunks_come_back_in_order(images, means, batch_size, kind):
-    """For any chunk size, for arrays and lists."""
+    """They do for any chunk size, and for arrays and lists."""
     np.testing.assert_array_equal(describe(Means().fit(images), kind(images), batch_size=batch_size), means)
 
 
 def test_describe_equals_transform(fitted, people):
-    """Bit for bit for each chunk, and for one call if chunks are whole batches."""
+    """Descriptors are equal bit for bit in each chunk, and to those of one call if chunks are whole batches."""
     found = describe(fitted, people.images, batch_size=5)
     np.testing.assert_array_equal(found, chunks(fitted, people.images, 5))
     assert found.dtype == np.float32
@@ -59,7 +59,7 @@ def test_describe_equals_transform(fitted, people):
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
 def test_local_workers_give_identical_descriptors(images, means, backend):
-    """For a Pipeline, over joblib backends that stream their results and those that do not."""
+    """A Pipeline is described with joblib backends that stream their results, and with those that do not."""
     pipeline = make_pipeline(Means().fit(images), StandardScaler().fit(means))
     with joblib.parallel_config(backend=backend, n_jobs=2):
         found = describe(pipeline, images, batch_size=2)
@@ -133,7 +133,7 @@ def test_a_given_array_is_filled(images, means, tmp_path):
         np.testing.assert_array_equal(out, means)
 
 
-def test_an_interrupted_call_goes_on(images, means, tmp_path):
+def test_an_interrupted_call_resumes(images, means, tmp_path):
     """Finished chunks are not described again, the result is the same, and a third call describes nothing."""
     estimator, calls = Interrupted(tmp_path).fit(images), tmp_path / "calls"
     (tmp_path / "stop").touch()
@@ -148,7 +148,7 @@ def test_an_interrupted_call_goes_on(images, means, tmp_path):
     np.testing.assert_array_equal(found, means)
 
 
-def test_a_killed_call_goes_on_in_another_process(tmp_path, means):
+def test_a_killed_call_resumes_in_another_process(tmp_path, means):
     """After SIGKILL at any moment, another process resumes from the record."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, describers as t, skreid;"
@@ -364,7 +364,7 @@ def test_each_worker_loads_the_model_once(dask, images, means, tmp_path):
 
 
 def test_errors_in_workers_are_raised_here(dask, fitted, people):
-    """With the position of the image in the list."""
+    """They give the position of the image in the list."""
     images = people.images[:12].astype(np.float32) / 255
     images[9, 0, 0, 0] = 2
     with pytest.raises(ImageError, match="image 9 has values in"):
@@ -373,7 +373,7 @@ def test_errors_in_workers_are_raised_here(dask, fitted, people):
 
 @pytest.mark.parametrize(("n_workers", "n_threads"), [(1, 2), (2, 1)])
 def test_a_killed_worker_loses_nothing(images, means, tmp_path, n_workers, n_threads):
-    """Even if it was the only worker: Dask starts another, which goes on."""
+    """If it was the only worker, Dask starts another one, which describes the rest."""
     distributed = pytest.importorskip("dask.distributed")
     settings = {"threads_per_worker": n_threads, "dashboard_address": ":0", "silence_logs": 50}
     with (

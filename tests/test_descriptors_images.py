@@ -134,7 +134,7 @@ def test_descriptors_do_not_import_torch():
 
 
 def test_every_form_of_x_gives_the_same_descriptors(tmp_path):
-    """Arrays, floats, lists, PIL images, paths and mixtures of them."""
+    """X may hold uint8 or float arrays, lists, PIL images, paths or a mixture of them."""
     images = random_images()
     expected = SMALL_LOMO.transform(images)
     paths = [tmp_path / f"{i}.png" for i in range(3)]

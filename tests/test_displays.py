@@ -335,7 +335,7 @@ class TestRanking:
         assert drawn_without_overflow(display.figure_)
 
     def test_true_matches_come_last_at_equal_distances(self, people):
-        """As cmc_curve counts them."""
+        """Ties are ordered as cmc_curve counts them."""
         display = RankingDisplay.from_predictions(
             [0], [0, 1], [[1.0, 1.0]], probes=people.images[:1], gallery=people.images[[1, 4]]
         )

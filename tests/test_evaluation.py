@@ -337,13 +337,13 @@ def test_bad_parameters_are_refused(given, message):
     ("given", "said"), [(TwoViewProtocol, "Got the class TwoViewProtocol"), (np.zeros(48), "Got a ndarray")]
 )
 def test_an_argument_that_is_no_protocol_is_refused(given, said):
-    """Such as a class that was not called, or identities, which come third in scikit-learn."""
+    """It may be a class that was not called, or identities, which scikit-learn takes at this position."""
     with pytest.raises(ValueError, match=rf"'protocol' parameter .*TwoViewProtocol\(\)\. {said}"):
         evaluate(FunctionTransformer(), crowd(), given)
 
 
-def test_an_image_without_a_descriptor_is_named_by_its_place_in_the_dataset():
-    """And not by its row among the probes or the gallery."""
+def test_an_image_without_a_descriptor_is_named_by_its_index_in_the_dataset():
+    """Its row among the probes or the gallery is not used."""
     people = crowd()
     people["data"][17] = np.nan
     with pytest.raises(ValueError, match=r"the first being image 17: leave out images"):
@@ -391,7 +391,7 @@ def test_nearest_images_are_those_of_a_sort(case):
 
 
 def test_leaks_are_found_inside_nested_estimators(people, fitted):
-    """In nested Pipelines, unions and searches."""
+    """The estimator fitted on probes is inside nested Pipelines, unions and searches."""
     flat = make_pipeline(fitted, PCA(3, random_state=0)).fit(people.images, people.target)
     search = GridSearchCV(flat, {"pca__n_components": [3]}, scoring=lambda *_: 1.0, cv=IdentityKFold(2))
     wrappers = [

@@ -56,6 +56,6 @@ def test_exactly_the_exceptions_that_are_raised_are_drawn():
 
 
 def test_image_error_survives_pickling():
-    """As it must to travel from a worker process."""
+    """Worker processes send exceptions back as pickles."""
     loaded = pickle.loads(pickle.dumps(exceptions.ImageError(3, "image 3 is empty")))
     assert (loaded.index, str(loaded)) == (3, "image 3 is empty")

@@ -53,13 +53,13 @@ def test_filters_whose_maps_are_zero_describe_by_zeros(people, settings):
 
 @pytest.mark.parametrize("blur_size", [33, 1000])
 def test_a_blur_may_be_larger_than_the_frame(people, settings, blur_size):
-    """The frame is mirrored again and again."""
+    """The frame is mirrored as often as needed."""
     assert_sound(fit(people.images, people.target, settings, blur_size=blur_size), people.images)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (32, 16), (5, 31)])
 def test_frames_may_be_small_or_of_odd_size(people, settings, size):
-    """The smallest is the smallest that the poolings allow."""
+    """The smallest frame is the smallest that the poolings allow."""
     assert_sound(fit(people.images, people.target, settings, input_size=size), people.images)
 
 
@@ -132,7 +132,7 @@ def test_descriptors_of_half_precision_rank_by_their_exact_distances(people, fit
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_images_of_any_float_type_describe_alike(people, settings, dtype):
-    """In half, single and double precision, as in uint8."""
+    """Half, single and double precision give the descriptors of uint8."""
     reid = fit(people.images, people.target, settings)
     descriptors = reid.transform((people.images / 255).astype(dtype))
     np.testing.assert_allclose(descriptors, reid.transform(people.images), rtol=0.05, atol=0.02)

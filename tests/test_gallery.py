@@ -49,7 +49,7 @@ def test_rankings_shorter_than_asked_for_are_padded():
     assert (indices[1] >= 0).all()
 
 
-def test_adding_and_removing_equal_building_anew(filled):
+def test_a_changed_gallery_equals_one_built_from_its_images(filled):
     """After any changes the gallery answers as one built from the same images."""
     more, before = rows(50, seed=3), np.asarray(filled.descriptors)
     ids, cams = filled.ids, filled.cams
@@ -165,7 +165,7 @@ def test_a_save_removes_only_files_of_a_gallery(filled, tmp_path, column, foreig
     [{"effort": "all"}, {"effort": 0}, {"effort": True}, {"effort": 1.5}, {"index": 3}, {"index": None}, {"index": ""}],
 )
 def test_settings_are_checked_wherever_they_come_from(filled, tmp_path, settings):
-    """Given or read, wrong ones are named; a NumPy integer is an integer, also in the file."""
+    """Wrong settings are named, whether given or read from a file; a NumPy integer is saved as an integer."""
     with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter of Gallery must be"):
         Gallery(rows(3), **settings)
     Gallery(rows(3), effort=np.int64(5)).save(tmp_path)
@@ -319,7 +319,7 @@ def test_the_default_effort_is_the_documented_one(index, effort):
     ],
 )
 def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
-    """When the gallery is made or opened, before FAISS allocates memory for it or ends the process."""
+    """The error comes before FAISS allocates memory or ends the process, when a gallery is created or opened."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     with pytest.raises(ValueError, match=message):
         Gallery(rows(300), engine="faiss", index=index)
@@ -342,8 +342,8 @@ def test_an_index_of_another_gallery_is_refused(tmp_path):
             Gallery.open(tmp_path / "200")
 
 
-def test_more_effort_than_rows_is_all_of_them():
-    """However large the effort."""
+def test_an_effort_larger_than_the_gallery_searches_all_of_it():
+    """The approximate engine then finds what the exact one finds."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     for index in ("HNSW8", "IVF4,Flat"):
         ranking = Gallery(rows(300), engine="faiss", index=index, effort=10**30).kneighbors(rows(9, seed=1), 3)[1]
@@ -352,7 +352,7 @@ def test_more_effort_than_rows_is_all_of_them():
 
 @pytest.mark.parametrize("value", [1e19, 1e39, 1e100])
 def test_values_too_large_for_faiss_are_refused(tmp_path, value):
-    """It squares in float32: where that overflows, it would silently find nothing."""
+    """FAISS squares in float32; where that overflows, it would silently find nothing."""
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     large = np.array([[1.0] * 6, [value] * 6])
     says = r"in row 1, whose squared distances overflow float32: scale them below 4e\+18 or use engine='exact'"

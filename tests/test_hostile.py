@@ -73,7 +73,7 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archives_that_grow_or_leave_their_folder_are_refused(tmp_path, kind):
-    """As weights, as a checkpoint and as an estimator; nothing is unpacked before."""
+    """Weights, checkpoints and estimators are refused before anything is unpacked."""
     content, message = ARCHIVES[kind]
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ValueError, match=rf"w\.pth.*{message}"):
@@ -87,7 +87,7 @@ def test_archives_that_grow_or_leave_their_folder_are_refused(tmp_path, kind):
 
 
 def test_archives_written_by_torch_and_skops_are_accepted(tmp_path, fitted):
-    """Also compressed ones of skops, and files that are not archives."""
+    """Compressed archives of skops and files that are not archives are accepted too."""
     import skops.io
     from sklearn.preprocessing import StandardScaler
 
@@ -101,7 +101,7 @@ def test_archives_written_by_torch_and_skops_are_accepted(tmp_path, fitted):
 
 
 def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
-    """As weights and as a checkpoint; torch before 2.10 would read what lies behind it in memory."""
+    """Weights and checkpoints are checked; torch before 2.10 would read beyond the tensor's memory."""
     saved = io.BytesIO()
     torch.save({"origin": {}, "state": torch.zeros(100_000)}, saved)
     with zipfile.ZipFile(saved) as honest:
@@ -119,7 +119,7 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
 
 
 def test_pickles_in_weights_are_not_run(tmp_path, evil):
-    """Alone, within torch's archive, or beside tensors, and with any file extension."""
+    """The pickle is alone, within torch's archive or beside tensors, with any file extension."""
     (tmp_path / "a.pth").write_bytes(pickle.dumps(evil, protocol=2))
     torch.save({"layer": torch.zeros(2), "more": evil}, tmp_path / "b.pth")
     torch.save({"more": evil}, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
@@ -183,7 +183,7 @@ def test_loaded_estimators_return_the_same_descriptors_and_distances(tmp_path, p
 
 
 def test_every_estimator_of_skreid_is_trusted():
-    """By the names that skops uses; no other class is trusted."""
+    """They are trusted by the names that skops uses; no other class is."""
     rooms = [skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals]
     public = [getattr(room, name) for room in rooms for name in room.__all__ if not name.startswith("_")]
     named = {f"{cls.__module__}.{cls.__qualname__}" for cls in public if hasattr(cls, "get_params")}
@@ -204,7 +204,7 @@ def test_types_that_are_not_trusted_are_named_and_not_run(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"text", archive(**{"schema.json": b"{}"}), archive(a=b"b")])
 def test_files_that_are_not_estimators_are_refused_by_name(tmp_path, content):
-    """Damaged archives, and other files."""
+    """Damaged archives and other files are named."""
     (tmp_path / "x.skops").write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.skops' is not a readable skops archive"):
         load(tmp_path / "x.skops")
@@ -243,7 +243,7 @@ def test_weights_of_another_precision_are_converted(tmp_path, state, dtype, suff
 
 
 def test_the_format_of_weights_is_recognised_by_content(tmp_path, state):
-    """Whatever a safetensors file is called; the error on pickled objects does not repeat torch's unsafe advice."""
+    """A safetensors file may have any name; the error on pickled objects does not repeat torch's unsafe advice."""
     save_file(state, tmp_path / "w.pth")
     assert set(initial_weights(str(tmp_path / "w.pth"), narrow)[0]) == set(state)
     (tmp_path / "p.pth").write_bytes(pickle.dumps(Checkpoint, protocol=2))
@@ -274,7 +274,7 @@ def test_bfloat16_safetensors_are_read(tmp_path, state):
     ],
 )
 def test_tensors_that_cannot_be_weights_are_refused_by_name(tmp_path, state, tensor, message):
-    """Another shape or kind, or a view that claims more values than are stored."""
+    """They have another shape or kind, or are a view that claims more values than are stored."""
     torch.save(
         {name: torch.from_numpy(value) for name, value in state.items()} | {"conv1.weight": tensor}, tmp_path / "w"
     )
@@ -309,7 +309,7 @@ def npy(descr, shape, content=b""):
     ],
 )
 def test_a_gallery_with_a_bad_column_is_refused(tmp_path, content):
-    """Too large, of another shape or kind, or not an array."""
+    """The column is too large, of another shape or kind, or not an array."""
     Gallery(np.eye(3), ids=[1, 2, 3]).save(tmp_path)
     (next(tmp_path.glob("descriptors-*"))).write_bytes(content)
     with pytest.raises(ValueError, match="is damaged"):

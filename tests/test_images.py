@@ -31,7 +31,7 @@ def pixels(X, **settings):
 
 
 def test_every_form_gives_the_same_pixels(paths):
-    """Arrays, tensors, lists, PIL images, paths, strings and columns of them."""
+    """X may hold arrays, tensors, lists, PIL images, paths, strings or columns of them."""
     names = [str(path) for path in paths]
     forms = [
         colour,
@@ -89,7 +89,7 @@ def test_resizing_is_antialiased_bilinear():
 
 
 def test_size_is_that_of_the_first_image_by_default():
-    """It is with `input_size=None`."""
+    """The default is `input_size=None`."""
     assert ImageSource([colour[0][:7], colour[1]]).size == (7, 8)
 
 
@@ -266,14 +266,14 @@ def test_image_that_becomes_unusable_after_the_check_is_an_error(tmp_path):
 
 
 def test_uint8_and_float_images_are_cached_on_one_scale():
-    """More images than one batch, with uint8 in the first batch and floats in the second."""
+    """The first batch holds uint8 images and the second holds floats."""
     grey = [np.full((4, 4), 128, np.uint8)] * 260 + [np.full((4, 4), 0.5)] * 5
     result = ImageSource(ImageSource(grey).cached().read(slice(None)).permute(0, 2, 3, 1).numpy()).read(slice(None))
     np.testing.assert_allclose(result, 0.5, atol=0.003)
 
 
 def test_unusual_containers_are_read_or_refused():
-    """An array of objects, which has lost the type of its pixels; a single number; too long a path."""
+    """An array of objects is read like a list; a single number and a path that is too long are refused."""
     np.testing.assert_allclose(pixels(np.array(list(colour / 255), dtype=object)), colour / 255, rtol=1e-6)
     with pytest.raises(ImageError, match=r"image 0 has dtype int64.*use \.astype\(np\.uint8\)"):
         pixels(np.array(list(colour), dtype=object))

@@ -111,7 +111,7 @@ def test_error_for_each_broken_file_has_the_reason(broken, name):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own warning
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_broken_files_do_not_change_the_other_descriptors(broken, fitted, people, n_jobs):
-    """With `on_error="nan"`, they are described by NaN, and one warning has their number and names."""
+    """With `on_error="nan"`, the broken ones are described by NaN, and one warning has their number and names."""
     good = list(people.images[: len(broken)])
     X = [image for pair in zip(good, broken, strict=True) for image in pair]
     reid = MultiDepthReID(**fitted.get_params() | {"on_error": "nan", "n_jobs": n_jobs})
@@ -174,7 +174,7 @@ def test_tiny_and_huge_images_are_resized(tmp_path, fitted, size):
 
 
 def test_transparent_images_are_put_on_black(tmp_path):
-    """Transparency in a palette, and beside grey levels."""
+    """Transparency may be in a palette or beside grey levels."""
     palette = picture.quantize(8)
     palette.save(tmp_path / "p.png", transparency=0)
     expected = np.where(np.asarray(palette)[..., None] == 0, 0, np.asarray(palette.convert("RGB")))

@@ -78,7 +78,7 @@ def named(entry):
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
 @pytest.mark.parametrize("make", [list, lambda values: np.array(values, dtype=object), pd.Series])
 def test_numbers_beside_strings_are_refused_everywhere(entry, make):
-    """In a list, an array of objects and a Series, by every function that takes labels, in the same words."""
+    """Every function that takes labels refuses a list, an array of objects and a Series with the same message."""
     says = rf"^{named(entry)} must hold labels of one type, all numbers or all strings; it mixes them\.$"
     with pytest.raises(ValueError, match=says):
         ENTRY_POINTS[entry](make(MIXED))
@@ -98,7 +98,7 @@ def test_numbers_beside_strings_are_refused_everywhere(entry, make):
     ids=["None in a list", "NaN in a list", "NaN", "infinity", "NA", "NaT"],
 )
 def test_missing_labels_are_refused_everywhere(entry, wrong, called):
-    """By the name of the argument and the index of the image."""
+    """The error names the argument and the index of the image."""
     with pytest.raises(ValueError, match=f"^Input {named(entry)} contains {called} at index 2: every image needs"):
         ENTRY_POINTS[entry](wrong)
 
@@ -121,7 +121,7 @@ def test_nan_and_infinity_are_no_identity(values):
 
 
 def test_objects_are_labels():
-    """Integers too large for floats, and strings."""
+    """Integers too large for floats, and strings, keep their values."""
     for values in ([10**400, 5, 5], ["b", "a", "a"], [2.0, 1.0, 1.0]):
         assert encode(np.array(values, dtype=object), "y", 3)[1].tolist() == [1, 0, 0]
 
@@ -172,7 +172,7 @@ def test_a_single_label_is_no_sequence(values):
 
 
 def test_labels_that_cannot_be_hashed_are_named():
-    """By argument and index."""
+    """The error names the argument and the index."""
     with pytest.raises(TypeError, match=r"y\[1\] is \['b'\], which is not hashable"):
         as_labels(["a", ["b"]], "y")
 
@@ -191,6 +191,6 @@ def test_tuples_are_labels():
 
 @pytest.mark.parametrize("ids", [[("a", 1), ("b", 2)] * 2, np.array([10**400, 1, 2, 3], dtype=object)])
 def test_a_gallery_takes_only_labels_that_its_files_can_store(ids):
-    """Numbers and strings, but neither tuples nor integers beyond 64 bits."""
+    """It takes numbers and strings, but neither tuples nor integers beyond 64 bits."""
     with pytest.raises(ValueError, match="ids of a Gallery must be numbers or strings"):
         Gallery(X, ids=ids)

@@ -91,7 +91,7 @@ def labelled(draw):
 @settings(max_examples=60, deadline=None)
 @given(labelled())
 def test_scatter_from_class_sums_equals_loops_over_pairs(case):
-    """For any cameras, unbalanced identities and a large mean."""
+    """They are equal for any cameras, unbalanced identities and a large mean."""
     X, y, cams = case
     expected = brute_scatter(X, y, np.arange(len(X)) if cams is None else cams)
     for ours, theirs in zip(cross_view_scatter(X, y, cams), expected, strict=True):
@@ -101,7 +101,7 @@ def test_scatter_from_class_sums_equals_loops_over_pairs(case):
 @pytest.mark.parametrize("n_features", [6, 60])
 @pytest.mark.parametrize("n_cams", [2, 3])
 def test_xqda_equals_its_definition(n_features, n_cams):
-    """Also if there are more features than samples."""
+    """It does even if there are more features than samples."""
     X, y, cams = make_people(n_ids=8, n_features=n_features, n_cams=n_cams, shots=1)
     probe, gallery = make_people(n_ids=5, n_features=n_features, seed=1)[0].reshape(2, -1, n_features)
     ours = XQDA(reg=0.05).fit(X, y, cams).pairwise_distances(probe, gallery)
@@ -187,7 +187,7 @@ def rank1(distances, probe, gallery):
 
 @each_metric
 def test_learned_metrics_beat_the_euclidean_distance(metric):
-    """On people who were not in training, under camera shifts and clutter, by 40 points of rank-1."""
+    """Rank-1 is 40 points higher on people who were not in training, under camera shifts and clutter."""
     X, y, cams = make_people(n_ids=120, n_features=30, shift=1.0)
     X = X / 30
     train, probe, gallery = y < 60, (y >= 60) & (cams == 0), (y >= 60) & (cams == 1)
@@ -313,7 +313,7 @@ def test_common_checks_of_scikit_learn_pass(estimator, check):
 
 @each_metric
 def test_no_common_check_is_skipped(metric):
-    """Except the one on array-API input, which needs other packages."""
+    """The only exception is the check on array-API input, which needs other packages."""
     results = check_estimator(clone(metric), on_skip=None, on_fail=None)
     status = [result["status"] for result in results]
     assert status.count("passed") >= 47

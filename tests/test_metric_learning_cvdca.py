@@ -210,7 +210,7 @@ def test_chi2_kernel_works_on_non_negative_features():
 
 
 def test_a_pipeline_routes_cams_to_fit_and_transform():
-    """With metadata routing on."""
+    """Metadata routing is on."""
     X, y, cams = make_views()
     with sklearn.config_context(enable_metadata_routing=True):
         metric = CVDCA(n_components=2).set_fit_request(cams=True).set_transform_request(cams=True)

@@ -83,8 +83,8 @@ def test_figures_equal_the_definitions(seed):
         assert (result.n_valid, result.n_dropped) == (len(y_probe) - missing, 0 if zero else missing)
 
 
-def test_many_matches_per_probe():
-    """The figures of probes with hundreds of matches, counted another way inside, equal the reference's."""
+def test_figures_of_probes_with_hundreds_of_matches():
+    """They are counted in another way, and equal the reference's."""
     rng = np.random.default_rng(0)
     y_probe, y_gallery = np.array([0, 1, 2]), rng.integers(3, size=900)
     distances = rng.integers(200, size=(3, 900)).astype(np.float32)
@@ -95,7 +95,7 @@ def test_many_matches_per_probe():
     assert result.mean_inverse_negative_penalty == pytest.approx(penalty)
 
 
-def test_hand_worked_table():
+def test_figures_of_a_table_worked_by_hand():
     """Ranks 2 and 4 of two matches: CMC 0 1 1 1, AP (1/2 + 2/4) / 2, INP 2/4."""
     args = (["p"], ["x", "p", "y", "p"], [[0.1, 0.2, 0.3, 0.4]])
     result = ranking_metrics(*args)
@@ -121,7 +121,7 @@ def test_identical_descriptors_never_score(n_people, n_images, random):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_order_and_increasing_functions_change_nothing(seed):
+def test_figures_depend_on_the_order_of_the_distances_only(seed):
     """Shuffled files, and distances through an increasing function, have the same figures."""
     rng = np.random.default_rng(seed)
     y_probe, y_gallery = rng.integers(4, size=6), np.concatenate([np.arange(4), rng.integers(4, size=9)])
@@ -207,7 +207,7 @@ def test_huge_finite_distances_are_fine():
     assert rank_k([0], [0, 1, 2], np.array([[2e38, 3e38, 3e38]], dtype=np.float32)) == 1.0
 
 
-def test_ids_of_any_hashable_type():
+def test_ids_may_be_of_any_hashable_type():
     """Any labels have the figures of the integers they stand for; 1 is not "1", and 1 is 1.0."""
     y, g, d = [0, 1, 2], [2, 1, 0, 1], np.arange(12.0).reshape(3, 4) % 5
     expected = mean_average_precision(y, g, d)
@@ -232,7 +232,7 @@ def test_ids_of_any_hashable_type():
         rank_k(["a"], ["a", ["b"]], [[0, 1]])
 
 
-def test_pandas_and_polars_ids():
+def test_series_of_pandas_and_polars_may_be_ids():
     """Series are ids too, categories included."""
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     d = [[0.0, 1.0]]
@@ -278,7 +278,7 @@ def test_return_types_are_plain():
     assert cmc_curve([1], [1, 2], np.float32([[0, 1]])).dtype == np.float64
 
 
-def test_inputs_are_left_alone():
+def test_inputs_and_global_random_state_are_not_changed():
     """Neither the distances nor the global random state are touched."""
     distances = np.random.default_rng(0).random((4, 6))
     copy, state = distances.copy(), np.random.get_state()[1].copy()  # noqa: NPY002 (the one thing not to touch)
@@ -287,7 +287,7 @@ def test_inputs_are_left_alone():
     np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_fortran_and_memory_mapped(tmp_path):
+def test_memory_layout_does_not_change_the_figures(tmp_path):
     """The layout of the matrix, in memory or on disk, changes nothing."""
     rng = np.random.default_rng(1)
     y, g, d = (

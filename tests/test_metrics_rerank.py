@@ -42,7 +42,7 @@ def between(a, b):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_equal_to_the_definition(seed):
+def test_distances_equal_the_definition(seed):
     """All settings, tied distances and neighbourhoods larger than the data follow the definition."""
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(rng.integers(1, 9), 3)), rng.normal(size=(rng.integers(1, 30), 3))
@@ -65,7 +65,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
 
 
 def test_reranking_raises_map_on_clustered_descriptors():
-    """Tight neighbourhoods are what the method is for."""
+    """The method is made for tight neighbourhoods."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(20), 8)
     x = rng.normal(size=(20, 16))[y] + 0.9 * rng.normal(size=(160, 16))
@@ -76,7 +76,7 @@ def test_reranking_raises_map_on_clustered_descriptors():
 
 
 def test_identical_descriptors_have_finite_distances():
-    """Without a warning of a division by zero."""
+    """There is no warning of a division by zero."""
     assert np.isfinite(k_reciprocal_rerank(np.zeros((3, 9)), np.zeros((3, 3)), np.zeros((9, 9)), k1=2, k2=2)).all()
 
 

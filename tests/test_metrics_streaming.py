@@ -59,7 +59,7 @@ def test_equal_descriptors_tie_to_the_last_bit(dtype, n_different):
 
 
 @pytest.mark.parametrize("block_size", [None, 1, 7, 1000])
-def test_same_figures_as_the_matrix(block_size):
+def test_a_callable_has_the_figures_of_its_matrix(block_size):
     """A callable has the figures of the matrix it would fill, for every block size."""
     y_probe, y_gallery, a, b = people(40, 90)
     blocks = distance_blocks(a, b)
@@ -105,6 +105,6 @@ def test_memory_does_not_grow_with_probes():
     ],
 )
 def test_descriptors_that_cannot_be_compared_are_named(args, options, message):
-    """Their row or their shape is in the error."""
+    """The error has the row or the shape."""
     with pytest.raises(ValueError, match=message):
         distance_blocks(*args, **options)

@@ -122,7 +122,7 @@ def test_junk_is_left_out_of_both_rates():
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, True, "a", np.nan])
 def test_a_rate_outside_of_0_to_1_is_refused(bad):
-    """In scikit-learn's words."""
+    """The error is in scikit-learn's wording."""
     with pytest.raises(ValueError, match=r"'fmr' parameter of threshold_at_fmr must be a float in the range \[0"):
         threshold_at_fmr([0], [0, 1], [[0.0, 1.0]], fmr=bad)
 

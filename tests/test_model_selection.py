@@ -165,7 +165,7 @@ class Learner(BaseEstimator):
         IdentityShuffleSplit(3, random_state=0),
     ],
 )
-def test_inside_search_and_cross_validation(routing, cv):
+def test_splitters_work_in_searches_and_cross_validation(routing, cv):
     """GridSearchCV and cross_validate use the splitters with routing on and off, on images of any shape."""
     y = np.repeat(["a", "b", "c", "d"], 3)
     rng = np.random.default_rng(0)
@@ -189,7 +189,7 @@ def test_repr_shows_the_settings():
 
 @pytest.mark.parametrize("cv", [IdentityKFold(2), IdentityShuffleSplit(2)])
 def test_groups_are_ignored_with_a_warning(cv):
-    """As scikit-learn's KFold does."""
+    """scikit-learn's KFold warns too."""
     y = [0, 0, 1, 1]
     with pytest.warns(UserWarning, match="groups parameter is ignored"):
         next(cv.split(y, y, groups=[0, 1, 0, 1]))

@@ -53,7 +53,7 @@ def test_the_papers_equations_hold(people, settings, blur):
 
 
 def test_cameras_restrict_the_pairs(people, settings):
-    """With `cams`, only pairs across cameras count: 4 per identity, and half of the pairs of two identities."""
+    """With `cams`, only pairs across cameras count: 4 per identity, and half of the pairs of different people."""
     reid = MultiDepthReID(**settings).fit(people.images, people.target, cams=people.cams)
     found = reid.filter_distances_["high"]
     assert found["n_same"] == 8 * 4
@@ -61,7 +61,7 @@ def test_cameras_restrict_the_pairs(people, settings):
 
 
 def test_equal_seeds_give_equal_fits_and_other_seeds_differ(people, settings):
-    """Equal bit for bit, also for a RandomState of the same seed."""
+    """Fits are equal bit for bit, also for a RandomState of the same seed."""
     one, same = (MultiDepthReID(**settings).fit(people.images, people.target) for _ in range(2))
     np.testing.assert_array_equal(one.transform(people.images), same.transform(people.images))
     settings["random_state"] = np.random.RandomState(1)
@@ -370,7 +370,7 @@ def test_frame_sizes_are_two_ints(people, settings, size):
 
 
 @pytest.mark.parametrize("blur_size", [True, (True, 4)])
-def test_box_sizes_are_no_booleans(people, settings, blur_size):
+def test_box_sizes_must_not_be_bools(people, settings, blur_size):
     """A bool is not an int."""
     with pytest.raises(ValueError, match="'blur_size' parameter of MultiDepthReID must be an int"):
         MultiDepthReID(**settings | {"blur_size": blur_size}).fit(people.images, people.target)

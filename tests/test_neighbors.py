@@ -74,7 +74,7 @@ def test_an_image_is_at_distance_zero_from_itself_and_first():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_gallery_sorted_by_distance_is_ranked(order):
-    """Also if each row is nearer than all before it."""
+    """Rows may come in any order, even if each row is nearer than all before it."""
     gallery = np.arange(30000.0)[::order, None]
     distances, _ = nearest_rows(EuclideanMeasure(gallery), np.zeros((1, 1)), 5)
     assert distances.tolist() == [[0, 1, 2, 3, 4]]
@@ -82,7 +82,7 @@ def test_a_gallery_sorted_by_distance_is_ranked(order):
 
 @pytest.mark.parametrize("name", ["probes", "gallery"])
 def test_the_first_row_with_nan_is_named(name):
-    """In the probes and in the gallery."""
+    """It may be in the probes or in the gallery."""
     probes, gallery = np.zeros((5, 2)), np.zeros((5000, 2))
     (probes if name == "probes" else gallery)[3] = np.nan
     with pytest.raises(ValueError, match=rf"{name} contains NaN or infinity in row 3"):

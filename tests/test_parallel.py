@@ -32,7 +32,7 @@ def results(folder):
 
 
 def test_all_processes_end_with_the_same_state(results):
-    """Bit for bit, including the seconds in the history, and without a seed too."""
+    """They are equal bit for bit, including the seconds in the history, even without a seed."""
     for case in (*parallel_fits.CASES, "kept", "again", "no seed"):
         one, two = (vars(each[case]) for each in results)
         learned = [name for name in one if name.endswith("_") and not name.startswith("_")]
@@ -42,7 +42,7 @@ def test_all_processes_end_with_the_same_state(results):
 
 @pytest.mark.parametrize("case", parallel_fits.CASES)
 def test_two_processes_learn_the_weights_of_one(results, people, case):
-    """Up to rounding: with augmentation, held-out images, and batches of 7 that two cannot share evenly."""
+    """They are equal up to rounding with augmentation, validation images, and batches of 7, shared unevenly."""
     alone, together = parallel_fits.fit(people, **parallel_fits.CASES[case]), results[0][case]
     half = case == "half"
     for name, weights in alone.weights_.items():

@@ -101,7 +101,7 @@ def loaded_descriptors(kept, name):
     ],
 )
 def test_descriptors_survive_bit_for_bit(people, kept, request, file, original):
-    """Loaded in another process."""
+    """The estimator is loaded in another process."""
     original = request.getfixturevalue(original)
     np.testing.assert_array_equal(loaded_descriptors(kept, file), original.transform(people.images))
 

@@ -42,7 +42,7 @@ def watched():
      ("bfloat16", torch.bfloat16, torch.bfloat16)],
 )  # fmt: skip
 def test_the_network_computes_as_asked(people, settings, monkeypatch, native, asked, trains, describes):
-    """Seen by a layer inside the network: "auto" trains in bfloat16 where that is native, and describes in float32."""
+    """A layer of the network sees that "auto" trains in bfloat16 where that is native, and describes in float32."""
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: native)
     trains = trains or (torch.bfloat16 if native else torch.float32)
     seen.clear()
@@ -81,7 +81,7 @@ def test_losses_and_gradients_are_float32():
 
 
 def test_cache_and_checkpoint_distinguish_precisions(people, settings, tmp_path):
-    """By what "auto" means on this device, not by its name; a checkpoint of the other precision is refused."""
+    """What "auto" means on this device counts, not its name; a checkpoint of the other precision is refused."""
     native = "bfloat16" if precision.multiplies_bfloat16(CPU) else "float32"
     other = {"float32": "bfloat16", "bfloat16": "float32"}[native]
     settings |= {"memory": tmp_path / "memory"}
@@ -123,7 +123,7 @@ def strided_convolution(leftover):
 
 
 def test_strided_convolutions_do_not_read_freed_memory():
-    """Their maps and gradients are the same, whatever lay in memory before; in bfloat16 they were not with AMX."""
+    """Their maps and gradients do not depend on earlier contents of memory; in bfloat16 they did with AMX."""
     for _ in range(5):
         for clean, dirty in zip(strided_convolution(1.0), strided_convolution(np.nan), strict=True):
             assert torch.equal(clean, dirty)
@@ -131,7 +131,7 @@ def test_strided_convolutions_do_not_read_freed_memory():
 
 @pytest.mark.parametrize(("stride", "dtype"), [(1, torch.bfloat16), (2, torch.float32), ((1, 2), torch.float32)])
 def test_strided_convolutions_stay_in_float32_on_the_cpu(stride, dtype):
-    """As layers and as functions; all others take bfloat16."""
+    """Layers and functions do; all other convolutions use bfloat16."""
     batch, weight = torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3)
     with precision.autocast(CPU, "bfloat16"):
         assert nn.Conv2d(3, 4, 3, stride=stride)(batch.bfloat16()).dtype == dtype
@@ -140,6 +140,6 @@ def test_strided_convolutions_stay_in_float32_on_the_cpu(stride, dtype):
 
 
 def test_an_unknown_precision_is_named(people, settings):
-    """With the values allowed, as for every parameter."""
+    """The error lists the values allowed, as for every parameter."""
     with pytest.raises(ValueError, match="'precision' parameter of MultiDepthReID must be a str among"):
         MultiDepthReID(**settings, precision="float16").fit(people.images, people.target)

@@ -39,7 +39,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("protocol", "dataset", "n_train", "n_test", "n_probe", "n_gallery"), NAMED)
-def test_published_sizes(protocol, dataset, n_train, n_test, n_probe, n_gallery):
+def test_protocols_have_the_published_sizes(protocol, dataset, n_train, n_test, n_probe, n_gallery):
     """Every repeat has the published sizes, no shared identity, probes from A and the gallery from B."""
     trials = list(protocol.split(dataset))
     assert len(trials) == protocol.n_repeats == 10
@@ -155,7 +155,7 @@ def test_nobody_is_both_trained_on_and_a_probe(people, protocol):
 
 
 def test_distractors_join_every_gallery():
-    """As in PRID and GRID: people seen only in the gallery view are in every gallery, and never trained on."""
+    """People seen only in the gallery view are in every gallery, and never trained on, as in PRID and GRID."""
     dataset = two_views(6, 1)
     dataset.target = np.append(dataset.target, [0, 0, 0, 77])
     dataset.cams = np.append(dataset.cams, ["B", "B", "B", "A"])
@@ -305,7 +305,7 @@ def test_bad_arguments_are_named(call, message):
 
 
 def test_naming_one_of_two_cameras_is_enough():
-    """On either side; the other camera is implied."""
+    """Either one may be named; the other is implied."""
     dataset = two_views(4, 1)
     for settings_ in ({"probe_cam": "B"}, {"gallery_cam": "A"}):
         trial = split_once(TwoViewProtocol(**settings_), **dataset)

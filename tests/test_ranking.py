@@ -128,7 +128,7 @@ def test_more_neighbours_than_gallery_images_are_refused():
 
 
 def test_descriptors_of_different_lengths_are_refused():
-    """Mixing two estimators' descriptors is named."""
+    """The error gives both lengths."""
     with pytest.raises(ValueError, match=r"4 features and the gallery has 3"):
         rank_gallery(identity, np.zeros((1, 4)), np.zeros((3, 3)), n_neighbors=1)
 
@@ -137,7 +137,7 @@ def test_descriptors_of_different_lengths_are_refused():
 @pytest.mark.parametrize("name", ["probes", "gallery"])
 @pytest.mark.parametrize("estimator", [identity, Manhattan().fit(None)])
 def test_the_first_row_that_is_not_finite_is_named(estimator, name, value):
-    """On either side and for every metric; the descriptors of a Gallery were checked when added."""
+    """It may be on either side, for every metric; the descriptors of a Gallery were checked when added."""
     rng = np.random.default_rng(0)
     for place in (0, 1, 5999):
         rows = {"probes": rng.normal(size=(6000, 3)), "gallery": rng.normal(size=(6000, 3))}
@@ -150,7 +150,7 @@ def test_the_first_row_that_is_not_finite_is_named(estimator, name, value):
 
 
 def test_an_unfitted_estimator_is_refused():
-    """As everywhere in scikit-learn."""
+    """The error is scikit-learn's NotFittedError."""
     with pytest.raises(NotFittedError):
         rank_gallery(StandardScaler(), np.zeros((1, 4)), np.zeros((3, 4)), n_neighbors=1)
 
@@ -177,7 +177,7 @@ def nested_pipelines(people, settings):
 
 
 def test_a_metric_counts_wherever_it_is_nested(people, settings):
-    """In a Pipeline of Pipelines, before a passthrough, inside a fitted search."""
+    """It may be in a Pipeline of Pipelines, before a passthrough, or inside a fitted search."""
     flat, wrappers = nested_pipelines(people, settings)
     expected = rank_gallery(flat, people.images[:5], people.images, n_neighbors=6)
     rows = flat[:-1].transform(people.images)
@@ -191,7 +191,7 @@ def test_a_metric_counts_wherever_it_is_nested(people, settings):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 def test_tensors_are_descriptors(people, fitted, dtype):
-    """Of every precision and with a gradient; a bare metric takes them too."""
+    """They may have any precision and a gradient; a bare metric takes them too."""
     rows = torch.from_numpy(fitted.transform(people.images)).to(getattr(torch, dtype)).requires_grad_()
     plain = rows.detach().double().numpy()
     expected = reference.nearest(plain[:3], plain, 4)

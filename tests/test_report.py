@@ -215,7 +215,7 @@ def test_images_that_cannot_be_read_are_grey_and_warned_of(people, tmp_path):
 
 
 def test_sections_without_content_are_left_out(results, tmp_path):
-    """Rankings without a dataset, and filters of an estimator that has none."""
+    """There are no rankings without a dataset, and no filters of an estimator without them."""
     page = Reader(evaluation_report(results[1], str(tmp_path / "r.html")).read_text(encoding="utf-8"))
     words = "".join(page.words)
     assert "Best and worst" not in words

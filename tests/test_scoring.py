@@ -20,7 +20,7 @@ identity = FunctionTransformer().fit(X)
 
 
 def test_the_score_is_the_mean_over_seeded_galleries():
-    """Recomputed from the splitter and the metric."""
+    """It is recomputed here from the splitter and the metric."""
     shares = []
     seeds = np.random.default_rng(7)
     for _ in range(3):
@@ -55,7 +55,7 @@ def test_images_are_described_once():
 
 
 def test_scoring_in_cross_validation_without_routing():
-    """As `scoring=`, in a Pipeline too, with several figures."""
+    """The scorer works as `scoring=`, in a Pipeline too, with several figures."""
     pipeline = make_pipeline(StandardScaler(), FunctionTransformer())
     scorer = CMCScorer(ranks=(1, 5), mean_average_precision=True)
     results = cross_validate(pipeline, X, y, scoring=scorer, cv=IdentityKFold(3), error_score="raise")
@@ -79,7 +79,7 @@ def test_cameras_are_routed():
 
 
 def test_a_fold_without_probes_is_named():
-    """One image per person leaves nothing to find."""
+    """With one image per person, no image is left to be a probe."""
     with pytest.raises(ValueError, match="probe"):
         cmc_score(identity, X[:3], [0, 1, 2])
 
@@ -109,7 +109,7 @@ def test_labels_of_another_length_are_refused(wrong):
 
 
 def test_missing_labels_and_descriptors_are_refused():
-    """None is nobody; a NaN descriptor names its image."""
+    """The error names the index of a missing label, and the image of a NaN descriptor."""
     with pytest.raises(ValueError, match="None at index 0"):
         cmc_score(identity, X, [None] * len(X))
     broken = X.copy()

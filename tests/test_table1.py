@@ -37,7 +37,7 @@ def forbid(*arguments, **settings):
 
 @pytest.mark.parametrize("backbone", ["vgg11", "vgg16"])
 def test_the_best_system_runs_with_any_vgg(run, backbone):
-    """Also with one that has no third convolution in its third block."""
+    """One of them has no third convolution in its third block."""
     out = run("--systems", "best", "--backbone", backbone, "--epochs", "0", "--repeats", "1")
     assert 0 <= json.loads((out / "results" / "best-0.json").read_text())["rank_1"] <= 1
 
@@ -119,7 +119,7 @@ def test_root_reads_a_folder_of_images(run, table1, tmp_path_factory):
 
 
 def test_every_published_figure_has_its_protocol(table1):
-    """And every note belongs to a row of the table."""
+    """Every note belongs to a row of the table."""
     for system in table1.SYSTEMS.values():
         assert (system.published == "–") == (system.protocol == "")
     used = {note for system in table1.SYSTEMS.values() for note in system.notes}

@@ -192,7 +192,7 @@ def test_memory_trains_once(people, tmp_path, monkeypatch):
 
 
 def test_ranking_scoring_and_grid_search_work(net, people):
-    """As with MultiDepthReID."""
+    """They work as with MultiDepthReID."""
     distances, indices = net.kneighbors(people.images[:3], people.images, n_neighbors=4)
     np.testing.assert_array_equal(indices[:, 0], range(3))
     assert (np.diff(distances) >= 0).all()
@@ -216,13 +216,13 @@ def test_ranking_scoring_and_grid_search_work(net, people):
     ],
 )
 def test_bad_parameters_are_refused_by_name(people, changes, message):
-    """In scikit-learn's words."""
+    """The error is in scikit-learn's wording."""
     with pytest.raises(ValueError, match=message):
         TCPNet(**SMALL | changes).fit(people.images, people.target)
 
 
 def test_data_that_cannot_be_learned_from_are_refused(people):
-    """A single identity, no pair of images, an image with NaN, and a loss that diverges."""
+    """There is a single identity, no pair of images, an image with NaN, or a loss that diverges."""
     net = TCPNet(**SMALL)
     with pytest.raises(ValueError, match="a single identity"):
         net.fit(people.images, np.zeros(32))

@@ -16,7 +16,7 @@ def test_every_public_name_can_be_imported():
 
 
 def test_unknown_names_are_refused():
-    """With the AttributeError that any module raises."""
+    """The error is the AttributeError that any module raises."""
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = skreid.nothing
 

@@ -94,7 +94,7 @@ def test_without_validation_images_the_training_figures_decide():
 
 
 def test_training_is_repeatable_and_leaves_global_generators_alone(people):
-    """Equal seeds give equal weights bit for bit, another seed does not; numpy's and torch's generators stay put."""
+    """Equal seeds give equal weights bit for bit, another seed does not; global generators do not advance."""
     states = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     (one, _), (same, _), (other, _) = (run(people, random_state=seed) for seed in (0, 0, 1))
     assert all(np.array_equal(one[name], same[name]) for name in one)
@@ -104,7 +104,7 @@ def test_training_is_repeatable_and_leaves_global_generators_alone(people):
 
 
 def test_training_tells_eight_people_apart(people):
-    """After some epochs without augmentation, most training images are classified correctly."""
+    """After a few epochs without augmentation, most training images are classified correctly."""
     _, history = run(people, max_epochs=60, augment=(), validation_fraction=0)
     assert history[-1]["train_accuracy"] > 0.9
     assert history[-1]["train_loss"] < history[0]["train_loss"]
