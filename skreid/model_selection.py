@@ -192,7 +192,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
         Identities.
     cams : array-like of shape (n_samples,), default=None
         Cameras. Without them, `n_shots` images of each identity form the gallery and all its other images are
-        probes. With them, one order of the cameras is drawn for everyone: the gallery images of an identity come
+        probes. With them, one order of the cameras is drawn for all identities: the gallery images of an identity come
         from the first camera in this order that saw it, and its probes are its images from all other cameras.
     n_shots : int, default=1
         Gallery images per identity; all of its images if it has fewer.
@@ -210,7 +210,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
     Raises
     ------
     ValueError
-        If no probe can be drawn, `gallery_cam` saw nobody, or a parameter is out of range.
+        If no probe can be drawn, `gallery_cam` saw no identity, or a parameter is out of range.
 
     Examples
     --------

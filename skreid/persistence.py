@@ -1,7 +1,7 @@
 """Save fitted estimators to files that run no code when they are loaded, and load them again.
 
 Loading a pickle runs whatever code is in it. These files are skops archives, which hold data alone and name the
-classes to build; `load` builds none but trusted ones, so a file may come from somebody else.
+classes to build; `load` builds trusted classes only, so a file may come from somebody else.
 """
 
 import os

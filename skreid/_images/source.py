@@ -120,7 +120,7 @@ class ImageSource:
         self.unusable[error.index] = str(error)
 
     def take(self, places):
-        """Return a source of the images at `places`, which raises if one of them has become unusable since."""
+        """Return a source of the images at these positions, which raises if one of them has become unusable since."""
         chosen = copy.copy(self)
         chosen._places = [self._places[i] for i in places]
         chosen._on_error = "raise"

@@ -1,4 +1,4 @@
-"""What all loaders share: finding the folder, listing its images, and reading labels from their names.
+"""Shared by all loaders: finding the folder, listing its images, and reading labels from their names.
 
 No image is left out silently: files with unexpected names are listed. The error for a missing set says who
 distributes it.

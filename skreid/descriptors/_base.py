@@ -1,4 +1,4 @@
-"""What all hand-crafted descriptors share: no state, parallel work over images, errors that name the image.
+"""Shared by all hand-crafted descriptors: no state, parallel work over images, errors that name the image.
 
 A subclass only says how one uint8 RGB image becomes a vector.
 """

@@ -1,4 +1,4 @@
-"""What the descriptors made of Gaussians (GOG, MLGD) share: parameters, sizes, feature names and blocks.
+"""Shared by the descriptors made of Gaussians (GOG, MLGD): parameters, sizes, feature names and blocks.
 
 A subclass only says which pixel features each block is made of.
 """

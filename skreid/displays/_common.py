@@ -1,4 +1,4 @@
-"""What the Displays share: axes, styles, single images of X, and the fitted step of a Pipeline or search.
+"""Shared by all Displays: axes, styles, single images of X, and the fitted step of a Pipeline or search.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Colour is never the only difference.
 """
@@ -44,7 +44,7 @@ def grid_of_axes(ax, shape, owner, *, figsize, **ratios):
         spec = ax.get_subplotspec()
         if spec is None:
             raise ValueError(
-                f"The 'ax' given to {owner}.plot has no place in a grid, so it cannot be divided: make it with "
+                f"The 'ax' given to {owner}.plot is not part of a grid, so it cannot be divided: make it with "
                 f"plt.subplots(), or pass an array of axes of shape {shape}."
             )
         ax.set_axis_off()

@@ -1,4 +1,4 @@
-"""Leaks are refused: nobody may be both trained on and tested, by the protocol or in a fitted estimator."""
+"""Refuse leaks: no identity may be both trained on and tested, by the protocol or in a fitted estimator."""
 
 import numpy as np
 

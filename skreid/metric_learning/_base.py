@@ -1,4 +1,4 @@
-"""What all learned metrics share: checks of their input, scikit-learn's tags, and linear algebra."""
+"""Shared by all learned metrics: checks of their input, scikit-learn's tags, and linear algebra."""
 
 import numpy as np
 from scipy.linalg import eigh

@@ -17,7 +17,7 @@ from skreid.metric_learning._views import add_ridge, objective_blocks, solve_vie
 
 
 class ViewSpecificMetric(CrossViewMetric):
-    """What CVDCA and its kernel form share: everything but the coordinates of an image and the projections."""
+    """Base of CVDCA and its kernel form, which define the coordinates of an image and the projections."""
 
     def _solve(self, X, ids, views, n_features):
         """Minimise the objective over rows of float64 ``X``; return projections (n_views, n_components, d)."""

@@ -1,4 +1,4 @@
-"""What all protocols share: a trial, the identities of a dataset, and the comparison of a trial's distances.
+"""Shared by all protocols: a trial, the identities of a dataset, and the comparison of a trial's distances.
 
 A protocol needs only identities and cameras, so it works on any object that has `target` and `cams`.
 """

@@ -13,7 +13,7 @@ from skreid.datasets._drawn.places import PLACES, paint_place
 
 @dataclass(frozen=True)
 class Camera:
-    """What all shots of one camera share."""
+    """Everything that all shots of one camera have in common."""
 
     place: str
     background: Image.Image
