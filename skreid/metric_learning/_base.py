@@ -16,18 +16,16 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _check_fit(self, X, y, cams):
         """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is checked below
-        # The space of a kernel has up to as many dimensions as there are training images, for any number of features.
-        kernel = hasattr(self, "kernel")
-        bound, limit = ("n_samples", len(X)) if kernel else ("min(n_samples, n_features)", min(X.shape))
-        if self.n_components is not None and self.n_components > limit:
-            raise ValueError(f"n_components={self.n_components} must be between 1 and {bound}={limit}.")
         _, ids = encode_identities(y, len(X), "samples")
         return X, ids, *encode_cams(cams, ids, "samples")
 
-    def _check_rank(self, rank):
-        """Refuse more components than the rank of the training data."""
-        if self.n_components is not None and self.n_components > rank:
-            raise ValueError(f"n_components={self.n_components} must be at most {rank}, the rank of the training data.")
+    def _check_n_components(self, limit, meaning):
+        """Refuse more components than a limit; `meaning` says what the limit is."""
+        if self.n_components is not None and self.n_components > limit:
+            raise ValueError(
+                f"The 'n_components' parameter of {type(self).__name__} must be at most {limit}, {meaning}. "
+                f"Got {self.n_components} instead."
+            )
 
     def _check_rows(self, X):
         """Check descriptors passed after `fit`."""

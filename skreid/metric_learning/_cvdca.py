@@ -256,7 +256,7 @@ class CVDCA(ViewSpecificMetric):
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
         coordinates, lift = span_coordinates(X.astype(np.float64, copy=False))
-        self._check_rank(coordinates.shape[1])
+        self._check_n_components(coordinates.shape[1], "the dimension of the training data")
         maps = self._solve(coordinates, ids, views, X.shape[1])
         self.components_ = lift(maps)
         # One sign per component, shared by all views.

@@ -138,6 +138,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
             If no identity has a cross-view pair, or the constraint is singular and needs a larger ``reg``.
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
+        self._check_n_components(len(X), "the number of training images")
         maps = self._solve(self._fit_kernel(X), ids, views, len(X))
         self.dual_components_ = maps * fix_signs(maps.mean(axis=0))
         return self

@@ -149,7 +149,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
         coordinates, dual = kernel_coordinates(self._fit_kernel(X))
-        self._check_rank(coordinates.shape[1])
+        self._check_n_components(coordinates.shape[1], "the rank of the centred kernel")
         intra, inter = scatter_from_codes(coordinates, ids, views)
         subspace, metric, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
         dual = (dual @ subspace).T

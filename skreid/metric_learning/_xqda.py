@@ -152,7 +152,7 @@ class XQDA(CrossViewMetric):
         views = np.arange(len(X)) if views is None else views
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         coordinates, lift = span_coordinates(X - self.mean_)  # differences do not depend on the mean
-        self._check_rank(coordinates.shape[1])
+        self._check_n_components(coordinates.shape[1], "the dimension of the training data")
         intra, inter = scatter_from_codes(coordinates, ids, views)
         subspace, self.metric_, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
         components = lift(subspace.T)
