@@ -19,16 +19,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import check_frame_size, did_you_mean, is_int
+from skreid._base.checks import check_choice, check_frame_size, did_you_mean, is_int
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.callbacks import FitCallbacks, learned_attributes
-from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_layer_names, check_maps
+from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_maps
 from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
-from skreid._network.building import architecture
+from skreid._network.layers import check_layers, identity_of
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
 from skreid._network.reader import MapReader
 from skreid._network.weights import initial_weights
@@ -41,7 +41,8 @@ from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
-WAITING_BATCHES = 8  # batches whose descriptors wait on the device, so that a GPU need not stop after each one
+NORMALIZATIONS = (None, "l2", "centered", "rooted")
+WAITING_BATCHES = 8  # descriptors of this many batches wait on the device before they are copied
 
 
 class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
@@ -189,7 +190,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
         "backbone": [str, callable],
         "weights": "no_validation",  # checked by `initial_weights`, whose message prints no arrays
-        "input_size": ["array-like", None],
+        "input_size": "no_validation",  # checked by `check_frame_size`
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -287,19 +288,23 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         ValueError
             If an image cannot be used (`skreid.exceptions.ImageError` names it), there is only one identity, no
             identity has two images, or a requested layer or filter does not exist.
+        FloatingPointError
+            If the loss, the weights or the maps are not finite.
+        OSError, RuntimeError
+            If the checkpoint cannot be written, or another training uses its folder.
         """
         data = self._check_inputs(X, y, cams)  # everything that can fail does so before the long training
         with FitCallbacks(self, X, y, cams) as callbacks:
             weights, history = self._train(data, callbacks)  # Fig. 3, phase 1: learn to tell people apart
-            statistics = self._explore(data, weights)  # Eqs. 1-3: pair distances of every filter
-            filters = self._choose(statistics)  # Eq. 4: the filters that keep people apart
+            statistics = self._explore(data, weights)  # phase 2, Eqs. 1-3: smooth maps, compare pairs of images
+            filters = self._choose(statistics)  # phase 2, Eq. 4: the filters that keep people apart
             self._keep(data, weights, history, statistics, filters)
         return self
 
     def _check_inputs(self, X, y, cams):
         """Check all that can be checked before training."""
         check_backbone(self.backbone)
-        layers = check_layer_names(self.layers, self.backbone)
+        layers = check_layers(self.layers, self.backbone)
         input_size = check_frame_size(self.input_size, "input_size", type(self).__name__, none=True)
         labelled = check_images(X, y, cams, input_size=input_size, n_jobs=self.n_jobs, on_error=self.on_error)
         layers, shapes = check_maps(layers, self.n_filters, self.backbone, labelled.images.size)
@@ -312,7 +317,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         pixels = network = None
         if memory.location is not None or self.checkpoint is not None:
             pixels = labelled.images.digest()
-            network = list(architecture(self.backbone, seed, labelled.images.size))
+            network = list(identity_of(self.backbone, seed, labelled.images.size))
         return FitInputs(
             **labelled._asdict(),
             layers=layers,
@@ -376,43 +381,40 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         return nullcontext() if self.checkpoint is None else Checkpoint(self.checkpoint, origin)
 
     def _explore(self, data, weights):
-        """Eqs. 1-3: pair distances of every filter of the layers, {layer: PairStatistics}."""
-        precision, joint = reading_precision(self.precision), self.criterion == "joint"
+        """Fig. 3, phase 2, Eqs. 1-3: pair distances of every filter, {layer: PairStatistics}."""
+        read_by = {
+            "weights": weights,
+            "normalization": data.normalization,
+            "precision": reading_precision(self.precision),
+        }
+        compared_by = {
+            "blur_size": data.blur_size,
+            "cams": data.cams,
+            "covariance": self.criterion == "joint",
+            "random_state": data.seed,
+        }
 
         def compute(layers):
+            reader = MapReader(self.backbone, device=data.device, layers=layers, **read_by)
             with self._bar(len(data.images), "Exploring") as bar:
                 return pair_statistics(
-                    MapReader(self.backbone, weights, data.normalization, data.device, layers, precision),
+                    reader,
                     data.images,
                     data.identities,
                     layers=layers,
-                    blur_size=data.blur_size,
-                    covariance=joint,
-                    cams=data.cams,
                     batch_size=self.batch_size,
-                    random_state=data.seed,
                     progress=bar.update,
+                    **compared_by,
                 )
 
         origin = None
         if data.memory.location is not None:
-            origin = origin_of(
-                weights=weights,
-                normalization=data.normalization,
-                blur_size=data.blur_size,
-                covariance=joint,
-                X=data.pixels,
-                y=data.identities,
-                cams=data.cams,
-                backbone=data.network,
-                random_state=data.seed,
-                device=data.device.type,
-                precision=precision,
-            )
+            given = {"X": data.pixels, "y": data.identities, "backbone": data.network, "device": data.device.type}
+            origin = origin_of(**given, **read_by, **compared_by)
         return remember_each(data.memory, "pair statistics", origin, data.layers, compute)
 
     def _choose(self, statistics):
-        """Eq. 4: the filters of each layer that keep people furthest apart, best first."""
+        """Fig. 3, phase 2, Eq. 4: the filters of each layer that keep people furthest apart, best first."""
         return {layer: choose_filters(moments, self.criterion, self.n_filters) for layer, moments in statistics.items()}
 
     def _keep(self, data, weights, history, statistics, filters):
@@ -461,26 +463,26 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             If an image cannot be used, unless ``on_error="nan"``; the message names the first one.
         """
         check_is_fitted(self)
+        check_choice(self.normalize, "normalize", type(self).__name__, NORMALIZATIONS)
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
-        (reader, remaining), done, waiting = self._reader(chosen=True), 0, []
-        means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
-        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
-            for batch in images.batches(self.batch_size):
-                parts = {
-                    layer: compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])
-                    for layer, maps in reader(batch, self.layers_).items()
-                }
-                scaled = [scale_maps(maps, self.normalize, means.get(layer)) for layer, maps in parts.items()]
-                waiting.append(torch.cat(scaled, dim=1))
-                if len(waiting) == WAITING_BATCHES:
-                    done = _fetch(waiting, descriptors, done)
-                bar.update(len(batch))
-            _fetch(waiting, descriptors, done)
+            _copy_rows(self._describe_batches(images), descriptors, progress=bar.update)
         descriptors[list(images.unusable)] = np.nan
         images.warn_unusable("described by NaN")
         return descriptors
+
+    def _describe_batches(self, images):
+        """Yield the descriptors of each batch, on the network's device."""
+        reader, remaining = self._chosen_reader()
+        means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
+        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
+        for batch in images.batches(self.batch_size):
+            parts = []
+            for layer, maps in reader(batch, self.layers_).items():
+                maps = compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])  # Eq. 1
+                parts.append(scale_maps(maps, self.normalize, means.get(layer)))
+            yield torch.cat(parts, dim=1)
 
     def score(self, X, y, cams=None):
         """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest image is a true match.
@@ -521,7 +523,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             ``h, w`` are those of the frame if `smooth`, else the layer's own.
         """
         check_is_fitted(self)
-        layers = check_layer_names(layers, self.backbone) or self.layers_
+        layers = check_layers(layers, self.backbone) or self.layers_
         reader, batches = self._reader(), {layer: [] for layer in layers}
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():
@@ -577,15 +579,22 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 )
         return tuple(self.augment)
 
-    def _reader(self, chosen=False):
-        """Return the live network, or the part of it that the chosen filters need, built on first use."""
+    def _reader(self):
+        """Return the live network."""
+        return self._live_reader("whole", None, lambda reader: reader)
+
+    def _chosen_reader(self):
+        """Return the part of the live network that the chosen filters need, and which filters to take of its maps."""
+        return self._live_reader("chosen", self.layers_, lambda reader: reader.choose(self.filters_))
+
+    def _live_reader(self, part, layers, finish):
+        """Return a part of the network on the current device, built on first use."""
         device, precision = self._resolve_device(fall_back=True), reading_precision(self.precision)
         readers = self._live((self.backbone, device, precision), (self.weights_, self.filters_), dict)
-        if chosen not in readers:
-            layers = self.layers_ if chosen else None
+        if part not in readers:
             reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers, precision)
-            readers[chosen] = reader.choose(self.filters_) if chosen else reader
-        return readers[chosen]
+            readers[part] = finish(reader)
+        return readers[part]
 
     def __getstate__(self):
         return super().__getstate__() | {"_skreid_version": __version__}
@@ -601,10 +610,20 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
 
 
-def _fetch(waiting, descriptors, done):
-    """Copy the descriptors waiting on the device into the result; return how many are done."""
-    for rows in waiting:
-        descriptors[done : done + len(rows)] = rows.numpy(force=True)
-        done += len(rows)
-    waiting.clear()
-    return done
+def _copy_rows(batches, out, progress):
+    """Copy rows from their device into an array, several batches at a time: a GPU is not stopped for each of them."""
+    waiting, done = [], 0
+
+    def copy():
+        nonlocal done
+        for rows in waiting:
+            out[done : done + len(rows)] = rows.numpy(force=True)
+            done += len(rows)
+        waiting.clear()
+
+    for rows in batches:
+        waiting.append(rows)
+        if len(waiting) == WAITING_BATCHES:
+            copy()
+        progress(len(rows))
+    copy()

@@ -11,7 +11,8 @@ from networks import narrow
 from safetensors.numpy import save_file
 from torch import nn
 
-from skreid._network.building import block_ends, build_backbone, check_layers, layer_names, map_shapes
+from skreid._network.building import build_backbone
+from skreid._network.layers import block_ends, check_layers, layer_names, map_shapes
 from skreid._network.reader import MapReader
 from skreid._network.surgery import cut_backbone, fold_backbone
 from skreid._network.weights import fit_weights, initial_weights
@@ -186,9 +187,9 @@ def test_unusable_backbones_are_refused(backbone, message):
 def test_unknown_layers_are_refused_with_a_suggestion():
     """So is a layer named twice."""
     with pytest.raises(ValueError, match=r"names 'conv4_4'.*Did you mean 'conv4_"):
-        check_layers(("conv4_4",), VGG16_LAYERS, "vgg16")
+        check_layers(("conv4_4",), "vgg16")
     with pytest.raises(ValueError, match="names a layer twice"):
-        check_layers(("conv4_3", "conv4_3"), VGG16_LAYERS, "vgg16")
+        check_layers(("conv4_3", "conv4_3"), "vgg16")
 
 
 def test_a_frame_too_small_for_the_network_is_refused():

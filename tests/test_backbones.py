@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from skreid import MultiDepthReID, cmc_score
-from skreid._network.building import map_shapes
+from skreid._network.layers import map_shapes
 from skreid.model_selection import IdentityKFold
 
 

@@ -365,7 +365,7 @@ def test_after_changing_backbone_estimator_and_copy_refuse_alike(people, fitted)
 @pytest.mark.parametrize("size", [(True, 16), (32, True), (32,), 32, (32.0, 16)])
 def test_frame_sizes_are_two_ints(people, settings, size):
     """A bool is not an int."""
-    with pytest.raises(ValueError, match=r"'input_size' parameter of MultiDepthReID must be .*(two ints|array-like)"):
+    with pytest.raises(ValueError, match="'input_size' parameter of MultiDepthReID must be None or two ints"):
         MultiDepthReID(**settings | {"input_size": size}).fit(people.images, people.target)
 
 
@@ -374,3 +374,10 @@ def test_box_sizes_must_not_be_bools(people, settings, blur_size):
     """A bool is not an int."""
     with pytest.raises(ValueError, match="'blur_size' parameter of MultiDepthReID must be an int"):
         MultiDepthReID(**settings | {"blur_size": blur_size}).fit(people.images, people.target)
+
+
+def test_a_wrong_normalize_is_refused_after_fit(people, fitted):
+    """`transform` uses the parameter, so it checks it too."""
+    changed = copy.deepcopy(fitted).set_params(normalize="centred")
+    with pytest.raises(ValueError, match=r"'normalize' parameter of MultiDepthReID .*Did you mean 'centered'"):
+        changed.transform(people.images[:2])

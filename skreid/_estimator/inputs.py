@@ -9,9 +9,9 @@ import torch
 
 from skreid._base.labels import check_pairs, encode, encode_identities
 from skreid._images.source import ImageSource
-from skreid._network.building import block_ends, check_layers, layer_names, map_shapes
+from skreid._network.layers import block_ends, map_shapes
 
-DEPTHS = 2  # layers that describe by default
+DESCRIBING_BLOCKS = 2  # layers that describe by default
 
 
 class LabelledImages(NamedTuple):
@@ -59,7 +59,7 @@ class FitInputs:
     pixels : str or None
         Digest of all pixels; None where neither a cache nor a checkpoint needs it.
     network : list or None
-        What identifies the network, see `architecture`; None where neither a cache nor a checkpoint needs it.
+        What identifies the network, see `identity_of`; None where neither a cache nor a checkpoint needs it.
     """
 
     images: ImageSource
@@ -118,16 +118,6 @@ def check_backbone(backbone):
         )
 
 
-def check_layer_names(layers, backbone):
-    """Return the requested layers as a tuple, or None for the default; refuse layers that the backbone lacks."""
-    names = layer_names(backbone)
-    if layers is None:
-        return None
-    layers = (layers,) if isinstance(layers, str) else tuple(layers)
-    check_layers(layers, names, backbone)
-    return layers
-
-
 def check_maps(layers, n_filters, backbone, frame_size):
     """Return the layers to describe by and the shapes of all maps, for frames of a size.
 
@@ -137,7 +127,7 @@ def check_maps(layers, n_filters, backbone, frame_size):
         If a layer returns no maps, or has too few filters.
     """
     shapes = map_shapes(backbone, frame_size)
-    layers = block_ends(shapes)[-DEPTHS:] if layers is None else layers
+    layers = block_ends(shapes)[-DESCRIBING_BLOCKS:] if layers is None else layers
     deepest = list(shapes)[-1]  # feeds the classifier that trains the network
     for layer in (*layers, deepest):
         if len(shapes[layer]) != 3:

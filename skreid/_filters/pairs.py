@@ -5,15 +5,13 @@ is linear in the number of images.
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from skreid._base.blas import single_threaded_blas
-from skreid._filters.choosing import JointMoments
-from skreid._filters.smoothing import box_sides, compact_maps, compact_operator, compact_shape, signed_root
+from skreid._filters.joint import JointMoments
+from skreid._filters.smoothing import compact_shape, signed_root, store_compact
 from skreid._filters.sums import distance_sums
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
@@ -217,32 +215,10 @@ def _block_maps(network, source, block, layers, blur_size, batch_size, progress)
             if layer not in compact:
                 n_cells = math.prod(compact_shape(maps.shape[2:], blur_size))
                 compact[layer] = maps.new_empty(maps.shape[1], len(block), n_cells)
-            _store_compact(compact[layer][:, done : done + len(batch)], maps, source.size, blur_size)
+            store_compact(compact[layer][:, done : done + len(batch)], maps, source.size, blur_size)
         done += len(batch)
         progress(len(batch))
     return compact
-
-
-def _store_compact(out, maps, frame_shape, blur_size):
-    """Write the compact form of maps, (n, n_filters, h, w), into a tensor of shape (n_filters, n, cells)."""
-    if maps.device.type != "cpu":
-        out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
-        return
-    maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters last, as channels-last networks leave them
-    height, width = maps.shape[1:3]
-    rows, columns = (
-        compact_operator(size, frame, side).astype(maps.dtype)
-        for size, frame, side in zip((height, width), frame_shape, box_sides(blur_size), strict=True)
-    )
-
-    def compact(place):  # one image at a time: its maps are transposed within the cache
-        with np.errstate(over="ignore", invalid="ignore"):  # reported by layer and filter later
-            tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
-            turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
-            np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
-
-    with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(compact, range(len(maps))))
 
 
 def _pair_masks(labels, cams):

@@ -4,6 +4,7 @@ Upsampling and blurring are linear and separable, so a smoothed map is ``B = A_h
 and ``A_w`` keep every Euclidean distance between such maps in ``h x w`` values.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
+
+from skreid._base.blas import single_threaded_blas
 
 ROUNDING = 1e-5  # a part that differs from the mean by a smaller share of its length differs by rounding only
 
@@ -89,6 +92,31 @@ def compact_maps(maps, frame_shape, blur_size, chosen=None):
     has shape (n_images, n_filters, h, w), with a side of 1 along an axis that the box spans.
     """
     return _apply(compact_operator, maps, frame_shape, blur_size, chosen)
+
+
+def store_compact(out, maps, frame_shape, blur_size):
+    """Write `compact_maps` of maps, (n, n_filters, h, w), into a tensor of shape (n_filters, n, cells).
+
+    On a CPU, numpy turns one image at a time about within the cache, on all cores.
+    """
+    if maps.device.type != "cpu":
+        out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
+        return
+    maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters last, as channels-last networks leave them
+    height, width = maps.shape[1:3]
+    rows, columns = (
+        compact_operator(size, frame, side).astype(maps.dtype)
+        for size, frame, side in zip((height, width), frame_shape, box_sides(blur_size), strict=True)
+    )
+
+    def compact(place):  # one image at a time: its maps are transposed within the cache
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by layer and filter later
+            tall = (rows @ maps[place].reshape(height, -1)).reshape(len(rows), width, -1)
+            turned = out[:, place].reshape(len(out), len(rows), len(columns)).transpose(1, 0, 2)
+            np.matmul(tall.transpose(0, 2, 1), columns.T, out=turned)
+
+    with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(compact, range(len(maps))))
 
 
 def signed_root(maps):

@@ -1,10 +1,6 @@
-"""Backbones by name or by callable: any torchvision classifier that is a sequence of layers, or a user's own.
-
-And what can be said of them before any image is read: the names of their layers and the shapes of their maps.
-"""
+"""Backbones by name or by callable: any torchvision classifier that is a sequence of layers, or a user's own."""
 
 from collections import OrderedDict
-from functools import lru_cache
 
 import torch
 from torch import nn
@@ -53,75 +49,6 @@ def build_backbone(backbone, random_state):
             module.inplace = False
     names = layers._modules  # named_children leaves out the second use of a layer
     return Backbone(layers, {name: place for place, name in enumerate(names)})
-
-
-def architecture(backbone, seed, frame_shape):
-    """Return what identifies a backbone: its name; for a callable, the network that it builds."""
-    if isinstance(backbone, str):
-        return (backbone,)
-    network = build_backbone(backbone, seed)
-    weights, images = network.weights(), torch.rand(2, 3, *frame_shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():  # two networks that look alike may compute different maps
-        maps = network.eval()(images, network.places)
-    return repr(network.layers), weights, {name: values.numpy(force=True) for name, values in maps.items()}
-
-
-def layer_names(backbone):
-    """Return the names of a backbone's layers, shallow to deep; a torchvision model takes no memory for it."""
-    return (_layer_names_of_model if isinstance(backbone, str) else _layer_names)(backbone)
-
-
-def _layer_names(backbone):
-    return tuple(build_backbone(backbone, None).places)
-
-
-def map_shapes(backbone, frame_shape):
-    """Return the number of filters, height and width of each layer's maps for frames of a given size.
-
-    Raises
-    ------
-    ValueError
-        If frames of this size do not pass through the network.
-    """
-    return dict((_shapes_of_model if isinstance(backbone, str) else _shapes)(backbone, tuple(frame_shape)))
-
-
-def _shapes(backbone, frame_shape):
-    network = build_backbone(backbone, None).eval()
-    device = next(network.parameters(), torch.empty(0)).device
-    with torch.no_grad():
-        try:
-            maps = network(torch.zeros(1, 3, *frame_shape, device=device), network.places)
-        except RuntimeError as error:
-            raise ValueError(
-                f"Frames of {frame_shape[0]} x {frame_shape[1]} pixels (input_size) do not pass through "
-                f"backbone {backbone!r}: {error}"
-            ) from error
-    return {name: tuple(getattr(values, "shape", ())[1:]) for name, values in maps.items()}
-
-
-# a torchvision name always means the same network; what a callable returns may change
-_layer_names_of_model, _shapes_of_model = lru_cache(maxsize=64)(_layer_names), lru_cache(maxsize=64)(_shapes)
-
-
-def block_ends(shapes):
-    """Return the deepest layer for each size of maps, shallow to deep."""
-    blocks = {shape[1:]: name for name, shape in shapes.items() if len(shape) == 3}
-    return tuple(name for name in shapes if name in blocks.values())
-
-
-def check_layers(layers, names, backbone):
-    """Raise ValueError for the first layer that the backbone does not have, suggesting the most similar name."""
-    if not layers:
-        raise ValueError(f"layers={layers!r} names no layer; choose from {', '.join(names)}.")
-    for name in layers:
-        if name not in names:
-            raise ValueError(
-                f"layers={tuple(layers)!r} names {name!r}, which backbone {backbone!r} does not have."
-                f"{did_you_mean(name, names)} Its layers are {', '.join(names)}."
-            )
-    if len(set(layers)) < len(layers):
-        raise ValueError(f"layers={tuple(layers)!r} names a layer twice.")
 
 
 def _vgg_places(layers):

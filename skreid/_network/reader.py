@@ -60,9 +60,9 @@ class MapReader:
         return reader, remaining
 
     @torch.inference_mode()
-    def __call__(self, batch, *layers):
+    def __call__(self, batch, layers):
         """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
         batch = to_unit(to_device(batch, self.device))
         with autocast(self.device, self.precision):
-            maps = self.network(torch.addcmul(self.offset, batch, self.scale), *layers)
+            maps = self.network(torch.addcmul(self.offset, batch, self.scale), layers)
         return {layer: values.float() for layer, values in maps.items()}

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skreid._network.building import block_ends, build_backbone, map_shapes
+from skreid._network.building import build_backbone
+from skreid._network.layers import block_ends, map_shapes
 from skreid._network.precision import autocast
 from skreid._network.weights import fit_weights
 from skreid._training.parallel import whole_batch
 
-DEPTHS = 3  # number of blocks, counted from the deepest, that have classifiers at their end
+CLASSIFIED_BLOCKS = 3  # number of blocks, counted from the deepest, that have classifiers at their end
 BANDS = 4  # horizontal bands of a map, each with its own linear classifier
 LABEL_SMOOTHING = 0.1
 
@@ -85,7 +86,9 @@ def build_classifier(size, n_classes, settings):
         fit_weights(network, settings.initial)
     shapes = map_shapes(settings.backbone, size)
     generator = torch.Generator().manual_seed(settings.random_state)
-    heads = {layer: BandHead(*shapes[layer][:2], n_classes, generator) for layer in block_ends(shapes)[-DEPTHS:]}
+    heads = {
+        layer: BandHead(*shapes[layer][:2], n_classes, generator) for layer in block_ends(shapes)[-CLASSIFIED_BLOCKS:]
+    }
     return Classifier(network, heads, settings)
 
 

@@ -119,8 +119,8 @@ class TCPNet(NetworkEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
-        "input_size": ["array-like"],
-        "crop_size": ["array-like"],
+        "input_size": "no_validation",  # checked by `check_frame_size`
+        "crop_size": "no_validation",  # checked by `check_frame_size`
         **{name: [Interval(Integral, 1, None, closed="left")] for name in _COUNTS},
         "normalize": [StrOptions({"l2"}), None],
         "margin": [Interval(Real, None, 0, closed="right")],
