@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from tables import TakesTables
 
 from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
+from skreid.descriptors._base import ImageDescriptor
 
 SMALL_LOMO = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
 SMALL_GOG = GOG("nrng", input_size=(12, 8), n_strips=1)
@@ -128,6 +129,35 @@ def test_descriptors_do_not_import_torch():
         "GOG().transform(X); LOMO(n_scales=1).transform(X); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class MeanColour(ImageDescriptor):
+    def __init__(self, *, input_size=None, n_jobs=None):
+        self.input_size = input_size
+        self.n_jobs = n_jobs
+
+    def _describe(self, image):
+        return image.mean(axis=(0, 1))
+
+
+def test_a_new_descriptor_only_describes_one_image():
+    """The base class checks the parameters, reads and resizes the images, and runs the workers."""
+    images = random_images()
+    expected = images.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+    np.testing.assert_array_equal(MeanColour().fit(images).transform(images), expected)
+    bilinear = [np.asarray(Image.fromarray(x).resize((2, 3), Image.Resampling.BILINEAR)) for x in images]
+    resized = MeanColour(input_size=(3, 2), n_jobs=2).transform(images)
+    np.testing.assert_array_equal(resized, MeanColour().transform(bilinear))
+    with pytest.raises(ValueError, match="'input_size' parameter of MeanColour must be None or two ints"):
+        MeanColour(input_size=(3, 0)).fit(images)
+    with pytest.raises(ValueError, match="'n_jobs' parameter of MeanColour"):
+        MeanColour(n_jobs="two").transform(images)
+
+
+def test_gog_and_mlgd_need_a_size():
+    for descriptor in (SMALL_GOG, SMALL_MLGD):
+        with pytest.raises(ValueError, match=r"'input_size' parameter of (GOG|MLGD) must be two ints .* Got None"):
+            clone(descriptor).set_params(input_size=None).fit(random_images())
 
 
 # ---- what X may be ----

@@ -1,6 +1,7 @@
 """Hand-crafted person descriptors, as stateless transformers of images: baselines for learned descriptors.
 
-`LOMO` counts colours and textures, `GOG` and `MLGD` fit Gaussians. None of them needs training data, or torch.
+`LOMO` counts colours and textures; `GOG` and `MLGD` fit Gaussians. They need no training data. `CenteredNormalizer`
+comes after them: it learns the mean of the training descriptors, to subtract it. None of them needs torch.
 """
 
 from skreid.descriptors._gog import GOG

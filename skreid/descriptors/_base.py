@@ -1,24 +1,34 @@
 """Shared by all hand-crafted descriptors: no state, parallel work over images, errors that name the image.
 
-A subclass only says how one uint8 RGB image becomes a vector.
+A subclass has the parameters `input_size` and `n_jobs`, and says in `_describe` how one image becomes a vector.
 """
 
 from abc import ABCMeta, abstractmethod
+from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
+from PIL.Image import Resampling
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
+from skreid._base.checks import check_frame_size
 from skreid._images.sequence import as_sequence
-from skreid.descriptors._read import read_image
+from skreid.descriptors._read import read_image, resize_image
 
 _CHUNK = 32  # images per task: long enough to hide joblib's overhead, short enough to balance the workers
 
 
 class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the stateless image descriptors (not for direct use)."""
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
+        "input_size": "no_validation",  # see _frame_size
+        "n_jobs": [Integral, None],
+    }
+    _may_keep_size = True  # whether input_size may be None
+    _resampling = Resampling.BILINEAR
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -78,13 +88,18 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         )
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @abstractmethod
     def _check_settings(self):
         """Raise if a parameter is wrong in a way that `_parameter_constraints` cannot express."""
+        self._frame_size()
 
-    @abstractmethod
+    def _frame_size(self):
+        """Return `input_size` as two ints, or None if images keep their own size."""
+        return check_frame_size(self.input_size, "input_size", type(self).__name__, none=self._may_keep_size)
+
     def _prepare(self, image, index):
-        """Return one uint8 image resized; raise if it cannot be described."""
+        """Return one uint8 image resized to `input_size`; a subclass may raise if it cannot be described."""
+        size = self._frame_size()
+        return image if size is None else resize_image(image, size, self._resampling)
 
     @abstractmethod
     def _describe(self, image):

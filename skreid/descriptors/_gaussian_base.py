@@ -4,30 +4,30 @@ A subclass only says which pixel features each block is made of.
 """
 
 from abc import abstractmethod
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from PIL.Image import Resampling
 from sklearn.utils._param_validation import Interval
 
-from skreid._base.checks import check_frame_size
+from skreid._base.checks import IntRange
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._gaussian import gaussian_of_gaussians
 from skreid.descriptors._pixels import pixel_features
-from skreid.descriptors._read import resize_image
 
 
 class GaussianDescriptor(ImageDescriptor):
     """Base of the descriptors made of Gaussians (not for direct use)."""
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
-        "input_size": "no_validation",  # see _frame_size
-        "patch_size": [Interval(Integral, 3, None, closed="left")],
-        "patch_step": [Interval(Integral, 1, None, closed="left")],
-        "n_strips": [Interval(Integral, 1, None, closed="left")],
+        **ImageDescriptor._parameter_constraints,
+        "patch_size": [IntRange(3)],
+        "patch_step": [IntRange(1)],
+        "n_strips": [IntRange(1)],
         "regularization": [Interval(Real, 0, None, closed="neither")],
-        "n_jobs": [Integral, None],
     }
+    _may_keep_size = False  # strips and patches are those of one size
+    _resampling = Resampling.BICUBIC
 
     @abstractmethod
     def _blocks(self):
@@ -81,12 +81,6 @@ class GaussianDescriptor(ImageDescriptor):
                 f"few for {self.n_strips} overlapping strips; at least {self.n_strips + 1} are needed."
             )
         self._blocks()
-
-    def _frame_size(self):
-        return check_frame_size(self.input_size, "input_size", type(self).__name__)
-
-    def _prepare(self, image, index):
-        return resize_image(image, self._frame_size(), Resampling.BICUBIC)
 
     def _describe(self, image):
         settings = {

@@ -3,17 +3,15 @@
 The maximum of a bin over a row of windows does not depend on where in the row it occurs.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
-from PIL.Image import Resampling
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skreid._base.checks import check_frame_size, is_int
+from skreid._base.checks import IntRange, is_int
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._color import grey, hsv
-from skreid.descriptors._read import resize_image
 from skreid.descriptors._retinex import multiscale_retinex
 
 # (down, right) to the right, upper, left and lower neighbour: the digits of 3**0, 3**1, 3**2, 3**3.
@@ -84,15 +82,14 @@ class LOMO(ImageDescriptor):
     """
 
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
-        "n_scales": [Interval(Integral, 1, None, closed="left")],
-        "window_size": [Interval(Integral, 1, None, closed="left")],
-        "step": [Interval(Integral, 1, None, closed="left")],
-        "n_bins": [Interval(Integral, 1, 256, closed="both")],
+        "n_scales": [IntRange(1)],
+        "window_size": [IntRange(1)],
+        "step": [IntRange(1)],
+        "n_bins": [IntRange(1, 256)],
         "tau": [Interval(Real, 0, 1, closed="left")],
         "radii": [tuple, list],
         "retinex": [StrOptions({"multiscale"}), callable, None],
-        "input_size": "no_validation",  # see _frame_size
-        "n_jobs": [Integral, None],
+        **ImageDescriptor._parameter_constraints,
     }
 
     def __init__(
@@ -158,20 +155,15 @@ class LOMO(ImageDescriptor):
         return np.array(names, dtype=object)
 
     def _check_settings(self):
-        self._frame_size()
+        super()._check_settings()
         if not len(self.radii) or not all(is_int(radius) for radius in self.radii):
             raise ValueError(
                 "The 'radii' parameter of LOMO must be a non-empty tuple of ints in the range [1, inf). "
                 f"Got {self.radii!r} instead."
             )
 
-    def _frame_size(self):
-        return check_frame_size(self.input_size, "input_size", "LOMO", none=True)
-
     def _prepare(self, image, index):
-        size = self._frame_size()
-        if size is not None:
-            image = resize_image(image, size, Resampling.BILINEAR)
+        image = super()._prepare(image, index)
         height, width = image.shape[:2]
         smallest = min(height, width) >> (self.n_scales - 1)
         if smallest < self.window_size:
