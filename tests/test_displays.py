@@ -188,7 +188,7 @@ class TestTrainingCurve:
         assert TrainingCurveDisplay.from_history(history, ax=ax[1:]).axes_[1] is ax[2]
         with pytest.raises(ValueError, match="1 x 2 axes, but 'ax' holds 3"):
             TrainingCurveDisplay.from_history(history, ax=ax)
-        with pytest.raises(ValueError, match="no place in a grid"):
+        with pytest.raises(ValueError, match="not part of a grid"):
             TrainingCurveDisplay.from_history(history, ax=figure.add_axes((0, 0, 1, 1)))
 
     def test_empty_or_incomplete_histories_and_unfitted_estimators_are_refused(self, pixels):
