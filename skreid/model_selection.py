@@ -16,7 +16,7 @@ __all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
 
 
 class IdentityKFold(BaseCrossValidator):
-    """K folds of whole identities, as equal in their number of images as possible.
+    """K folds of whole identities, with about equally many images each.
 
     Parameters
     ----------

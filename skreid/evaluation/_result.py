@@ -195,7 +195,7 @@ class EvaluationResult:
         }
 
     def table(self, *others):
-        """Return a Markdown table in percent, with a row per system and their protocols below.
+        """Return a Markdown table in percent, with one row per system and the protocols below.
 
         Parameters
         ----------

@@ -83,7 +83,7 @@ class _Repeated(ABC):
 
 @dataclass(frozen=True)
 class TwoViewProtocol(_Repeated):
-    """Probes from one camera, gallery from another; identities are drawn again for each repeat.
+    """Probes from one camera against a gallery from another; new identities are drawn for each repeat.
 
     Parameters
     ----------
