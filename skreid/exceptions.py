@@ -1,6 +1,6 @@
 """The exceptions that skreid raises, and which of them to catch.
 
-skreid defines one exception of its own, :class:`ImageError`; all others are Python's and scikit-learn's::
+skreid has one public exception of its own, :class:`ImageError`; all others are Python's and scikit-learn's::
 
     Exception
     ├── ValueError                a parameter, label, array or file has a bad value

@@ -1,6 +1,8 @@
-"""Figures computed from identities and distances: CMC, mAP, mINP and error rates, with NumPy alone.
+"""Figures computed from identities and distances: CMC, mAP, mINP and error rates, without torch.
 
-Each figure is a function ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``.
+Each figure is a function ``f(y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, ...)``. The other
+functions make distances (`distance_blocks`, `k_reciprocal_rerank`) or say how certain a figure is (`summary`,
+`wilson_interval`).
 """
 
 from skreid._search.distances import DistanceBlocks, distance_blocks

@@ -41,11 +41,11 @@ def match_ranks(problem, which="all"):
 def _extremes(block, which):
     """Return the same as `_matches`, but only for each probe's nearest or farthest match; nothing is sorted."""
     distance = block.values[block.probe, block.column]
-    matches = block.probe[block.counts]
+    matches = block.probe[block.is_match]
     begins = np.flatnonzero(_starts(matches))
     probe = matches[begins]
     extreme = np.minimum if which == "first" else np.maximum
-    reached = extreme.reduceat(distance[block.counts], begins) if len(begins) else distance[:0]
+    reached = extreme.reduceat(distance[block.is_match], begins) if len(begins) else distance[:0]
 
     limit = np.full(len(block.values), -np.inf, dtype=distance.dtype)
     limit[probe] = reached
@@ -58,10 +58,10 @@ def _matches(block):
     """Return, for each true match, its probe, j, the number of images of its identity as near, and its distance."""
     distance = block.values[block.probe, block.column]
     by_distance = np.lexsort((distance, block.probe))
-    probe, distance, counts = block.probe[by_distance], distance[by_distance], block.counts[by_distance]
+    probe, distance, is_match = block.probe[by_distance], distance[by_distance], block.is_match[by_distance]
     same = _running_count(probe, distance)
 
-    probe, distance, same = probe[counts], distance[counts], same[counts]
+    probe, distance, same = probe[is_match], distance[is_match], same[is_match]
     index = np.arange(len(probe))
     order = index - np.maximum.accumulate(np.where(_starts(probe), index, 0)) + 1
     return probe, order, same, distance

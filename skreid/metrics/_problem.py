@@ -26,7 +26,7 @@ class Block:
         Floating-point distances.
     probe, column : ndarray of shape (n_pairs,)
         The pairs of the same identity, as indices into `values`, probe by probe.
-    counts : ndarray of bool, shape (n_pairs,)
+    is_match : ndarray of bool, shape (n_pairs,)
         Whether a pair is a true match; False where the camera filter removes it.
     """
 
@@ -34,7 +34,7 @@ class Block:
     values: np.ndarray
     probe: np.ndarray
     column: np.ndarray
-    counts: np.ndarray
+    is_match: np.ndarray
 
 
 class Problem:
@@ -156,7 +156,7 @@ class Problem:
             first = np.cumsum(n_pairs) - n_pairs
             column = self._by_identity[np.arange(len(probe)) + np.repeat(low - first, n_pairs)]
             if self.cams is None:
-                counts = np.ones(len(probe), dtype=bool)
+                is_match = np.ones(len(probe), dtype=bool)
             else:
-                counts = self.cams[0][start:stop][probe] != self.cams[1][column]
-            yield Block(start, values, probe, column, counts)
+                is_match = self.cams[0][start:stop][probe] != self.cams[1][column]
+            yield Block(start, values, probe, column, is_match)

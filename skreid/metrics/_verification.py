@@ -112,7 +112,7 @@ def verification_curve(
         "block_size": block_size,
     }
     problem = Problem("verification_curve", y_probe, y_gallery, distances, **options)
-    genuine = np.concatenate([b.values[b.probe, b.column][b.counts] for b in problem.blocks()])
+    genuine = np.concatenate([b.values[b.probe, b.column][b.is_match] for b in problem.blocks()])
     n_impostor = problem.n_impostor_pairs
     if not len(genuine) or not n_impostor:
         raise ValueError(
