@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import check_choice, check_frame_size, did_you_mean, is_int
+from skreid._base.checks import IntRange, check_choice, check_frame_size, did_you_mean, is_int
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.callbacks import FitCallbacks, learned_attributes
@@ -191,15 +191,15 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "backbone": [str, callable],
         "weights": "no_validation",  # checked by `initial_weights`, whose message prints no arrays
         "input_size": "no_validation",  # checked by `check_frame_size`
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "max_epochs": [IntRange(0)],
+        "batch_size": [IntRange(2)],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [IntRange(1)],
         "augment": ["boolean", "array-like"],
         "layers": [str, "array-like", None],
         "blur_size": "no_validation",  # checked by `_check_blur_size`
-        "n_filters": [Interval(Integral, 1, None, closed="left")],
+        "n_filters": [IntRange(1)],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
         "normalize": [StrOptions({"l2", "centered", "rooted"}), None],
         "device": [str],

@@ -3,7 +3,7 @@
 Each camera distorts people in its own way, so each has its own projection into the space where distances are computed.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -11,6 +11,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.checks import IntRange
 from skreid._base.labels import as_labels
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, span_coordinates
 from skreid.metric_learning._views import add_ridge, objective_blocks, solve_views
@@ -128,7 +129,7 @@ class ViewSpecificMetric(CrossViewMetric):
 
 
 VIEW_CONSTRAINTS = {
-    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "n_components": [IntRange(1), None],
     "view_reg": [Interval(Real, 0, np.inf, closed="both")],
     "reg": [Interval(Real, 0, None, closed="left")],
     "negative_weight": [Interval(Real, 0, None, closed="left")],

@@ -1,15 +1,17 @@
 """The kernel of KernelXQDA and KCVDCA: its parameters, its default width and its matrix."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skreid._base.checks import IntRange
+
 KERNELS = {"linear", "rbf", "poly", "cosine", "laplacian", "chi2"}
 
 KERNEL_CONSTRAINTS = {
-    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "n_components": [IntRange(1), None],
     "kernel": [StrOptions(KERNELS), callable],
     "gamma": [Interval(Real, 0, None, closed="neither"), None],
     "degree": [Interval(Real, 0, None, closed="left")],

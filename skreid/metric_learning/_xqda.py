@@ -3,7 +3,7 @@
 It is the usual baseline for hand-crafted descriptors (Liao et al., CVPR 2015), and works on any descriptor.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh, svd
@@ -11,6 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.checks import IntRange
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, quadratic_distances, span_coordinates
 from skreid.metric_learning._scatter import scatter_from_codes
 
@@ -33,7 +34,7 @@ def solve_xqda(intra, inter, reg, n_components=None):
 
 
 PARAMETER_CONSTRAINTS = {
-    "n_components": [Interval(Integral, 1, None, closed="left"), None],
+    "n_components": [IntRange(1), None],
     "reg": [Interval(Real, 0, None, closed="left")],
 }
 

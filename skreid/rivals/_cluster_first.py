@@ -3,7 +3,7 @@
 It is the ranking of FCDF, and works on any descriptors.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skreid._base.checks import IntRange
 from skreid._search.distances import distance_blocks
 
 
@@ -66,9 +67,9 @@ class ClusterFirst(BaseEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "n_searched": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [IntRange(1)],
+        "n_searched": [IntRange(1)],
+        "n_components": [IntRange(1)],
         "C": [Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
     }

@@ -3,7 +3,7 @@
 It follows a publication whose parameters are not known, with this package's own descriptors.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
@@ -11,11 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import check_int
+from skreid._base.checks import IntRange, check_int
 from skreid._base.labels import encode
 from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
 from skreid._scoring import cmc_score
+from skreid._search.nearest import check_n_neighbors
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.multidepth import MultiDepthReID
 from skreid.rivals._cluster_first import ClusterFirst
@@ -83,8 +84,8 @@ class FCDF(TransformerMixin, BaseEstimator):
         "handcrafted": [HasMethods(["fit", "transform"]), None],
         "deep": [HasMethods(["fit", "transform"]), None],
         "deep_weight": [Interval(Real, 0, None, closed="left")],
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "n_searched": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [IntRange(1)],
+        "n_searched": [IntRange(1)],
         "random_state": ["random_state"],
     }
 
@@ -172,12 +173,9 @@ class FCDF(TransformerMixin, BaseEstimator):
             If `n_neighbors` is out of range.
         """
         check_is_fitted(self)
-        check_int(n_neighbors, "n_neighbors", "FCDF.kneighbors")
+        check_int(n_neighbors, "n_neighbors", "FCDF.kneighbors")  # before images are described
         probes, gallery = describe(self, X), describe(self, gallery)
-        if n_neighbors > len(gallery):
-            raise ValueError(
-                f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {len(gallery)}."
-            )
+        check_n_neighbors(n_neighbors, len(gallery), "FCDF.kneighbors")
         distances = self.metric().fit(gallery).pairwise_distances(probes, gallery)
         indices = np.argsort(distances, axis=1, kind="stable")[:, :n_neighbors].astype(np.int64)
         return (np.take_along_axis(distances, indices, axis=1), indices) if return_distance else indices

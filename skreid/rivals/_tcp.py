@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skreid._base.checks import check_frame_size
+from skreid._base.checks import IntRange, check_frame_size
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.inputs import check_images
@@ -121,13 +121,13 @@ class TCPNet(NetworkEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
         "input_size": "no_validation",  # checked by `check_frame_size`
         "crop_size": "no_validation",  # checked by `check_frame_size`
-        **{name: [Interval(Integral, 1, None, closed="left")] for name in _COUNTS},
+        **{name: [IntRange(1)] for name in _COUNTS},
         "normalize": [StrOptions({"l2"}), None],
         "margin": [Interval(Real, None, 0, closed="right")],
         "same_limit": [Interval(Real, 0, None, closed="left")],
         "same_weight": [Interval(Real, 0, None, closed="left")],
-        "n_persons": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "n_persons": [IntRange(2)],
+        "max_epochs": [IntRange(0)],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str],
         "n_jobs": [Integral, None],
