@@ -23,7 +23,8 @@ def check_n_neighbors(n_neighbors, n_gallery, owner):
     n_neighbors = check_int(n_neighbors, "n_neighbors", owner)
     if n_neighbors > n_gallery:
         raise ValueError(
-            f"Expected 1 <= n_neighbors <= n_gallery, but n_neighbors = {n_neighbors}, n_gallery = {n_gallery}."
+            f"The 'n_neighbors' parameter of {owner} must be at most {n_gallery}, the number of gallery images. "
+            f"Got {n_neighbors} instead."
         )
     return n_neighbors
 
