@@ -333,11 +333,21 @@ def test_bad_parameters_are_refused(given, message):
         evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=1), **given).summaries  # noqa: B018
 
 
+class OnlySplits:
+    def split(self, dataset):
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
-    ("given", "said"), [(TwoViewProtocol, "Got the class TwoViewProtocol"), (np.zeros(48), "Got a ndarray")]
+    ("given", "said"),
+    [
+        (TwoViewProtocol, "Got the class TwoViewProtocol instead"),
+        (np.zeros(48), "Got a ndarray without split, aggregate, describe instead"),
+        (OnlySplits(), "Got a OnlySplits without aggregate, describe instead"),
+    ],
 )
 def test_an_argument_that_is_no_protocol_is_refused(given, said):
-    """It may be a class that was not called, or identities, which scikit-learn takes at this position."""
+    """It may be a class that was not called, identities, which scikit-learn takes at this position, or unfinished."""
     with pytest.raises(ValueError, match=rf"'protocol' parameter .*TwoViewProtocol\(\)\. {said}"):
         evaluate(FunctionTransformer(), crowd(), given)
 

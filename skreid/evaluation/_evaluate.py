@@ -47,7 +47,7 @@ def evaluate(
         With `images`, `paths` or `data` (a table of features) of length n, `target`, and, if the protocol needs
         them, `cams` and `subset`.
     protocol : object
-        One of :mod:`skreid.protocols`.
+        One of :mod:`skreid.protocols`, or your own, with the methods `split`, `aggregate` and `describe`.
     ranks : int or sequence of int, default=(1, 5, 10, 20)
         The ranks to report.
     fit : bool, default=True
@@ -179,8 +179,11 @@ def name_of(estimator):
 
 
 def _check(protocol, use_cams, on_seen, n_neighbors):
-    if isinstance(protocol, type) or not hasattr(protocol, "split"):
-        given = f"the class {protocol.__name__}" if isinstance(protocol, type) else f"a {type(protocol).__name__}"
+    missing = [method for method in ("split", "aggregate", "describe") if not hasattr(protocol, method)]
+    if isinstance(protocol, type) or missing:
+        given = f"a {type(protocol).__name__} without {', '.join(missing)}"
+        if isinstance(protocol, type):
+            given = f"the class {protocol.__name__}"
         raise ValueError(
             "The 'protocol' parameter of evaluate must be a protocol such as skreid.protocols.TwoViewProtocol(). "
             f"Got {given} instead."
