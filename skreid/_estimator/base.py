@@ -1,6 +1,6 @@
-"""Base of the estimators that contain a network: ranking, a cache, a device, and the network, rebuilt on demand.
+"""Bases of the estimators that learn from images: tags; with a network, also ranking, a cache, a device and the network.
 
-Their own state is numpy only. The live network is kept beside the estimator and is never pickled.
+Their own state is numpy only. The live network, rebuilt on demand, is kept beside the estimator and is never pickled.
 """
 
 import os
@@ -19,7 +19,20 @@ _live_networks = WeakKeyDictionary()
 BAR_FROM = 1000  # transform shows a bar for this many images or more
 
 
-class NetworkEstimator(TransformerMixin, BaseEstimator):
+class ImageEstimator(TransformerMixin, BaseEstimator):
+    """A transformer of images that learns from identities: scikit-learn's tags."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+class NetworkEstimator(ImageEstimator):
     """A transformer of images with the parameters `device`, `memory`, `random_state` and `verbose`."""
 
     def kneighbors(self, X, gallery, n_neighbors=5, return_distance=True):
@@ -68,12 +81,3 @@ class NetworkEstimator(TransformerMixin, BaseEstimator):
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        return tags

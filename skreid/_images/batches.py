@@ -4,13 +4,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from skreid._images.decode import grey_to_rgb
+
 
 def to_channels(stack):
     """Return a checked stack (n, H, W[, 3]) as a tensor (n, 3, H, W), channels last in memory."""
     if stack.dtype != np.uint8:
         stack = stack.astype(np.float32, copy=False)
     if stack.ndim == 3:
-        stack = np.repeat(stack[..., None], 3, axis=-1)
+        stack = grey_to_rgb(stack)
     if not stack.flags.writeable:  # torch warns about read-only memory; copying one batch is cheap
         stack = stack.copy()
     # An axis of length 1 may have any stride; torch infers a wrong memory order from an odd one, and resizes wrongly

@@ -48,6 +48,11 @@ def load(image, index):
     return array
 
 
+def grey_to_rgb(grey):
+    """Return grey images (..., H, W) with three equal channels: (..., H, W, 3)."""
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
 def bad_pixels(stack):
     """Return the indices of images in a float stack that have NaN or a value outside [0, 1]."""
     if stack.dtype == np.uint8:

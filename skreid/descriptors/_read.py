@@ -6,7 +6,7 @@ The worker that describes an image reads it, one at a time, so that a folder may
 import numpy as np
 from PIL import Image
 
-from skreid._images.decode import load
+from skreid._images.decode import grey_to_rgb, load
 
 
 def read_image(x, index=0):
@@ -38,7 +38,7 @@ def read_image(x, index=0):
     image = load(x, index)
     if image.dtype != np.uint8:
         image = np.rint(image.astype(np.float64) * 255).astype(np.uint8)
-    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return image if image.ndim == 3 else grey_to_rgb(image)
 
 
 def resize_image(image, size, resample):

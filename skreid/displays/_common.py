@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from skreid._images.decode import load
+from skreid._images.decode import grey_to_rgb, load
 from skreid.exceptions import ImageError
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -95,7 +95,7 @@ def picture(images, index):
         hint = " If these are descriptors, pass the images they came from." if getattr(image, "ndim", 0) == 1 else ""
         raise ImageError(index, f"Cannot be shown: {error}{hint}") from error
     if array.ndim == 2:
-        array = np.repeat(array[:, :, None], 3, axis=2)
+        array = grey_to_rgb(array)
     return array if array.dtype == np.uint8 else array.astype(np.float64)
 
 

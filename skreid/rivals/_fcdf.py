@@ -6,13 +6,14 @@ It follows a publication whose parameters are not known, with this package's own
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.checks import IntRange, check_int
 from skreid._base.labels import encode
+from skreid._estimator.base import ImageEstimator
 from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
 from skreid._scoring import cmc_score
@@ -22,7 +23,7 @@ from skreid.multidepth import MultiDepthReID
 from skreid.rivals._cluster_first import ClusterFirst
 
 
-class FCDF(TransformerMixin, BaseEstimator):
+class FCDF(ImageEstimator):
     """Hand-crafted and deep features, ranked cluster by cluster, after features-based clustering (FCDF).
 
     .. warning::
@@ -225,12 +226,3 @@ class FCDF(TransformerMixin, BaseEstimator):
         kinds = zip(("handcrafted", "deep"), self.normalizers_, strict=True)
         names = [f"{kind}_{i}" for kind, normalizer in kinds for i in range(normalizer.n_features_in_)]
         return np.array(names, dtype=object)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        return tags

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from skreid._training.data import TrainingData, epoch_generator
+from skreid._training.loop import GRADIENT_NORM
 from skreid.rivals._part_network import build_network, crop
-
-GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 
 @dataclass(frozen=True)
