@@ -28,6 +28,8 @@ OLD_CLASSES = [
     ("skreid.metric_learning.kernel_cvdca", "KCVDCA"),
     ("skreid.metric_learning.kernel_xqda", "KernelXQDA"),
     ("skreid.metric_learning.xqda", "XQDA"),
+    ("skreid.protocols._repeated", "ShotProtocol"),
+    ("skreid.protocols._repeated", "TwoViewProtocol"),
     ("skreid.scoring", "CMCScorer"),
     ("skreid.tcp", "TCPNet"),
 ]

@@ -19,6 +19,7 @@ MOVED = {
     "skreid.metric_learning.kernel_cvdca": "skreid.metric_learning._kernel_cvdca",
     "skreid.metric_learning.kernel_xqda": "skreid.metric_learning._kernel_xqda",
     "skreid.metric_learning.xqda": "skreid.metric_learning._xqda",
+    "skreid.protocols._repeated": "skreid.protocols",
     "skreid.scoring": "skreid._scoring",
     "skreid.tcp": "skreid.rivals",
 }

@@ -1,4 +1,4 @@
-"""Bases of the estimators that learn from images: tags; with a network, also ranking, a cache, a device and the network.
+"""Bases of the estimators that learn from images: tags and, for those with a network, ranking, a cache and a device.
 
 Their own state is numpy only. The live network, rebuilt on demand, is kept beside the estimator and is never pickled.
 """

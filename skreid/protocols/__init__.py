@@ -7,7 +7,8 @@ from skreid.protocols._aggregate import Comparison, aggregate_distances
 from skreid.protocols._base import Trial
 from skreid.protocols._given import CUHK03NPProtocol, GivenSplitProtocol, Market1501Protocol
 from skreid.protocols._named import CUHK01Protocol, VIPeRProtocol
-from skreid.protocols._repeated import ShotProtocol, TwoViewProtocol
+from skreid.protocols._shots import ShotProtocol
+from skreid.protocols._two_views import TwoViewProtocol
 
 __all__ = [
     "CUHK01Protocol",

@@ -6,7 +6,7 @@ The four protocols of CUHK01 give one system figures up to twenty points apart: 
 from dataclasses import dataclass
 
 from skreid._base.checks import check_choice, check_int
-from skreid.protocols._repeated import TwoViewProtocol
+from skreid.protocols._two_views import TwoViewProtocol
 
 _CUHK01 = {
     # the paper does not state the shots: all images of view A against one image of view B is our reading
