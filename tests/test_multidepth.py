@@ -381,3 +381,9 @@ def test_a_wrong_normalize_is_refused_after_fit(people, fitted):
     changed = copy.deepcopy(fitted).set_params(normalize="centred")
     with pytest.raises(ValueError, match=r"'normalize' parameter of MultiDepthReID .*Did you mean 'centered'"):
         changed.transform(people.images[:2])
+
+
+def test_a_single_camera_is_refused_with_the_way_out(people, settings):
+    """No pair across cameras exists; the message says to leave cams out, as that of the learned metrics does."""
+    with pytest.raises(ValueError, match=r"cams holds a single camera \('hall'\).*leave cams out"):
+        MultiDepthReID(**settings).fit(people.images, people.target, cams=["hall"] * 32)

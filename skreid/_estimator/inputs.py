@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import torch
 
-from skreid._base.labels import check_pairs, encode, encode_identities
+from skreid._base.labels import encode, encode_cams, encode_identities
 from skreid._images.source import ImageSource
 from skreid._network.layers import block_ends, map_shapes
 
@@ -99,14 +99,15 @@ def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
     """
     images = ImageSource(X, input_size, n_jobs, on_error)
     classes, identities = encode_identities(y, len(images))
-    cams = None if cams is None else encode(cams, "cams", len(images))[1]
+    if cams is not None:
+        cameras, codes = encode(cams, "cams", len(images))
+        cams = cameras[codes]
     if on_error == "nan":
         usable = images.usable("left out of training")
         images = images.take(usable)
         classes, identities = encode_identities(classes[identities[usable]], len(usable))
         cams = None if cams is None else cams[usable]
-    check_pairs(identities, cams)
-    return LabelledImages(images, classes, identities, cams)
+    return LabelledImages(images, classes, identities, encode_cams(cams, identities)[0])
 
 
 def check_backbone(backbone):
