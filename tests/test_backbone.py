@@ -287,7 +287,7 @@ def test_weights_given_as_a_dict_are_refused_in_one_line(state):
 
 def test_weights_by_name_need_a_backbone_by_name():
     """A function loads its weights itself."""
-    with pytest.raises(ValueError, match="Names are those of torchvision's backbones"):
+    with pytest.raises(ValueError, match="Weights by name need a torchvision backbone by name"):
         initial_weights("IMAGENET1K_V1", narrow)
 
 

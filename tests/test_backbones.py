@@ -67,7 +67,7 @@ def lazy():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "message"), [("swin_t", "filters in their last axis"), (lazy, "run a picture through")]
+    ("backbone", "message"), [("swin_t", "filters in their last axis"), (lazy, "run an image through")]
 )
 def test_networks_that_cannot_be_read_are_refused(backbone, message):
     """The error comes before anything is trained."""

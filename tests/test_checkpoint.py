@@ -265,7 +265,10 @@ def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
     """The folder is free again as soon as the first training ends, in any way."""
     pytest.importorskip("fcntl")
     for _ in range(2):
-        with Checkpoint(tmp_path, ORIGIN), pytest.raises(RuntimeError, match="Another training is at work"):
+        with (
+            Checkpoint(tmp_path, ORIGIN),
+            pytest.raises(RuntimeError, match="Another training uses the checkpoint folder"),
+        ):
             Checkpoint(tmp_path, ORIGIN).__enter__()
 
 

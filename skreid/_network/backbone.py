@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         return self
 
     def check_same_weights(self, weights):
-        """Refuse weights of another network: of other names, whatever part of the network will be read."""
+        """Refuse weights whose names are those of another network, even if only a part of the network will be read."""
         unknown = sorted(set(weights).difference(self.layers.state_dict()))
         if unknown:
             raise _another_network(f"the present one has no weights {unknown[0]!r}")

@@ -78,7 +78,7 @@ def _torchvision_layers(name):
     if name not in known:
         raise ValueError(
             f"backbone={name!r} is not a torchvision classification model.{did_you_mean(name, known)} "
-            "Give such a name ('vgg16_bn', 'vgg16', 'resnet50', ...) or a callable returning a Sequential."
+            "Give the name of one ('vgg16_bn', 'vgg16', 'resnet50', ...) or a callable returning a Sequential."
         )
     model = models.get_model(name, weights=None)
     if isinstance(model, models.SwinTransformer):
@@ -103,7 +103,7 @@ def _called_layers(backbone):
         )
     if any(is_lazy(parameter) for parameter in layers.parameters()):
         raise ValueError(
-            f"backbone={backbone!r} returned lazy layers, whose sizes are not known yet: run a picture through the "
+            f"backbone={backbone!r} returned lazy layers, whose sizes are not known yet: run an image through the "
             "network before it is returned."
         )
     return layers

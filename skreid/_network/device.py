@@ -33,12 +33,14 @@ def resolve_device(name, fall_back=False):
     message = f"device={name!r}, but torch finds no such {kind} device"
     if not fall_back:
         raise ValueError(f"{message}; use device='auto' or 'cpu'.")
-    warnings.warn(f"{message}: using the CPU; set_params(device='auto') takes what there is.", stacklevel=5)
+    warnings.warn(
+        f"{message}: using the CPU; set_params(device='auto') uses the device that is available.", stacklevel=5
+    )
     return torch.device("cpu")
 
 
 def _exists(device):
-    """Whether a torch device exists on this machine."""
+    """Return whether a torch device exists on this machine."""
     if device.type == "cpu":
         return True
     present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

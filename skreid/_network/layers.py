@@ -9,7 +9,7 @@ from skreid._network.building import build_backbone
 
 
 def identity_of(backbone, seed, frame_shape):
-    """Return what tells a backbone from others: its name; for a callable, the network that it builds, and its maps."""
+    """Return what identifies a backbone: its name; for a callable, the network that it builds, and its maps."""
     if isinstance(backbone, str):
         return (backbone,)
     network = build_backbone(backbone, seed)

@@ -1,6 +1,6 @@
 """The precision in which a network computes: float32, or bfloat16 where the device multiplies it natively.
 
-By autocast only: weights, batch statistics and losses stay float32, whatever the convolutions take.
+Only autocast is used: weights, batch statistics and losses stay in float32 even if convolutions use bfloat16.
 """
 
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ def reading_precision(precision):
 
 
 def multiplies_bfloat16(device):
-    """Whether a device has instructions for bfloat16; emulation does not count."""
+    """Return whether a device has instructions for bfloat16; emulation does not count."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)

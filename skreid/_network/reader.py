@@ -22,9 +22,9 @@ class MapReader:
         Mean and standard deviation of RGB in [0, 1].
     device : torch.device
     layers : collection of str, optional
-        The only layers that will be read: nothing deeper is loaded.
+        The layers that will be read; nothing deeper is loaded.
     precision : {"float32", "bfloat16"}
-        In which the network computes; maps are float32.
+        Precision in which the network computes; maps are float32.
     """
 
     def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32"):
@@ -38,7 +38,7 @@ class MapReader:
         self.scale, self.offset = 1 / std, -mean / std
 
     def choose(self, filters):
-        """Return a reader for the chosen filters of some layers, and which of its maps these filters are.
+        """Return a reader for the chosen filters of the given layers, and the indices of these filters in its maps.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Networks that draw at random: torch's own generators seeded while they do, and put back afterwards."""
+"""Networks that draw at random: torch's global generators are seeded while they run, and restored afterwards."""
 
 import os
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def _renew_lock():
 
 
 if hasattr(os, "register_at_fork"):
-    # held for whole epochs: a process forked meanwhile would wait forever for a thread that it does not have
+    # the lock is held for whole epochs: a process forked meanwhile would wait forever for a thread that it lacks
     os.register_at_fork(after_in_child=_renew_lock)
 
 
@@ -35,6 +35,6 @@ def seeded(random_state, device=None):
 
 
 def may_draw(network):
-    """Whether a network may draw at random while it trains: these layers never do, any other might."""
+    """Return whether a network may draw at random while it trains: plain layers never do, any other might."""
     plain = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, nn.Sequential, Backbone)
     return any(type(module) not in plain for module in network.modules())

@@ -1,6 +1,6 @@
 """The same maps for less work: batch norm folded into convolutions, and the last convolution cut to the chosen filters.
 
-Only plain layers without hooks are touched: their weights alone say what they compute.
+Only plain layers without hooks are changed, since their weights alone determine what they compute.
 """
 
 import copy
@@ -34,7 +34,7 @@ def fold_backbone(backbone, names=None):
 
 
 def cut_backbone(backbone, filters):
-    """Cut a folded backbone down to what the chosen filters of some layers need.
+    """Cut a folded backbone down to what it needs to compute the chosen filters.
 
     It ends at the deepest of these layers, and a convolution that feeds only that layer computes its chosen filters
     alone.
@@ -44,7 +44,7 @@ def cut_backbone(backbone, filters):
     backbone : Backbone
         As returned by `fold_backbone`; not modified.
     filters : dict of str to ndarray of int
-        Layer -> filters to keep, in the order wanted.
+        Layer -> filters to keep, in the order of the result.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def _fold(layers, read):
 
 
 def _is_plain(layer, *kinds):
-    """Whether a layer is exactly of one of these classes and has no hooks."""
+    """Return whether a layer is exactly of one of these classes and has no hooks."""
     return type(layer) in kinds and not layer._forward_pre_hooks and not layer._forward_hooks
 
 

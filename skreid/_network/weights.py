@@ -20,7 +20,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def initial_weights(weights, backbone):
-    """Return the weights from which a network starts, and their normalisation.
+    """Return the initial weights of a network, and their normalisation.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def initial_weights(weights, backbone):
     if not path.is_file():
         advice = f" Neither is it one of its torchvision weights: {', '.join(names)}." if names else ""
         if not isinstance(backbone, str):
-            advice = " Names are those of torchvision's backbones; a function loads such weights itself."
+            advice = " Weights by name need a torchvision backbone by name; a function loads its weights itself."
         raise ValueError(f"weights={str(weights)!r} is not a file.{advice}{did_you_mean(weights, list(names))}")
     return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
 
@@ -92,7 +92,7 @@ def fit_weights(backbone, state):
     Raises
     ------
     ValueError
-        Naming the first weights that are missing or have another shape.
+        If weights are missing or have another shape; the message names the first.
     """
     own = backbone.layers.state_dict()
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
@@ -162,7 +162,7 @@ def _read_state(path):
 
 
 def _is_safetensors(path):
-    """Whether a file starts as that format does, whatever its name is: the length of a header, then JSON."""
+    """Return whether a file starts as safetensors do: the length of a header, then JSON. Its name does not count."""
     with path.open("rb") as file:
         start = file.read(10)
     return len(start) == 10 and int.from_bytes(start[:8], "little") < path.stat().st_size and start[8:] == b'{"'

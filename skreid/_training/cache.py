@@ -2,7 +2,7 @@
 
 Live objects (images, devices, callbacks) are not part of the origin. joblib writes each entry to a file of its own
 and renames it: two processes racing for one result both compute it, and either file, being the same, is kept. Of the
-processes of one parallel training, only the first looks and writes.
+processes of one parallel training, only the first reads and writes.
 """
 
 import joblib
@@ -18,9 +18,9 @@ def remember(memory, name, origin, compute):
     ----------
     memory : joblib.Memory
     name : str
-        What is computed.
+        Name of the computation.
     origin : dict of str to str, or None
-        What decides the result, as `origin_of` gives it; not needed where nothing is cached.
+        Everything that the result depends on, as `origin_of` returns it; not needed where nothing is cached.
     compute : callable
         Called without arguments if the result is not in the cache. If it raises, nothing is kept.
     """

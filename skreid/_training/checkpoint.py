@@ -1,4 +1,4 @@
-"""Interrupted training goes on: its whole state is written after each epoch, atomically, with its origin.
+"""Interrupted training resumes: its whole state is written after each epoch, atomically, with its origin.
 
 The last two epochs are kept, and each file ends with a digest of its content: a damaged file costs one epoch.
 """
@@ -28,9 +28,9 @@ class Checkpoint:
     Parameters
     ----------
     folder : str or path-like
-        Made if it does not exist.
+        Created if it does not exist.
     origin : dict of str to str
-        What decides the training, as `origin_of` gives it: a state of another origin is refused.
+        Everything that the training depends on, as `origin_of` returns it; a state of another origin is refused.
     """
 
     def __init__(self, folder, origin):
@@ -40,7 +40,7 @@ class Checkpoint:
         except FileExistsError as error:
             raise NotADirectoryError(f"checkpoint={str(folder)!r} is a file; give a folder.") from error
         except OSError as error:
-            raise type(error)(f"checkpoint={str(folder)!r} cannot be made: {error.strerror}.") from error
+            raise type(error)(f"checkpoint={str(folder)!r} cannot be created: {error.strerror}.") from error
 
     def __enter__(self):
         """Lock the folder against other trainings until this one leaves it, or its process ends in any way."""
@@ -50,8 +50,7 @@ class Checkpoint:
                 self._lock.enter_context(locked(self.folder, wait=False))
         except BlockingIOError as error:
             raise RuntimeError(
-                f"Another training is at work in checkpoint folder {self.folder}. "
-                "Give each training a folder of its own."
+                f"Another training uses the checkpoint folder {self.folder}. Give each training a folder of its own."
             ) from error
         return self
 
@@ -89,7 +88,7 @@ class Checkpoint:
                 origin,
                 self.origin,
                 f"The checkpoint in {self.folder} does not match this fit",
-                "Give each training a folder of its own, or delete this one to start anew. In a search or "
+                "Give each training a folder of its own, or delete this one to start again. In a search or "
                 "cross-validation, which trains many times, use memory instead.",
             )
             return state
@@ -115,7 +114,7 @@ class Checkpoint:
             kept = "the last good one is kept" if self._files() else "there is none before it"
             raise OSError(
                 f"The checkpoint of epoch {epoch} could not be written to {self.folder} ({error}); {kept}. Free some "
-                "space or fix what else is wrong there, then fit again to continue."
+                "space or solve the problem that the error names, then call fit again to resume."
             ) from error
         files = self._files()
         place = files.index(path)

@@ -1,4 +1,4 @@
-"""The images and identities of a training: which are held out, in which order they come, and batches on the device."""
+"""The data of a training: which images are held out, the order of the others, and batches on the device."""
 
 import numpy as np
 import torch

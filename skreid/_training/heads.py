@@ -1,4 +1,4 @@
-"""What is trained: a backbone with identity classifiers at several depths, which are dropped after training.
+"""The trained network: a backbone with identity classifiers at several depths, which are dropped after training.
 
 Each classifier sees maps averaged over horizontal bands, much as a descriptor does. So the network learns maps that
 tell people apart at each of these depths, band by band.

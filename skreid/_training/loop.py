@@ -29,7 +29,7 @@ GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What decides the weights besides images and identities: parameters of `MultiDepthReID`.
+    """What the weights depend on besides images and identities: parameters of `MultiDepthReID`.
 
     `initial` holds pretrained weights (name -> ndarray) or None. `mean` and `std` are the normalisation of RGB in
     [0, 1] that belongs to them. `random_state` seeds weights, validation images, order and augmentation. `precision`
@@ -70,7 +70,7 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
         ``on_epoch(record, weights)`` is called after each epoch; `weights` is a function that returns the current
         weights. A true result stops the training.
     checkpoint : Checkpoint, optional
-        Keeps the state after each epoch; training continues from the state that it holds.
+        Keeps the state after each epoch; training resumes from the state that it holds.
 
     Returns
     -------
@@ -132,7 +132,7 @@ class _Run:
         return {name: getattr(self, name) for name in names}
 
     def restore(self, checkpoint):
-        """Go on from the state in a checkpoint, if it holds one."""
+        """Resume from the state in a checkpoint, if it holds one."""
         saved = from_first(lambda: checkpoint.load("cpu"))
         if saved:
             try:
@@ -172,7 +172,7 @@ class _Run:
         return all(map(math.isfinite, losses)) and all(bool(torch.isfinite(part).all()) for part in state.values())
 
     def keep(self, record, checkpoint):
-        """Take an epoch into the history and, if there is one, the checkpoint."""
+        """Add an epoch to the history and, if there is one, to the checkpoint."""
         self.history.append(record)
         self.stopping.update(record, self.model.network)
         self.finished = self.stopping.done
@@ -235,7 +235,7 @@ def train_one_epoch(model, batches, optimizer, schedule, augmentations, generato
 
 @torch.inference_mode()
 def evaluate(model, batches):
-    """Return the mean cross-entropy and the accuracy over some images; NaN if there are none."""
+    """Return the mean cross-entropy and the accuracy over the images of all batches; NaN if there are none."""
     model.eval()
     totals = 0.0
     for images, labels in batches:

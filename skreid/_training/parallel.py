@@ -1,7 +1,7 @@
 """One training in several processes of torch.distributed: each computes the maps of its share of every batch.
 
 All that follows the maps, losses included, is computed by every process for the whole batch, and batch norm takes its
-statistics over all processes. So every loss and every batch is that of a single process.
+statistics over all processes. So losses and batches equal those of a single process.
 """
 
 import torch
@@ -10,12 +10,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def is_parallel():
-    """Whether this process is one of several that `torch.distributed.init_process_group` joined."""
+    """Return whether this process is one of several that `torch.distributed.init_process_group` joined."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def is_first():
-    """Whether this is the process that writes files and shows bars."""
+    """Return whether this is the process that writes files and shows bars."""
     return not is_parallel() or distributed.get_rank() == 0
 
 
@@ -32,7 +32,7 @@ def _is_shared(n_images):
 
 
 def from_first(compute):
-    """Return the result of the first process in every process, or raise its error; all of them must call."""
+    """Return the result of the first process in every process, or raise its error; every process must call it."""
     if not is_parallel():
         return compute()
     outcome = [None, None]  # result, error
