@@ -25,6 +25,9 @@ PAGES = sorted(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGEL
 )
 USER_PAGES = [page for page in PAGES if "developer" not in page.parts and page.name != "CONTRIBUTING.md"]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py")) + sorted((ROOT / "benchmarks").glob("*.py"))
+EXTENDING = (ROOT / "docs" / "developer" / "extending.md").read_text(encoding="utf-8")
+# Whole modules, each after a line that says where it goes: "`_stripes.py` in `skreid/descriptors`:"
+MODULES = re.findall(r'^`(\w+)\.py` in `skreid/(\w+)`:\n\n```python\n(""".*?)^```', EXTENDING, flags=re.M | re.S)
 GENERATED = ("auto_examples/", "api/")  # made when the pages are built
 # Rules of numpydoc that this project does not follow: an extended summary, "See Also" everywhere, numpydoc's order
 # of keyword arguments, and a capital at the start of sentences that start with a name.
@@ -66,8 +69,9 @@ def methods(name):
 
 
 def fences(page):
-    """Return the Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    """Return the Python blocks of a page that are not whole modules."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [block for block in blocks if not block.startswith('"""')]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,6 +123,29 @@ def test_code_without_prompts_is_valid(page):
             if called is not None:
                 allowed = inspect.signature(called).parameters
                 assert {word.arg for word in node.keywords if word.arg} <= set(allowed)
+
+
+@pytest.mark.parametrize(("name", "room", "code"), MODULES, ids=[name for name, _, _ in MODULES])
+def test_modules_of_the_page_on_extending_work_in_their_rooms(name, room, code, tmp_path, monkeypatch):
+    """Their examples print what they show, and their docstrings pass the same checks as those of skreid."""
+    path, package = tmp_path / f"{name}.py", importlib.import_module(f"skreid.{room}")
+    path.write_text(code, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(f"{package.__name__}.{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    public = {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == spec.name}
+    assert len(public) == 1
+    for key, value in public.items():
+        monkeypatch.setattr(package, key, value, raising=False)
+        test_docstring_has_numpydoc_sections_that_match_the_signature(f"{package.__name__}.{key}")
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert results.attempted
+    assert not results.failed
+
+
+def test_every_whole_module_of_the_page_on_extending_is_tried():
+    assert len(MODULES) == EXTENDING.count('```python\n"""')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
