@@ -1,12 +1,12 @@
 """Parts that the docstrings of all loaders have in common, written once."""
 
-import inspect
+from skreid._base.docs import filler
 
-_PARTS = {
-    "%(check_duplicates)s": """\
+fill = filler(
+    check_duplicates="""\
 check_duplicates : bool, default=True
     Whether to look for byte-identical files. Only files of equal size are read.""",
-    "%(returns)s": """\
+    returns="""\
 data : :class:`~sklearn.utils.Bunch`
     paths : ndarray of shape (n,), str
         Path of each image, sorted; the ``X`` of an estimator.
@@ -25,16 +25,7 @@ data : :class:`~sklearn.utils.Bunch`
         The usual evaluation protocol.
     DESCR : str
         Description of the set.""",
-    "%(raises)s": """\
+    raises="""\
 FileNotFoundError
     If the set, or a part of it, is missing; the message says what, where, and who distributes the set.""",
-}
-
-
-def fill(function):
-    """Replace the marks in a loader's docstring by the common parts."""
-    if function.__doc__:  # python -OO removes it
-        function.__doc__ = inspect.cleandoc(function.__doc__) + "\n"  # numpydoc wants the quotes on a line of their own
-        for mark, text in _PARTS.items():
-            function.__doc__ = function.__doc__.replace(mark, text)
-    return function
+)
