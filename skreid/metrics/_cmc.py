@@ -5,18 +5,18 @@ Only the nearest true match of a probe matters here, so one count per probe is e
 
 from skreid._base.checks import check_int
 from skreid.metrics._counting import match_ranks
+from skreid.metrics._docs import fill
 from skreid.metrics._figures import check_on_missing, count_probes, cumulative, first_ranks
 from skreid.metrics._problem import Problem
 
 
-def _curve(y_probe, y_gallery, distances, max_rank, on_missing, owner, options):
-    check_on_missing(on_missing, owner)
-    problem = Problem(owner, y_probe, y_gallery, distances, **options)
+def _curve(problem, max_rank, on_missing, owner):
     first = first_ranks(problem, *match_ranks(problem, "first"))
     n_counted = count_probes(problem, first > 0, on_missing, owner, stacklevel=4)
-    return cumulative(first, max_rank or problem.n_kept, n_counted)
+    return cumulative(first, max_rank, n_counted)
 
 
+@fill
 def cmc_curve(
     y_probe,
     y_gallery,
@@ -33,26 +33,16 @@ def cmc_curve(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
-    distances : array-like of shape (n_probe, n_gallery), or callable
-        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
-    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. Without cameras, no image is left out.
-    junk_ids : sequence or single id, default=None
-        Gallery images of these identities are left out for every probe.
+    %(identities)s
+    %(distances)s
+    %(cams)s
+    %(junk_ids)s
     max_rank : int, default=None
         Length of the curve; by default the number of gallery images that are not junk. Beyond the gallery's
         end the curve stays at its last value.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
-    block_size : int, default=None
-        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
+        %(on_missing)s
+    %(block_size)s
 
     Returns
     -------
@@ -61,9 +51,7 @@ def cmc_curve(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
-        probe is left to average over.
+    %(raises)s
 
     See Also
     --------
@@ -82,15 +70,21 @@ def cmc_curve(
     array([0.5, 1. , 1. ])
     """
     max_rank = check_int(max_rank, "max_rank", "cmc_curve", none=True)
-    options = {
-        "cams_probe": cams_probe,
-        "cams_gallery": cams_gallery,
-        "junk_ids": junk_ids,
-        "block_size": block_size,
-    }
-    return _curve(y_probe, y_gallery, distances, max_rank, on_missing, "cmc_curve", options)
+    check_on_missing(on_missing, "cmc_curve")
+    problem = Problem(
+        "cmc_curve",
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    return _curve(problem, max_rank or problem.n_kept, on_missing, "cmc_curve")
 
 
+@fill
 def rank_k(
     y_probe,
     y_gallery,
@@ -107,25 +101,15 @@ def rank_k(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
-    distances : array-like of shape (n_probe, n_gallery), or callable
-        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
-    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. Without cameras, no image is left out.
-    junk_ids : sequence or single id, default=None
-        Gallery images of these identities are left out for every probe.
+    %(identities)s
+    %(distances)s
+    %(cams)s
+    %(junk_ids)s
     k : int, default=1
         The rank.
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
-    block_size : int, default=None
-        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
+        %(on_missing)s
+    %(block_size)s
 
     Returns
     -------
@@ -134,9 +118,7 @@ def rank_k(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
-        probe is left to average over.
+    %(raises)s
 
     Examples
     --------
@@ -145,10 +127,15 @@ def rank_k(
     0.5
     """
     k = check_int(k, "k", "rank_k")
-    options = {
-        "cams_probe": cams_probe,
-        "cams_gallery": cams_gallery,
-        "junk_ids": junk_ids,
-        "block_size": block_size,
-    }
-    return float(_curve(y_probe, y_gallery, distances, k, on_missing, "rank_k", options)[-1])
+    check_on_missing(on_missing, "rank_k")
+    problem = Problem(
+        "rank_k",
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    return float(_curve(problem, k, on_missing, "rank_k")[-1])

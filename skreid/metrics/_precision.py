@@ -6,10 +6,12 @@ They separate a system that finds all images of a person from one that finds a s
 import numpy as np
 
 from skreid.metrics._counting import match_ranks
+from skreid.metrics._docs import fill
 from skreid.metrics._figures import average_precision, check_on_missing, count_probes
 from skreid.metrics._problem import Problem
 
 
+@fill
 def mean_average_precision(
     y_probe,
     y_gallery,
@@ -27,23 +29,13 @@ def mean_average_precision(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
-    distances : array-like of shape (n_probe, n_gallery), or callable
-        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
-    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. Without cameras, no image is left out.
-    junk_ids : sequence or single id, default=None
-        Gallery images of these identities are left out for every probe.
+    %(identities)s
+    %(distances)s
+    %(cams)s
+    %(junk_ids)s
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
-    block_size : int, default=None
-        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
+        %(on_missing)s
+    %(block_size)s
 
     Returns
     -------
@@ -52,9 +44,7 @@ def mean_average_precision(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
-        probe is left to average over.
+    %(raises)s
 
     References
     ----------
@@ -82,6 +72,7 @@ def mean_average_precision(
     return float(np.nansum(precision) / n_counted)
 
 
+@fill
 def mean_inverse_negative_penalty(
     y_probe,
     y_gallery,
@@ -99,23 +90,13 @@ def mean_inverse_negative_penalty(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
-    distances : array-like of shape (n_probe, n_gallery), or callable
-        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
-    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. Without cameras, no image is left out.
-    junk_ids : sequence or single id, default=None
-        Gallery images of these identities are left out for every probe.
+    %(identities)s
+    %(distances)s
+    %(cams)s
+    %(junk_ids)s
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
-    block_size : int, default=None
-        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
+        %(on_missing)s
+    %(block_size)s
 
     Returns
     -------
@@ -124,9 +105,7 @@ def mean_inverse_negative_penalty(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
-        probe is left to average over.
+    %(raises)s
 
     References
     ----------

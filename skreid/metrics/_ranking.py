@@ -9,6 +9,7 @@ import numpy as np
 
 from skreid._base.checks import check_int, check_ranks
 from skreid.metrics._counting import match_ranks
+from skreid.metrics._docs import fill
 from skreid.metrics._figures import (
     average_precision,
     check_on_missing,
@@ -57,6 +58,7 @@ class RankingMetrics:
     average_precision: np.ndarray = field(repr=False)
 
 
+@fill
 def ranking_metrics(
     y_probe,
     y_gallery,
@@ -74,27 +76,17 @@ def ranking_metrics(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
-    distances : array-like of shape (n_probe, n_gallery), or callable
-        Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-        probes, so that the whole matrix never exists: see :func:`distance_blocks`.
-    cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-        Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
-        probe. Without cameras, no image is left out.
-    junk_ids : sequence or single id, default=None
-        Gallery images of these identities are left out for every probe.
+    %(identities)s
+    %(distances)s
+    %(cams)s
+    %(junk_ids)s
     ranks : int or sequence of int, default=(1, 5, 10, 20)
         The ranks to report.
     max_rank : int, default=None
         Length of the curve; by default the number of gallery images that are not junk.
     on_missing : {"warn", "drop", "zero", "raise"}, default="drop"
-        How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
-        does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.
-    block_size : int, default=None
-        Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.
+        %(on_missing)s
+    %(block_size)s
 
     Returns
     -------
@@ -102,9 +94,7 @@ def ranking_metrics(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no
-        probe is left to average over.
+    %(raises)s
 
     See Also
     --------

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skreid._base.checks import check_share
+from skreid.metrics._docs import fill
 from skreid.metrics._problem import Problem
 
 
@@ -63,6 +64,7 @@ class VerificationCurve:
         return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
 
 
+@fill
 def verification_curve(
     y_probe, y_gallery, distances, *, cams_probe=None, cams_gallery=None, junk_ids=None, block_size=None
 ):
@@ -70,10 +72,7 @@ def verification_curve(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
+    %(identities)s
     distances : array-like of shape (n_probe, n_gallery), or callable
         Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
         probes; it is called twice for each of them.
@@ -105,13 +104,21 @@ def verification_curve(
     >>> curve.equal_error_rate, curve.n_genuine, curve.n_impostor
     (0.0, 2, 2)
     """
-    options = {
-        "cams_probe": cams_probe,
-        "cams_gallery": cams_gallery,
-        "junk_ids": junk_ids,
-        "block_size": block_size,
-    }
-    problem = Problem("verification_curve", y_probe, y_gallery, distances, **options)
+    problem = Problem(
+        "verification_curve",
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    return curve_of(problem)
+
+
+def curve_of(problem):
+    """Return the `VerificationCurve` of a `Problem`."""
     genuine = np.concatenate([b.values[b.probe, b.column][b.is_match] for b in problem.blocks()])
     n_impostor = problem.n_impostor_pairs
     if not len(genuine) or not n_impostor:
@@ -143,6 +150,7 @@ def verification_curve(
     return VerificationCurve(fmr, fnmr, thresholds, rate, threshold, len(genuine), n_impostor)
 
 
+@fill
 def threshold_at_fmr(
     y_probe,
     y_gallery,
@@ -158,10 +166,7 @@ def threshold_at_fmr(
 
     Parameters
     ----------
-    y_probe : array-like of shape (n_probe,)
-        Identities of the probes: numbers, strings or other hashable labels, all of one kind.
-    y_gallery : array-like of shape (n_gallery,)
-        Identities of the gallery images.
+    %(identities)s
     distances : array-like of shape (n_probe, n_gallery), or callable
         Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
         probes.
@@ -198,13 +203,21 @@ def threshold_at_fmr(
     True
     """
     check_share(fmr, "fmr", "threshold_at_fmr")
-    options = {
-        "cams_probe": cams_probe,
-        "cams_gallery": cams_gallery,
-        "junk_ids": junk_ids,
-        "block_size": block_size,
-    }
-    problem = Problem("threshold_at_fmr", y_probe, y_gallery, distances, **options)
+    problem = Problem(
+        "threshold_at_fmr",
+        y_probe,
+        y_gallery,
+        distances,
+        cams_probe=cams_probe,
+        cams_gallery=cams_gallery,
+        junk_ids=junk_ids,
+        block_size=block_size,
+    )
+    return threshold_of(problem, fmr)
+
+
+def threshold_of(problem, fmr):
+    """Return the largest threshold whose false-match rate is at most `fmr`."""
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
         raise ValueError("There is no pair of different people, so there is no false-match rate.")
