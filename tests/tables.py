@@ -1,4 +1,4 @@
-"""One adapter from tables to pictures, so that scikit-learn's estimator checks run on estimators of images."""
+"""One adapter from tables to images, so that scikit-learn's estimator checks run on estimators of images."""
 
 import numpy as np
 from sklearn.base import TransformerMixin

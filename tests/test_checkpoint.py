@@ -1,4 +1,4 @@
-"""An interrupted training continues and ends as if it had not been interrupted; bad checkpoints are reported."""
+"""An interrupted training resumes and ends as if it had not been interrupted; bad checkpoints are reported."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, all of them, on the real code path: each table row becomes a tiny picture."""
+"""scikit-learn's own checks, all of them, on the real code path: each table row becomes a tiny image."""
 
 import pytest
 from networks import narrow

@@ -1,4 +1,4 @@
-"""Chunks described anywhere are the chunks described here, whatever is killed on the way."""
+"""Chunks described anywhere equal those described here, even if workers are killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Nobody is on both sides: every splitter, any identities, inside scikit-learn's own searches."""
+"""No identity is on both sides: every splitter, any identities, inside scikit-learn's own searches."""
 
 import numpy as np
 import pytest

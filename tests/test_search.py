@@ -137,14 +137,14 @@ def test_a_metric_that_takes_cameras_gets_them(people, reid):
     np.testing.assert_allclose(found[0], np.sort(apart, axis=1), rtol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(apart, found[1], axis=1), found[0], rtol=1e-6)
 
-    class Told(CVDCA):
+    class NeedsCameras(CVDCA):
         """Refuses to measure without cameras."""
 
         def pairwise_distances(self, X_probe, X_gallery, *, cams_probe=None, cams_gallery=None):
             assert set(cams_probe).isdisjoint(cams_gallery)
             return super().pairwise_distances(X_probe, X_gallery, cams_probe=cams_probe, cams_gallery=cams_gallery)
 
-    pipeline.steps[-1] = ("told", Told().fit(pipeline[:-1].transform(images), y, cams))
+    pipeline.steps[-1] = ("needs_cameras", NeedsCameras().fit(pipeline[:-1].transform(images), y, cams))
     assert 0 <= cmc_score(pipeline, images, y, cams=cams) <= 1
 
 
@@ -350,8 +350,8 @@ def test_unseeded_fits_are_not_cached(people, reid, trained, tmp_path, state):
     """Without a seed (with a warning), or with a RandomState that advances, two fits train twice."""
     state = np.random.RandomState(0) if state == "generator" else None
     reid.set_params(memory=tmp_path, random_state=state)
-    told = pytest.warns(UserWarning, match="memory is not used") if state is None else nullcontext()
-    with told:
+    warned = pytest.warns(UserWarning, match="memory is not used") if state is None else nullcontext()
+    with warned:
         first = reid.fit(people.images, people.target).weights_
         second = reid.fit(people.images, people.target).weights_
     assert len(trained) == 2
