@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skreid import datasets
 from skreid.datasets import (
     load_csv,
     load_cuhk01,
@@ -343,6 +344,12 @@ LOADERS = [
     (load_ilids, SEQUENCES, "Queen Mary"),
     (load_pku_reid, PKU, "Peking University"),
 ]
+
+
+def test_every_exported_loader_is_tested_here():
+    """A new loader must be added to `LOADERS`, to be tried with missing, partial and unexpected files."""
+    exported = {getattr(datasets, name) for name in datasets.__all__ if name.startswith("load_")}
+    assert {load for load, _, _ in LOADERS} == exported - {load_csv, load_image_folder}
 
 
 @pytest.mark.parametrize(("load", "owner"), [(load, owner) for load, _, owner in LOADERS])

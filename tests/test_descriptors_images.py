@@ -14,13 +14,15 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.estimator_checks import check_estimator
 from tables import TakesTables
 
+from skreid import descriptors
 from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
 from skreid.descriptors._base import ImageDescriptor
 
 SMALL_LOMO = LOMO(n_scales=1, window_size=6, step=3, n_bins=3)
 SMALL_GOG = GOG("nrng", input_size=(12, 8), n_strips=1)
 SMALL_MLGD = MLGD(("y", "red"), input_size=(12, 8), n_strips=2)
-SMALL = pytest.mark.parametrize("descriptor", [SMALL_LOMO, SMALL_GOG, SMALL_MLGD], ids=lambda d: type(d).__name__)
+ALL = [SMALL_LOMO, SMALL_GOG, SMALL_MLGD]
+SMALL = pytest.mark.parametrize("descriptor", ALL, ids=lambda d: type(d).__name__)
 
 
 def random_images(n=3, height=12, width=8, seed=0):
@@ -66,6 +68,12 @@ def test_scikit_learns_common_checks_pass(estimator):
 
 
 # ---- scikit-learn's conventions ----
+
+
+def test_every_exported_descriptor_is_tested_here():
+    """A new descriptor must be added to `ALL`, to run through the tests that all descriptors share."""
+    exported = [getattr(descriptors, name) for name in descriptors.__all__]
+    assert {type(descriptor) for descriptor in ALL} == {cls for cls in exported if issubclass(cls, ImageDescriptor)}
 
 
 @SMALL

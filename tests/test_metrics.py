@@ -1,5 +1,6 @@
 """skreid.metrics against their definitions on the reference's rankings, and against figures worked by hand."""
 
+import inspect
 import itertools
 import warnings
 
@@ -9,6 +10,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skreid import metrics
 from skreid.metrics import (
     cmc_curve,
     mean_average_precision,
@@ -18,6 +20,12 @@ from skreid.metrics import (
 )
 
 ALL = (cmc_curve, rank_k, mean_average_precision, mean_inverse_negative_penalty, ranking_metrics)
+
+
+def test_every_figure_over_probes_is_tested_here():
+    """A new figure must be added to `ALL`, to be tried with wrong distances."""
+    exported = [getattr(metrics, name) for name in metrics.__all__]
+    assert set(ALL) == {value for value in exported if "on_missing" in inspect.signature(value).parameters}
 
 
 def expected_figures(*args, zero=False, max_rank=5, **options):
