@@ -26,7 +26,7 @@ from skreid._estimator.callbacks import FitCallbacks, learned_attributes
 from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_maps
 from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
-from skreid._filters.smoothing import box_sides, compact_maps, scale_maps, smooth_maps
+from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
 from skreid._network.layers import check_layers, identity_of
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
@@ -559,7 +559,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _check_blur_size(self):
         """Return the height and width of the box filter; None spans the frame."""
-        sides = box_sides(tuple(self.blur_size) if isinstance(self.blur_size, list) else self.blur_size)
+        sides = (self.blur_size, self.blur_size) if is_int(self.blur_size) else self.blur_size
+        sides = tuple(sides) if isinstance(sides, (tuple, list, np.ndarray)) else ()
         if len(sides) != 2 or not all(side is None or is_int(side) for side in sides):
             raise ValueError(
                 "The 'blur_size' parameter of MultiDepthReID must be an int in the range [1, inf), or a height and a "
