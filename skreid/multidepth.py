@@ -6,6 +6,7 @@ The steps of the method in order; the arithmetic of each step lives in a module 
 import os
 import warnings
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral, Real
@@ -19,7 +20,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import IntRange, check_choice, check_frame_size, did_you_mean, is_int
+from skreid._base.checks import check_choice, check_frame_size, did_you_mean, is_int
+from skreid._base.constraints import IntRange
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.callbacks import FitCallbacks, learned_attributes
@@ -437,7 +439,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _learned_after(self, data, weights, history):
         """Return the attributes that a fit ending with these weights would learn."""
-        ended = type(self)(**self.get_params(deep=False))
+        ended = copy(self)
         statistics = ended._explore(data, weights)
         ended._keep(data, weights, history, statistics, ended._choose(statistics))
         return learned_attributes(ended)

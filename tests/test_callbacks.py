@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import SETTINGS
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
@@ -187,3 +188,23 @@ def test_errors_of_callbacks_pass_through_fit(people, reid):
         reid.set_callbacks(recorder).fit(people.images, people.target)
     assert recorder.called[-1] == "teardown"
     assert not hasattr(reid, "weights_")
+
+
+class OnlyTag(MultiDepthReID):
+    """Exposes one parameter of its own; all others are attributes that its users may change."""
+
+    def __init__(self, tag="a"):
+        super().__init__(**SETTINGS)
+        self.tag = tag
+
+
+def test_epochs_of_a_subclass_use_its_own_attributes(people):
+    """What a callback sees after the last epoch is what the fit learns, whatever `get_params` returns."""
+    reid = OnlyTag()
+    reid.n_filters, reid.criterion = 1, "joint"
+    recorder = Recorder()
+    reid.set_callbacks(recorder).fit(people.images, people.target)
+    last_epoch = recorder.estimators[-2]
+    assert {layer: list(filters) for layer, filters in last_epoch.filters_.items()} == {
+        layer: list(filters) for layer, filters in reid.filters_.items()
+    }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import skreid
-from skreid._base.checks import IntRange, check_choice, check_frame_size, check_int, did_you_mean
+from skreid._base.checks import check_choice, check_frame_size, check_int, did_you_mean
+from skreid._base.constraints import IntRange
 
 ROOMS = (skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals)
 ESTIMATORS = {

@@ -13,6 +13,7 @@ import pytest
 from networks import narrow
 
 from skreid import MultiDepthReID
+from skreid._base import blas
 from skreid._network.building import build_backbone
 from skreid._network.seeding import seeded
 from skreid._ranking import rank_gallery
@@ -59,23 +60,21 @@ def test_a_forked_process_describes_ranks_and_fits():
     subprocess.run([sys.executable, "-c", FORKED], check=True, env=environment, timeout=280)
 
 
-@needs_fork
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_process_forked_while_a_thread_seeds_torch_can_build_networks():
-    """Networks that draw at random hold the lock for whole epochs; a fork copies the lock, but not the thread."""
-    seeding, done = threading.Event(), threading.Event()
+def works_in_a_fork(lock, work):
+    """Whether `work` ends in a process that is forked while another thread holds a lock (a context manager)."""
+    held, done = threading.Event(), threading.Event()
 
     def hold():
-        with seeded(0):
-            seeding.set()
+        with lock:
+            held.set()
             done.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    seeding.wait(60)
+    held.wait(60)
     child = os.fork()
     if not child:
-        build_backbone(narrow, 0)
+        work()
         os._exit(7)
     ended = (0, 0)
     for _ in range(600):
@@ -87,7 +86,21 @@ def test_a_process_forked_while_a_thread_seeds_torch_can_build_networks():
         os.waitpid(child, 0)
     done.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(ended[1]) == 7
+    return os.waitstatus_to_exitcode(ended[1]) == 7
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_forked_while_a_thread_seeds_torch_can_build_networks():
+    """Networks that draw at random hold the lock for whole epochs; a fork copies the lock, but not the thread."""
+    assert works_in_a_fork(seeded(0), lambda: build_backbone(narrow, 0))
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_forked_while_a_thread_searches_can_search():
+    """Each search holds the lock of the BLAS limit for an instant, and a fork may come at that instant."""
+    assert works_in_a_fork(blas._lock, lambda: Gallery(np.eye(3)).kneighbors(np.eye(3), 2))
 
 
 def hammer(work, n_threads=8, n_rounds=5):

@@ -1,11 +1,13 @@
 """Gallery: searches against brute force, files that survive interruptions, threads, bounded memory, FAISS's recall."""
 
+import datetime
 import json
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import uuid
 
 import numpy as np
 import pytest
@@ -417,3 +419,23 @@ def test_bfloat16_tensors_are_taken():
     """NumPy has no bfloat16; its values fit float32."""
     rows = torch.tensor([[0.0], [2.0]], dtype=torch.bfloat16)
     assert Gallery(rows).kneighbors(rows[1:], 1)[1].tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [datetime.date(2022, 1, 1), datetime.date(2022, 1, 1), datetime.date(2023, 1, 1)],
+        [("a", 1), ("a", 1), ("b", 1)],
+        [uuid.UUID(int=5), uuid.UUID(int=5), uuid.UUID(int=6)],
+        [10**30, 10**30, 10**30 + 1],
+    ],
+    ids=["dates", "tuples", "uuids", "large ints"],
+)
+def test_identities_of_any_sortable_kind_are_searched_but_not_saved(ids, tmp_path):
+    """They hide a probe's own person in its own camera as strings would; a file would need pickle."""
+    gallery = Gallery(np.array([[0.0], [1.0], [2.0]]), ids=ids, cams=[0, 1, 0])
+    assert gallery.kneighbors([[0.0]], 2, ids=ids[:1], cams=[0], return_distance=False).tolist() == [[1, 2]]
+    assert gallery.add([[3.0]], ids=ids[:1], cams=[1]).ids.tolist() == [*ids, ids[0]]
+    with pytest.raises(ValueError, match="ids of a Gallery must be numbers or strings to be saved"):
+        gallery.save(tmp_path / "gallery")
+    assert not (tmp_path / "gallery").exists()

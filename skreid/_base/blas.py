@@ -3,6 +3,7 @@
 The threads within one product wait for each other, which is slow on a busy machine.
 """
 
+import os
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -11,6 +12,17 @@ from threadpoolctl import ThreadpoolController
 
 _users = []  # the limit holds for the whole process: the first user sets it, the last one lifts it
 _lock = Lock()
+
+
+def _start_anew():
+    global _lock
+    _lock = Lock()
+    _users.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    # held for an instant by every search: a process forked at that instant would wait forever for another's thread
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 @contextmanager

@@ -8,18 +8,6 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
-
-
-class IntRange(Interval):
-    """Constraint of an estimator's parameter: an int, not a bool, of at least `low` and at most `high`."""
-
-    def __init__(self, low, high=None):
-        super().__init__(Integral, low, high, closed="left" if high is None else "both")
-
-    def is_satisfied_by(self, value):
-        """Whether a value is allowed."""
-        return not isinstance(value, (bool, np.bool_)) and super().is_satisfied_by(value)
 
 
 def is_int(value, low=1):
@@ -72,10 +60,7 @@ def check_frame_size(value, name, owner, low=(1, 1), none=False):
     """Return a height and a width in pixels as two ints (or None, where `none` allows it); refuse anything else."""
     if none and value is None:
         return None
-    try:
-        sides = tuple(value)
-    except TypeError:
-        sides = ()
+    sides = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
     if len(sides) != 2 or not all(is_int(side, least) for side, least in zip(sides, low, strict=True)):
         ranges = f"two ints in the range [{low[0]}, inf)"
         if low[0] != low[1]:
@@ -89,7 +74,8 @@ def check_frame_size(value, name, owner, low=(1, 1), none=False):
 
 def check_choice(value, name, owner, options):
     """Refuse a value that is not among the options; the message suggests the most similar option."""
-    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not any(plain is option or (type(plain) is type(option) and plain == option) for option in options):
         raise ValueError(
             f"The {name!r} parameter of {owner} must be among {{{', '.join(map(repr, options))}}}. "
             f"Got {value!r} instead.{did_you_mean(value, [option for option in options if isinstance(option, str)])}"

@@ -9,7 +9,6 @@ import warnings
 from numbers import Number
 
 import numpy as np
-from sklearn.utils import check_array
 
 _KINDS = {
     "numbers": (Number, np.number, np.bool_),
@@ -46,11 +45,12 @@ def as_labels(values, name):
     """
     if values is None or isinstance(values, (str, bytes)) or np.isscalar(values):
         raise TypeError(f"{name} must be a sequence with one label per image. Got {values!r} instead.")
+    if isinstance(values, list) and values and all(isinstance(row, list) and len(row) == 1 for row in values):
+        values = [row[0] for row in values]  # a column
     if isinstance(values, (list, tuple, range)):  # an array would make strings of the numbers beside them
         labels = np.fromiter(map(_unboxed, values), dtype=object, count=len(values))
     else:
-        options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": False, "ensure_min_samples": 0}
-        labels = check_array(values, dtype=None, input_name=name, **options)
+        labels = np.asarray(values)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:

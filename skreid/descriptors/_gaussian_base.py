@@ -10,7 +10,7 @@ import numpy as np
 from PIL.Image import Resampling
 from sklearn.utils._param_validation import Interval
 
-from skreid._base.checks import IntRange
+from skreid._base.constraints import IntRange
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._gaussian import gaussian_of_gaussians
 from skreid.descriptors._pixels import pixel_features

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skreid._base.checks import IntRange, is_int
+from skreid._base.checks import is_int
+from skreid._base.constraints import IntRange
 from skreid.descriptors._base import ImageDescriptor
 from skreid.descriptors._color import grey, hsv
 from skreid.descriptors._retinex import multiscale_retinex

@@ -195,7 +195,7 @@ def _check(protocol, use_cams, on_seen, n_neighbors):
 
 def _cams(dataset, use_cams, n_images):
     """Return the cameras to pass on, or None."""
-    if use_cams is False or (use_cams == "auto" and get_column(dataset, "cams") is None):
+    if not use_cams or (use_cams == "auto" and get_column(dataset, "cams") is None):
         return None
     return get_labels(dataset, "cams", "evaluate", n_images)
 

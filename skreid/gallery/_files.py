@@ -21,6 +21,7 @@ FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids",
 FILES["faiss"] = r"index-[0-9a-f]{32}\.faiss"
 SETTINGS = {"engine", "index", "effort"}
 FORMAT = "skreid gallery"
+LABEL_KINDS = "biufSU"  # NumPy's kinds of numbers and strings
 
 
 def check_settings(engine, index, effort):
@@ -43,6 +44,13 @@ def save_gallery(folder, columns, settings, extra=None):
     extra : dict of str to callable, optional
         Extension of a further file -> function that writes it, given its path.
     """
+    for name in ("ids", "cams"):
+        column = columns.get(name)
+        if column is not None and column.dtype.kind not in LABEL_KINDS:
+            raise ValueError(
+                f"{name} of a Gallery must be numbers or strings to be saved. They are {column.dtype}, such as "
+                f"{column[0]!r}: build the Gallery with their str()."
+            )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     token, files = uuid.uuid4().hex, {}
@@ -86,7 +94,7 @@ def open_gallery(folder):
         except Exception as error:  # a damaged header may raise anything
             raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
     for name, column in columns.items():
-        n_axes, kinds = (2, "f") if name == "descriptors" else (1, "biufSU")
+        n_axes, kinds = (2, "f") if name == "descriptors" else (1, LABEL_KINDS)
         sound = column.ndim == n_axes and column.dtype.kind in kinds and 0 not in column.shape[1:]
         if not sound or len(column) != len(columns["descriptors"]):
             raise ValueError(

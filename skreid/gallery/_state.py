@@ -3,6 +3,7 @@
 A change makes a new state. What a search needs is built once per state, on first use.
 """
 
+from numbers import Number
 from threading import Lock
 
 import numpy as np
@@ -91,13 +92,12 @@ class State:
 
 
 def column(name, values, n_rows):
-    """Return identities or cameras as an array of numbers or of fixed-width strings; None if there are none."""
+    """Return identities or cameras as an array, of numbers or strings where they are such; None if there are none."""
     if values is None:
         return None
-    given, codes = encode(values, name, n_rows)
-    labels = np.asarray(given.tolist() if given.dtype == object else given)
-    if labels.ndim > 1 or labels.dtype == object:
-        raise ValueError(f"{name} of a Gallery must be numbers or strings, so that it can be saved. Got {given[0]!r}.")
+    labels, codes = encode(values, name, n_rows)
+    if labels.dtype == object and isinstance(labels[0], (str, bytes, Number)):
+        labels = np.asarray(labels.tolist())
     return labels[codes]
 
 

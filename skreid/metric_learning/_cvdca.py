@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import IntRange
+from skreid._base.constraints import IntRange
 from skreid._base.labels import as_labels
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, span_coordinates
 from skreid.metric_learning._views import add_ridge, objective_blocks, solve_views

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skreid._base.checks import IntRange
+from skreid._base.constraints import IntRange
 
 KERNELS = {"linear", "rbf", "poly", "cosine", "laplacian", "chi2"}
 

@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import IntRange
+from skreid._base.constraints import IntRange
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, quadratic_distances, span_coordinates
 from skreid.metric_learning._scatter import scatter_from_codes
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skreid._base.checks import IntRange
+from skreid._base.constraints import IntRange
 from skreid._search.distances import distance_blocks
 
 

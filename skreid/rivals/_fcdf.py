@@ -11,7 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.checks import IntRange, check_int
+from skreid._base.checks import check_int
+from skreid._base.constraints import IntRange
 from skreid._base.labels import encode
 from skreid._estimator.base import ImageEstimator
 from skreid._images.sequence import as_sequence

@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skreid._base.checks import IntRange, check_frame_size
+from skreid._base.checks import check_frame_size
+from skreid._base.constraints import IntRange
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.inputs import check_images
