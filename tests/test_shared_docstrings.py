@@ -36,10 +36,10 @@ def test_an_unknown_mark_is_an_error():
     def function():
         """Measure.
 
-        %(sise)s
+        %(sides)s
         """
 
-    with pytest.raises(KeyError, match="sise"):
+    with pytest.raises(KeyError, match="sides"):
         fill(function)
 
 
