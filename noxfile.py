@@ -1,6 +1,7 @@
 """Every check, each in an environment of its own: ``nox -s lint tests docs lowest newest nightly audit``."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -105,5 +106,7 @@ def audit(session):
 
 def floors():
     """Return every dependency of users with the lowest version that pyproject.toml allows."""
-    extras = ("plot", "weights", "mat", "skops", "dask")
+    extras = ["plot", "weights", "mat", "skops", "dask"]
+    if sys.platform != "darwin":  # see the test extra
+        extras.append("faiss")
     return PROJECT["dependencies"] + [entry for extra in extras for entry in PROJECT["optional-dependencies"][extra]]
