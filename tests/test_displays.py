@@ -5,6 +5,7 @@ import sys
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.model_selection import cross_validate
@@ -354,6 +355,16 @@ class TestRanking:
         assert display.texts_[0][0].get_text() == "0.00"
         assert display.ax_.get_yticklabels()[0].get_text() == "ann"
         assert drawn_without_overflow(display.figure_)
+
+    @pytest.mark.parametrize("form", [list, np.array, lambda paths: np.array(paths, dtype=object), pd.Series])
+    def test_paths_are_drawn_in_every_form_that_loaders_and_users_have(self, people, tmp_path, form):
+        """A loader's array of strings, an array of objects, a list and a Series."""
+        paths = [str(tmp_path / f"{i}.png") for i in range(3)]
+        for path, image in zip(paths, people.images[[0, 5, 9]], strict=True):
+            Image.fromarray(image).save(path)
+        given = form(paths)
+        display = RankingDisplay.from_predictions([0], [0, 1, 1], [[0.0, 2.0, 1.0]], probes=given[:1], gallery=given)
+        np.testing.assert_array_equal(display.ax_.images[0].get_array(), people.images[0])
 
     def test_images_of_the_probes_person_in_its_camera_are_left_out(self, people):
         display = RankingDisplay.from_predictions(

@@ -9,7 +9,7 @@ check_duplicates : bool, default=True
     returns="""\
 data : :class:`~sklearn.utils.Bunch`
     paths : ndarray of shape (n,), str
-        Path of each image, sorted; the ``X`` of an estimator.
+        Path of each image, sorted (a table: in its own order); the ``X`` of an estimator.
     target : ndarray of shape (n,), int64 or str
         Identity of each image: int if all identities are whole numbers, else str.
     cams : ndarray of shape (n,), int64 or str, or None

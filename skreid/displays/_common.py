@@ -5,7 +5,6 @@ The colours are those of Okabe and Ito, which colour-blind readers can tell apar
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 
 from skreid._images.decode import grey_to_rgb, load
 from skreid.exceptions import ImageError
@@ -88,7 +87,7 @@ def picture(images, index):
     ImageError
         If the entry is not an image, or its file cannot be read.
     """
-    image = _safe_indexing(images, index)
+    image = images.iloc[index] if hasattr(images, "iloc") else images[index]
     try:
         array = load(image, index)
     except ImageError as error:
