@@ -145,3 +145,15 @@ def test_no_private_name_is_imported_from_another_room():
         if re.match("_(?!_)", member)
     }
     assert not private
+
+
+def test_modules_are_imported_by_name_only_where_that_is_the_idea():
+    """Imports by string would escape the tests above."""
+    dynamic = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute)
+        and getattr(node, "id", getattr(node, "attr", "")) in ("import_module", "__import__")
+    }
+    assert dynamic == {"skreid", "skreid._base.moved"}
