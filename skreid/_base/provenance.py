@@ -44,18 +44,17 @@ def changed_parts(before, now):
     return sorted(name for name in before | now if before.get(name) != now.get(name))
 
 
-def check_same_origin(before, now, what, remedy):
-    """Raise ValueError, naming the parts that differ, unless two origins are the same.
+def refuse_changes(changed, what, remedy):
+    """Raise ValueError if parts differ between the origin on record and that of this call.
 
     Parameters
     ----------
-    before, now : dict of str to object
-        The origin on record, and the origin of this call.
+    changed : list of str
+        What `changed_parts` returned.
     what : str
         The start of the message, such as "The checkpoint in 'folder' does not match this fit".
     remedy : str
         The end of the message: what to do.
     """
-    changed = changed_parts(before, now)
     if changed:
         raise ValueError(f"{what}: {', '.join(changed)} differ{'s' * (len(changed) == 1)}. {remedy}")

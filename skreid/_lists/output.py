@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 
 from skreid._base.files import replacing
-from skreid._base.provenance import check_same_origin, origin_of
+from skreid._base.provenance import changed_parts, origin_of, refuse_changes
 
 
 class ArrayOutput:
@@ -185,7 +185,7 @@ class Record:
                 "Delete both, or give another path."
             ) from error
         what = f"The descriptors in '{self.descriptors}' do not match this call"
-        check_same_origin(recorded, self.origin, what, self.remedy)
+        refuse_changes(changed_parts(recorded, self.origin), what, self.remedy)
         self.chunks = chunks
         return before
 

@@ -14,7 +14,7 @@ import torch
 
 from skreid._base.archives import check_archive
 from skreid._base.files import locked, replacing
-from skreid._base.provenance import changed_parts, check_same_origin
+from skreid._base.provenance import changed_parts, refuse_changes
 from skreid._network.tensor_files import load_tensors
 from skreid._training.parallel import is_first
 
@@ -79,14 +79,13 @@ class Checkpoint:
                 ) from error
             try:
                 origin, state = _read(path, content, device)
-                changed_parts(origin, self.origin)
+                changed = changed_parts(origin, self.origin)
             except Exception as error:  # a damaged file may raise anything
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 warnings.warn(f"Checkpoint {path} is damaged and was skipped: {reason}", stacklevel=2)
                 continue
-            check_same_origin(
-                origin,
-                self.origin,
+            refuse_changes(
+                changed,
                 f"The checkpoint in {self.folder} does not match this fit",
                 "Give each training a folder of its own, or delete this one to start again. In a search or "
                 "cross-validation, which trains many times, use memory instead.",
@@ -136,5 +135,5 @@ def _read(path, content, device):
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its digest does not match its content")
     check_archive(io.BytesIO(content))
-    saved = load_tensors(path, device)
+    saved = load_tensors(path, device, content)
     return saved["origin"], saved["state"]
