@@ -114,11 +114,6 @@ def verification_curve(
         junk_ids=junk_ids,
         block_size=block_size,
     )
-    return curve_of(problem)
-
-
-def curve_of(problem):
-    """Return the `VerificationCurve` of a `Problem`."""
     genuine = np.concatenate([b.values[b.probe, b.column][b.is_match] for b in problem.blocks()])
     n_impostor = problem.n_impostor_pairs
     if not len(genuine) or not n_impostor:
@@ -213,11 +208,6 @@ def threshold_at_fmr(
         junk_ids=junk_ids,
         block_size=block_size,
     )
-    return threshold_of(problem, fmr)
-
-
-def threshold_of(problem, fmr):
-    """Return the largest threshold whose false-match rate is at most `fmr`."""
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
         raise ValueError("There is no pair of different people, so there is no false-match rate.")
