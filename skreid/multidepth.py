@@ -7,7 +7,6 @@ import os
 import warnings
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral, Real
 
@@ -321,7 +320,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             pixels = labelled.images.digest()
             network = list(identity_of(self.backbone, seed, labelled.images.size))
         return FitInputs(
-            **labelled._asdict(),
+            **vars(labelled),
             layers=layers,
             map_shapes=shapes,
             augment=augment,
@@ -373,10 +372,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """Return the origin of the weights; None if neither a cache nor a checkpoint needs it."""
         if data.pixels is None:
             return None
-        parts = asdict(replace(settings, backbone=None, initial=None))
-        del parts["initial"]
-        parts |= {"X": data.pixels, "y": data.identities, "backbone": data.network, "weights": data.initial}
-        return origin_of(**parts, device=data.device.type, skreid=__version__)
+        parts = vars(settings) | {"backbone": data.network, "weights": data.initial}
+        del parts["initial"]  # recorded as weights, the name of the parameter
+        return origin_of(**parts, X=data.pixels, y=data.identities, device=data.device.type, skreid=__version__)
 
     def _checkpoint(self, origin):
         """Return the checkpoint of training, a context manager that yields None if there is none."""

@@ -1,7 +1,6 @@
 """Checks of the arguments of a fit: everything that can fail does so here, before the long training."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -14,7 +13,8 @@ from skreid._network.layers import block_ends, map_shapes
 DESCRIBING_BLOCKS = 2  # layers that describe by default
 
 
-class LabelledImages(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
     """Images with identities, and cameras if there are any.
 
     Attributes
@@ -35,13 +35,11 @@ class LabelledImages(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class FitInputs:
-    """The checked inputs of one fit.
+class FitInputs(LabelledImages):
+    """The checked inputs of one fit, beside its labelled images.
 
     Attributes
     ----------
-    images, classes, identities, cams
-        As in `LabelledImages`.
     layers : tuple of str
         The layers to describe by.
     map_shapes : dict of str to tuple
@@ -62,10 +60,6 @@ class FitInputs:
         What identifies the network, see `identity_of`; None where neither a cache nor a checkpoint needs it.
     """
 
-    images: ImageSource
-    classes: np.ndarray
-    identities: np.ndarray
-    cams: np.ndarray | None
     layers: tuple
     map_shapes: dict
     augment: tuple

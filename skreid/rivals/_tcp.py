@@ -210,7 +210,8 @@ class TCPNet(NetworkEstimator):
             If an image cannot be used; the message names the first one.
         """
         settings = self._settings(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        images, classes, identities, _ = check_images(X, y, input_size=self._size("input_size"), n_jobs=self.n_jobs)
+        labelled = check_images(X, y, input_size=self._size("input_size"), n_jobs=self.n_jobs)
+        images, identities = labelled.images, labelled.identities
         memory, device = self._memory(), self._resolve_device()
         origin = None
         if memory.location is not None:
@@ -227,7 +228,7 @@ class TCPNet(NetworkEstimator):
                 origin,
                 lambda: train_triplets(images, identities, settings, device=device, on_epoch=on_epoch),
             )
-        self.classes_, self.image_shape_ = classes, images.size
+        self.classes_, self.image_shape_ = labelled.classes, images.size
         self.n_features_out_ = self.n_body + self.n_parts * self.n_part
         return self
 
