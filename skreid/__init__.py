@@ -12,13 +12,16 @@ _HOME = {
     "EvaluationResult": "skreid.evaluation",
     "FCDF": "skreid.rivals",
     "Gallery": "skreid.gallery",
+    "MatchExplanation": "skreid._explaining",
     "MultiDepthReID": "skreid.multidepth",
     "PAPER_SETTING": "skreid.multidepth",
+    "STRONGEST": "skreid.multidepth",
     "TCPNet": "skreid.rivals",
     "cmc_score": "skreid._scoring",
     "describe": "skreid._lists.describe",
     "evaluate": "skreid.evaluation",
     "evaluation_report": "skreid.report",
+    "explain_match": "skreid._explaining",
     "rank_gallery": "skreid._ranking",
 }
 _ROOMS = (

@@ -29,7 +29,7 @@ from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
-from skreid._network.layers import check_layers, identity_of
+from skreid._network.layers import check_layers, deepest_layers, identity_of, map_shapes
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
 from skreid._network.reader import MapReader
 from skreid._network.weights import initial_weights
@@ -42,6 +42,7 @@ from skreid._training.parallel import from_first
 from skreid._version import __version__
 
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
+STRONGEST = {"layers": 3, "n_filters": 256}  # over the defaults: more dimensions and more time, for a metric behind it
 NORMALIZATIONS = (None, "l2", "centered", "rooted")
 WAITING_BATCHES = 8  # descriptors of this many batches wait on the device before they are copied
 
@@ -79,9 +80,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     augment : bool or sequence of str, default=("flip", "crop")
         Random changes of the training images: all, none, or some of "flip", "crop", "color", "erase". The last two make
         learning slower, and need more epochs.
-    layers : sequence of str or None, default=None
-        Layers to describe by, such as ``("conv3_3", "conv4_3", "conv5_3")``. None takes the last layer of each of the
-        two deepest blocks.
+    layers : int, str, sequence of str or None, default=None
+        Layers to describe by. An int is the number of deepest blocks (the maps of a block have one size), each
+        described by its last layer: 3 is ``("conv3_3", "conv4_3", "conv5_3")`` for VGG16. Names choose any layers. None
+        is 2, or 1 if the backbone has only one block.
     blur_size : int, or tuple of two int or None, default=(20, None)
         Size of the box filter in frame pixels (Eq. 1): one side of a square, or height and width, where None stands for
         the whole frame. The paper uses 20; 1 does not blur. With ``(20, None)`` each row of a map becomes one value:
@@ -198,7 +200,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [IntRange(1)],
         "augment": ["boolean", "array-like"],
-        "layers": [str, "array-like", None],
+        "layers": [IntRange(1), str, "array-like", None],
         "blur_size": "no_validation",  # checked by `_check_blur_size`
         "n_filters": [IntRange(1)],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
@@ -511,8 +513,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         ----------
         X : images, n of them
             As for `fit`.
-        layers : str, sequence of str or None, default=None
-            None for `layers_`.
+        layers : int, str, sequence of str or None, default=None
+            As the parameter of the same name; None for `layers_`.
         smooth : bool, default=False
             If True, maps are upsampled to the frame and box-blurred (Eq. 1); otherwise they are returned as the
             network computes them, after the ReLU.
@@ -524,6 +526,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         layers = check_layers(layers, self.backbone) or self.layers_
+        if not isinstance(layers, tuple):
+            layers = deepest_layers(layers, map_shapes(self.backbone, self.image_shape_), self.backbone)
         reader, batches = self._reader(), {layer: [] for layer in layers}
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
             for layer, maps in reader(batch, layers).items():

@@ -1,5 +1,6 @@
 """Networks other than a VGG, by name or by callable: they train, describe and rank, or an error says what is wrong."""
 
+import pickle
 from collections import OrderedDict
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 
 from skreid import MultiDepthReID, cmc_score
 from skreid._network.layers import map_shapes
+from skreid._training.loop import train
 from skreid.model_selection import IdentityKFold
 
 
@@ -81,6 +83,81 @@ def test_a_resnet_describes_by_its_two_deepest_blocks(people, settings):
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
     assert reid.layers_ == ("layer3", "layer4")
     assert 0 <= reid.score(people.images, people.target) <= 1
+
+
+@pytest.mark.parametrize(
+    ("backbone", "n_blocks", "ends"),
+    [
+        ("vgg11", 1, ["conv5_2"]),
+        ("vgg11", 3, ["conv3_2", "conv4_2", "conv5_2"]),
+        ("vgg11", 5, ["conv1_1", "conv2_1", "conv3_2", "conv4_2", "conv5_2"]),
+        ("resnet18", 2, ["layer3", "layer4"]),
+        ("resnet18", 4, ["layer1", "layer2", "layer3", "layer4"]),
+        ("squeezenet1_1", 3, ["4", "7", "12"]),
+        ("efficientnet_b0", 3, ["3", "5", "8"]),
+        (narrow, 1, ["high"]),
+        (narrow, 3, ["low", "middle", "high"]),
+        (narrow, np.int64(2), ["middle", "high"]),
+        (residual, 1, ["block2"]),
+    ],
+)
+def test_a_number_of_layers_counts_the_deepest_blocks(people, settings, backbone, n_blocks, ends):
+    """It does what naming their last layers does, bit for bit."""
+    settings |= {"backbone": backbone, "max_epochs": 0, "input_size": (64, 32)}
+    counted = MultiDepthReID(**settings | {"layers": n_blocks}).fit(people.images[:8], people.target[:8])
+    named = MultiDepthReID(**settings | {"layers": ends}).fit(people.images[:8], people.target[:8])
+    assert counted.layers_ == tuple(ends)
+    np.testing.assert_array_equal(counted.transform(people.images), named.transform(people.images))
+    assert clone(counted).layers == n_blocks
+    assert pickle.loads(pickle.dumps(counted)).get_params()["layers"] == n_blocks
+
+
+@pytest.mark.parametrize(("backbone", "as_many"), [(narrow, 2), ("vgg11", 2), ("resnet18", 2), (residual, 1)])
+def test_two_layers_are_the_default(people, settings, backbone, as_many):
+    """A network of one block is described by one."""
+    settings |= {"backbone": backbone, "max_epochs": 0, "input_size": (64, 32)}
+    default, counted = (
+        MultiDepthReID(**settings | {"layers": layers}).fit(people.images, people.target) for layers in (None, as_many)
+    )
+    assert len(counted.layers_) == as_many
+    np.testing.assert_array_equal(default.transform(people.images), counted.transform(people.images))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (0, r"The 'layers' parameter of MultiDepthReID must be an int in the range \[1, inf\).* Got 0 instead"),
+        (True, r"The 'layers' parameter of MultiDepthReID must be an int in the range \[1, inf\).* Got True instead"),
+        (4, r"The 'layers' parameter of MultiDepthReID must be at most 3, the number of blocks .*Got 4 instead"),
+    ],
+)
+def test_numbers_of_layers_that_do_not_exist_are_refused(people, settings, fitted, layers, message):
+    """Before anything is trained, and by `feature_maps` in the same words."""
+    with pytest.raises(ValueError, match=message):
+        MultiDepthReID(**settings | {"layers": layers}).fit(people.images, people.target)
+    with pytest.raises(ValueError, match=message):
+        fitted.feature_maps(people.images, layers)
+
+
+def test_feature_maps_are_read_from_a_number_of_layers_too(people, fitted):
+    """As the estimator itself counts them."""
+    assert list(fitted.feature_maps(people.images[:2], 2)) == ["middle", "high"]
+
+
+def test_a_search_over_numbers_of_layers_trains_once_per_fold(people, settings, tmp_path, monkeypatch):
+    """The number of layers acts after training."""
+    trainings = []
+
+    def counted(*arguments, **given):
+        trainings.append(1)
+        return train(*arguments, **given)
+
+    monkeypatch.setattr("skreid.multidepth.train", counted)
+    reid = MultiDepthReID(**settings | {"memory": tmp_path, "max_epochs": 1})
+    search = GridSearchCV(reid, {"layers": [1, 2, 3]}, scoring=cmc_score, cv=IdentityKFold(2), refit=False,
+                          error_score="raise").fit(people.images, people.target)  # fmt: skip
+    assert len(trainings) == 2
+    assert search.best_params_["layers"] in (1, 2, 3)
 
 
 def test_training_starts_from_the_weights_that_a_callable_returns(people, settings):

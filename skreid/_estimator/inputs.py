@@ -8,9 +8,7 @@ import torch
 
 from skreid._base.labels import encode, encode_cams, encode_identities
 from skreid._images.source import ImageSource
-from skreid._network.layers import block_ends, map_shapes
-
-DESCRIBING_BLOCKS = 2  # layers that describe by default
+from skreid._network.layers import deepest_layers, map_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +117,10 @@ def check_maps(layers, n_filters, backbone, frame_size):
     Raises
     ------
     ValueError
-        If a layer returns no maps, or has too few filters.
+        If a layer returns no maps, or has too few filters; or if there are fewer blocks than layers asked for.
     """
     shapes = map_shapes(backbone, frame_size)
-    layers = block_ends(shapes)[-DESCRIBING_BLOCKS:] if layers is None else layers
+    layers = deepest_layers(layers, shapes, backbone)
     deepest = list(shapes)[-1]  # feeds the classifier that trains the network
     for layer in (*layers, deepest):
         if len(shapes[layer]) != 3:

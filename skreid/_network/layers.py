@@ -1,11 +1,14 @@
 """What is known of a backbone before any image is read: its layers, the shapes of its maps, and what identifies it."""
 
 from functools import lru_cache
+from numbers import Integral
 
 import torch
 
-from skreid._base.checks import did_you_mean
+from skreid._base.checks import check_int, did_you_mean
 from skreid._network.building import build_backbone
+
+DESCRIBING_BLOCKS = 2  # how many of the deepest blocks describe by default
 
 
 def identity_of(backbone, seed, frame_shape):
@@ -63,17 +66,52 @@ def block_ends(shapes):
     return tuple(name for name in shapes if name in blocks.values())
 
 
-def check_layers(layers, backbone):
-    """Return the requested layers as a tuple, or None for the default.
+def deepest_layers(layers, shapes, backbone):
+    """Return the layers that `check_layers` returned as names: a number of blocks stands for their last layers.
+
+    Parameters
+    ----------
+    layers : tuple of str, int or None
+        Names; or the number of deepest blocks, where None is 2, or 1 if there is only one.
+    shapes : dict of str to tuple of int
+        As `map_shapes` returns them.
+    backbone : str or callable
+
+    Returns
+    -------
+    layers : tuple of str
+        Shallow to deep, where blocks are counted.
 
     Raises
     ------
     ValueError
-        For the first layer that the backbone does not have, suggesting the most similar name.
+        If the backbone has fewer blocks.
+    """
+    if isinstance(layers, tuple):
+        return layers
+    ends = block_ends(shapes)
+    if layers is not None and layers > len(ends) > 0:  # without any maps, no number would be right
+        raise ValueError(
+            f"The 'layers' parameter of MultiDepthReID must be at most {len(ends)}, the number of blocks (sizes of "
+            f"maps) of backbone {backbone!r}. Got {layers} instead."
+        )
+    return ends[-(layers or DESCRIBING_BLOCKS) :]
+
+
+def check_layers(layers, backbone):
+    """Return the requested layers: names as a tuple; a number of blocks, or None for the default, as it is.
+
+    Raises
+    ------
+    ValueError
+        For the first layer that the backbone does not have, suggesting the most similar name; or if a number is no
+        int of at least 1.
     """
     names = layer_names(backbone)
     if layers is None:
         return None
+    if isinstance(layers, Integral):
+        return check_int(layers, "layers", "MultiDepthReID")
     layers = (layers,) if isinstance(layers, str) else tuple(layers)
     if not layers:
         raise ValueError(f"layers={layers!r} names no layer; choose from {', '.join(names)}.")
