@@ -24,6 +24,7 @@ ROOMS = (
     "_search",
     "gallery",
     "_ranking",
+    "_explaining",
     "metrics",
     "model_selection",
     "protocols",

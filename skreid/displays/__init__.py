@@ -6,6 +6,7 @@ A Display keeps the data it draws as attributes and draws them in ``plot()``. ma
 from skreid.displays._cmc import CMCDisplay
 from skreid.displays._feature_maps import FeatureMapDisplay
 from skreid.displays._filter_margin import FilterMarginDisplay
+from skreid.displays._match import MatchDisplay
 from skreid.displays._ranking import RankingDisplay
 from skreid.displays._training_curve import TrainingCurveDisplay
 
@@ -13,6 +14,7 @@ __all__ = [
     "CMCDisplay",
     "FeatureMapDisplay",
     "FilterMarginDisplay",
+    "MatchDisplay",
     "RankingDisplay",
     "TrainingCurveDisplay",
 ]

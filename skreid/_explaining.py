@@ -1,0 +1,293 @@
+"""Why two images are near or far: the squared distance of their descriptors as a sum over layers, filters and rows.
+
+Exact for the descriptor of `MultiDepthReID`, whose every dimension has a layer, a filter and a place, and through
+linear steps after it.
+"""
+
+from copy import copy
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer
+from sklearn.utils.validation import check_is_fitted
+
+from skreid._base.checks import check_int
+
+PROBED_VALUES = 2**24  # of unit vectors, sent through a step at once
+ROUNDING = 1e-6  # relative error up to which a step counts as linear
+
+
+class MatchExplanation:
+    """The parts of one distance, as returned by `explain_match`.
+
+    Attributes
+    ----------
+    distance : float
+        The distance, as `skreid.rank_gallery` returns it.
+    total : float
+        What the parts add up to: the squared Euclidean distance, or the distance of a learned metric.
+    parts : ndarray of shape (n_dimensions,), float64
+        What each dimension of the descriptor adds to `total`. Parts of a Euclidean distance between descriptors are
+        never negative. Behind linear steps and learned metrics, a negative part brings the two images together.
+    remainder : float
+        What no dimension adds, so that ``parts.sum() + remainder`` is `total`. It is zero, up to rounding, unless a
+        `Normalizer` follows a step whose constant part no descriptor can produce.
+    layers : ndarray of shape (n_dimensions,), object
+        Layer of each dimension.
+    filters : ndarray of shape (n_dimensions,), int
+        Filter of each dimension, counted within its layer.
+    heights : ndarray of shape (n_dimensions, 2), float
+        Top and bottom of the row of each dimension, as shares of the frame's height: 0 is the top, 1 the bottom.
+    """
+
+    def __init__(self, *, distance, total, parts, remainder, layers, filters, heights):
+        self.distance = distance
+        self.total = total
+        self.parts = parts
+        self.remainder = remainder
+        self.layers = layers
+        self.filters = filters
+        self.heights = heights
+
+    def by_layer(self):
+        """Return what each layer adds: a dict from its name to a float, shallowest first."""
+        return {layer: float(self.parts[self.layers == layer].sum()) for layer in dict.fromkeys(self.layers)}
+
+    def by_filter(self):
+        """Return what each filter adds: tuples (layer, filter, part), the largest absolute part first."""
+        sums = {}
+        for key, part in zip(zip(self.layers, self.filters, strict=True), self.parts, strict=True):
+            sums[key] = sums.get(key, 0.0) + float(part)
+        return sorted(((layer, int(chosen), part) for (layer, chosen), part in sums.items()), key=lambda s: -abs(s[2]))
+
+    def by_band(self, n_bands=None, layer=None):
+        """Return what each horizontal band of the frame adds, from top to bottom.
+
+        Parameters
+        ----------
+        n_bands : int, default=None
+            Number of bands of equal height. None takes as many as the coarsest layer has rows. A row that lies in
+            several bands is divided by how much of it lies in each.
+        layer : str, default=None
+            Only what this layer adds. None adds all layers.
+
+        Returns
+        -------
+        bands : ndarray of shape (n_bands,), float64
+            They add up to the sum of all parts, or of the parts of `layer`.
+        """
+        if n_bands is None:
+            n_bands = round(1 / np.ptp(self.heights, axis=1).max())
+        check_int(n_bands, "n_bands", "by_band")
+        if layer is not None and layer not in self.layers:
+            raise ValueError(f"Layer {layer!r} has no part. Layers: {list(dict.fromkeys(self.layers))}.")
+        chosen = slice(None) if layer is None else self.layers == layer
+        top, bottom = self.heights[chosen].T
+        edges = np.linspace(0, 1, n_bands + 1)[:, None]
+        above = np.clip((edges - top) / (bottom - top), 0, 1)  # share of each row that lies above each edge
+        return np.diff(above, axis=0) @ self.parts[chosen]
+
+    def __repr__(self):
+        layers = ", ".join(f"{layer} {part:.3g}" for layer, part in self.by_layer().items())
+        return f"<MatchExplanation: distance {self.distance:.4g}, total {self.total:.4g} = {layers}>"
+
+
+def explain_match(system, probe, candidate):
+    r"""Say what each layer, filter and row adds to the distance of two images.
+
+    The squared Euclidean distance of two descriptors is a sum over their dimensions, and each dimension of a
+    `MultiDepthReID` descriptor belongs to one row of one filter of one layer. Linear steps behind it (PCA, LDA,
+    scalers, the quadratic form of XQDA) keep that: with the difference :math:`\delta` of the two descriptors and the
+    distance :math:`\delta^T G \delta`, dimension :math:`i` adds :math:`\delta_i (G \delta)_i`. These parts add up
+    exactly.
+
+    Parameters
+    ----------
+    system : fitted MultiDepthReID, or Pipeline that begins with one
+        Steps after it may be linear, scale each image to unit length (`sklearn.preprocessing.Normalizer`), or keep the
+        dimensions as they are (scalers, `CenteredNormalizer`). The last may be a learned metric with a quadratic form,
+        such as `skreid.metric_learning.XQDA`.
+    probe, candidate : image
+        An array, a PIL image or a file path, as for `MultiDepthReID.transform`. Or a descriptor of that step, a float
+        array of shape (n_dimensions,).
+
+    Returns
+    -------
+    explanation : MatchExplanation
+        With `by_layer`, `by_filter` and `by_band`. `skreid.displays.MatchDisplay` draws it.
+
+    Raises
+    ------
+    ValueError
+        If the system does not begin with a fitted `MultiDepthReID`.
+    TypeError
+        If a step is not linear, or the metric has no quadratic form; the message names it.
+
+    Examples
+    --------
+    >>> from skreid import MultiDepthReID, explain_match
+    >>> from skreid.datasets import make_pedestrians
+    >>> people = make_pedestrians(n_identities=4, image_size=(32, 16), random_state=0)
+    >>> reid = MultiDepthReID(input_size=(32, 16), max_epochs=0, blur_size=(4, None), random_state=0)
+    >>> reid = reid.fit(people.images, people.target)
+    >>> explanation = explain_match(reid, people.images[0], people.images[2])
+    >>> bool(abs(explanation.parts.sum() - explanation.distance**2) < 1e-9)
+    True
+    >>> list(explanation.by_layer())
+    ['conv4_3', 'conv5_3']
+    """
+    describing, *steps = _flattened(system)
+    if not hasattr(describing, "filters_") or not hasattr(describing, "mean_maps_"):
+        raise ValueError(
+            "explain_match needs a fitted MultiDepthReID, alone or as the first step of a Pipeline. Got "
+            f"{type(describing).__name__} instead."
+        )
+    rows = np.concatenate([_described(describing, probe, "probe"), _described(describing, candidate, "candidate")])
+    layers, filters, heights = _places(describing)
+    total, parts, remainder, learned = _split_distance(rows.astype(np.float64), steps)
+    return MatchExplanation(
+        distance=total if learned else max(total, 0.0) ** 0.5,
+        total=total,
+        parts=parts,
+        remainder=remainder,
+        layers=layers,
+        filters=filters,
+        heights=heights,
+    )
+
+
+def _flattened(system):
+    """Return the steps of a system, however nested, fitted and without those that do nothing."""
+    if hasattr(system, "best_estimator_"):
+        return _flattened(system.best_estimator_)
+    if isinstance(system, Pipeline):
+        return [inner for _, step in system.steps if step not in (None, "passthrough") for inner in _flattened(step)]
+    check_is_fitted(system)
+    return [system]
+
+
+def _described(describing, image, name):
+    """Return the descriptor of one image, (1, n_dimensions)."""
+    if isinstance(image, np.ndarray) and image.ndim == 1 and image.dtype.kind == "f":
+        row = image[None]
+    else:
+        row = np.asarray(describing.transform([image]))
+    if row.shape[1] != describing.n_features_out_ or not np.isfinite(row).all():
+        raise ValueError(
+            f"The {name} must be an image or a finite descriptor of {describing.n_features_out_} dimensions. "
+            f"Got one of {row.shape[1]} dimensions, {int((~np.isfinite(row)).sum())} of them not finite."
+        )
+    return row
+
+
+def _places(describing):
+    """Return layer, filter, and top and bottom of the row of each dimension of a descriptor."""
+    layers, filters, tops = [], [], []
+    for layer in describing.layers_:
+        n_filters, n_rows, n_columns = describing.mean_maps_[layer].shape
+        size = n_filters * n_rows * n_columns
+        layers += [layer] * size
+        filters.append(np.repeat(describing.filters_[layer], n_rows * n_columns))
+        row = np.tile(np.repeat(np.arange(n_rows), n_columns), n_filters)
+        tops.append(np.stack([row / n_rows, (row + 1) / n_rows], axis=1))
+    return np.array(layers, dtype=object), np.concatenate(filters), np.concatenate(tops)
+
+
+def _split_distance(rows, steps):
+    """Split the distance of two rows, after all steps, into what each of their dimensions adds.
+
+    Dimensions keep their identity until the first step that mixes them. From there on, each image is
+    ``scale * mixing @ row + constant``, where the scale and the constant differ between the two images.
+
+    Returns total (float), parts (d,), remainder (float), and whether a learned metric decides the distance.
+    """
+    steps = [_without_names(step) for step in steps]
+    metric = steps.pop() if steps and hasattr(steps[-1], "pairwise_distances") else None
+    while steps and isinstance(steps[0], OneToOneFeatureMixin):
+        rows = _through(steps.pop(0), rows)
+    mixing, scale, constant, ends = None, np.ones(2), 0.0, rows
+    for step in steps:
+        after = _through(step, ends)
+        if isinstance(step, Normalizer):
+            length = np.linalg.norm(after, axis=1) / np.linalg.norm(ends, axis=1)
+            scale, constant = scale * length, constant * length[:, None]
+        elif mixing is None:
+            mixing, constant = _linear_map(step, ends, after)
+            constant = np.tile(constant, (2, 1))
+        else:
+            matrix, added = _linear_map(step, ends, after)
+            mixing, constant = matrix @ mixing, constant @ matrix.T + added
+        ends = after
+    apart = ends[0] - ends[1]
+    pull = apart if metric is None else _quadratic_form(metric, ends)
+    total = float(apart @ pull)
+    if mixing is None:
+        return total, apart * pull, 0.0, metric is not None
+    left = constant[0] - constant[1]  # of the difference: what the two rows do not explain
+    rows = rows - _origin(mixing, left, scale[0] - scale[1])
+    left = apart - mixing @ (scale[0] * rows[0] - scale[1] * rows[1])
+    return total, (scale[0] * rows[0] - scale[1] * rows[1]) * (mixing.T @ pull), float(left @ pull), metric is not None
+
+
+def _origin(mixing, left, apart):
+    """Return the point to count rows from, (d,): then images scaled apart share as little of a constant as possible."""
+    if apart == 0:
+        return np.zeros(mixing.shape[1])
+    return mixing.T @ np.linalg.lstsq(mixing @ mixing.T, -left / apart)[0]
+
+
+def _through(step, rows):
+    """Return what a step makes of rows, as a float64 array."""
+    if not hasattr(step, "transform"):
+        raise TypeError(f"{type(step).__name__} has no transform method, so no distance can be explained through it.")
+    return np.asarray(step.transform(rows), dtype=np.float64)
+
+
+def _without_names(step):
+    """Return a copy of a step that takes plain arrays, even if it was fitted on a table with names."""
+    step = copy(step)
+    vars(step).pop("feature_names_in_", None)
+    return step
+
+
+def _linear_map(step, rows, after):
+    """Return the matrix (k, d) and the constant (k,) of a linear step; `after` is what it makes of `rows`."""
+    constant = _through(step, np.zeros((1, rows.shape[1])))[0]
+    for matrix in _candidates(step, rows.shape[1]):
+        expected = rows @ matrix.T + constant
+        if np.abs(expected - after).max() <= ROUNDING * np.abs(after).max(initial=0):
+            return matrix, constant
+    raise TypeError(
+        f"{type(step).__name__} is not linear, so it mixes dimensions in a way that has no exact parts. explain_match "
+        "goes through linear steps, Normalizer, and steps that keep the dimensions as they are."
+    )
+
+
+def _candidates(step, n_features):
+    """Yield matrices that a step may multiply by: its components, then what it makes of unit vectors."""
+    components = getattr(step, "components_", None)
+    if np.ndim(components) == 2 and components.shape[1] == n_features:
+        components = np.asarray(components, dtype=np.float64)
+        yield components
+        if hasattr(step, "explained_variance_"):  # whitened
+            yield components / np.sqrt(step.explained_variance_)[:, None]
+    constant = _through(step, np.zeros((1, n_features)))
+    size = max(1, PROBED_VALUES // n_features)
+    yield np.concatenate(
+        [
+            _through(step, np.eye(min(size, n_features - low), n_features, low)) - constant
+            for low in range(0, n_features, size)
+        ]
+    ).T
+
+
+def _quadratic_form(metric, ends):
+    """Return G @ (probe - candidate) for a metric with distance (probe - candidate)' G (probe - candidate)."""
+    components, form = getattr(metric, "components_", None), getattr(metric, "metric_", None)
+    if np.ndim(components) != 2 or np.ndim(form) != 2:
+        raise TypeError(
+            f"{type(metric).__name__} is not a quadratic form of the difference of two descriptors, so its distances "
+            "have no exact parts. XQDA is one."
+        )
+    return components.T @ (form @ (components @ (ends[0] - ends[1])))
