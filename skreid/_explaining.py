@@ -21,7 +21,7 @@ ROUNDING = 1e-6  # relative error up to which a step counts as linear
 class MatchExplanation:
     """The parts of one distance, as returned by `explain_match`.
 
-    Attributes
+    Parameters
     ----------
     distance : float
         The distance, as `skreid.rank_gallery` returns it.
@@ -39,6 +39,24 @@ class MatchExplanation:
         Filter of each dimension, counted within its layer.
     heights : ndarray of shape (n_dimensions, 2), float
         Top and bottom of the row of each dimension, as shares of the frame's height: 0 is the top, 1 the bottom.
+
+    See Also
+    --------
+    explain_match : Makes it.
+    skreid.displays.MatchDisplay : Draws it.
+
+    Examples
+    --------
+    A layer of one filter with two rows; the upper one adds three quarters of the squared distance:
+
+    >>> import numpy as np
+    >>> from skreid import MatchExplanation
+    >>> explanation = MatchExplanation(
+    ...     distance=2.0, total=4.0, parts=np.array([3.0, 1.0]), remainder=0.0, layers=np.array(["deep", "deep"]),
+    ...     filters=np.array([7, 7]), heights=np.array([[0, 0.5], [0.5, 1]]),
+    ... )
+    >>> explanation.by_band().tolist(), explanation.by_filter()[0][1:]
+    ([3.0, 1.0], (7, 4.0))
     """
 
     def __init__(self, *, distance, total, parts, remainder, layers, filters, heights):
