@@ -6,6 +6,7 @@ from sklearn.utils.validation import _num_samples
 
 from skreid._base.labels import as_labels
 
+WITHOUT_CAMS = "Without cameras, give use_cams=False."
 IMAGES = ("images", "paths", "data")  # where images may be, in this order
 
 
@@ -18,7 +19,7 @@ def get_column(dataset, *names):
     return None
 
 
-def get_labels(dataset, name, owner, n_images=None):
+def get_labels(dataset, name, owner, n_images=None, advice=""):
     """Return a column of labels as a checked array.
 
     Parameters
@@ -30,6 +31,8 @@ def get_labels(dataset, name, owner, n_images=None):
         Name of the caller, for messages.
     n_images : int, optional
         Required length.
+    advice : str, optional
+        What to do if the column is missing.
 
     Returns
     -------
@@ -42,8 +45,8 @@ def get_labels(dataset, name, owner, n_images=None):
     """
     values = get_column(dataset, name)
     if values is None:
-        raise ValueError(f"{owner} needs dataset.{name}, with one entry per image.")
-    labels = as_labels(values, f"dataset.{name}")
+        raise ValueError(f"{owner} needs dataset.{name}, with one entry per image. {advice}".rstrip())
+    labels = as_labels(values, f"dataset.{name}", any_text=name == "subset")
     if n_images is not None and len(labels) != n_images:
         raise ValueError(f"dataset.{name} has {len(labels)} entries, but dataset.target has {n_images}.")
     return labels

@@ -3,23 +3,16 @@
 Everything after this step compares integers: strings cost no more than numbers, and 1 is not taken for "1".
 """
 
-import datetime
-import math
 import warnings
-from numbers import Number
 
 import numpy as np
 
-_KINDS = {
-    "numbers": (Number, np.number, np.bool_),
-    "strings": str,
-    "bytes": bytes,
-    "dates": (datetime.date, np.datetime64),
-}
-_KIND_OF_DTYPE = dict.fromkeys("biufc", "numbers") | {"U": "strings", "S": "bytes", "M": "dates"}
+from skreid._base.arrays import from_torch, unboxed
+from skreid._base.kinds import check_same_kind, is_plain, kinds_of, refuse_mixture
+from skreid._base.missing import maybe_missing, missing, refuse_masked
 
 
-def as_labels(values, name):
+def as_labels(values, name, *, any_text=False):
     """Return labels as a checked one-dimensional array; each label keeps its type.
 
     Every entry point that takes identities or cameras calls this, so all of them accept the same labels.
@@ -28,9 +21,11 @@ def as_labels(values, name):
     ----------
     values : array-like of shape (n_samples,) or (n_samples, 1)
         Hashable values of one kind: numbers, strings, bytes, dates, or others such as tuples. Lists keep Python's
-        types; zero-dimensional arrays and tensors in them become their values.
+        types; scalars of other libraries (zero-dimensional arrays and tensors, Arrow's scalars) become their values.
     name : str
         The argument's name, for messages.
+    any_text : bool, default=False
+        Whether text may be empty or "None", as in a column of subsets.
 
     Returns
     -------
@@ -41,88 +36,59 @@ def as_labels(values, name):
     TypeError
         If `values` is a single value and not a sequence, or holds something that cannot be hashed.
     ValueError
-        If it is not one-dimensional, a label is missing (None, NaN, infinity), or kinds are mixed.
+        If it is not one-dimensional, a label is missing (see `skreid._base.missing`), or kinds are mixed.
     """
     if values is None or isinstance(values, (str, bytes)) or np.isscalar(values):
-        raise TypeError(f"{name} must be a sequence with one label per image. Got {values!r} instead.")
+        raise TypeError(_no_sequence(name, values))
+    refuse_masked(values, name)
     if isinstance(values, list) and values and all(isinstance(row, list) and len(row) == 1 for row in values):
         values = [row[0] for row in values]  # a column
     if isinstance(values, (list, tuple, range)):  # an array would make strings of the numbers beside them
-        labels = np.fromiter(map(_unboxed, values), dtype=object, count=len(values))
+        labels = np.fromiter(values, dtype=object, count=len(values))
     else:
-        labels = np.asarray(values)
+        labels = np.asarray(from_torch(values))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.ndim == 0:
+        raise TypeError(_no_sequence(name, values))
     if labels.ndim != 1:
         raise ValueError(f"{name} should be a 1d array, got an array of shape {labels.shape} instead.")
-    _check_entries(labels, name)
-    _kind(labels, name)
+    if labels.dtype.kind == "O":
+        labels = np.fromiter(map(_plain, labels), dtype=object, count=len(labels))
+    _check_entries(labels, name, any_text)
+    kinds_of(labels, name)
     return labels
 
 
-def _unboxed(value):
-    """Return the value of a zero-dimensional array or tensor; anything else as it is."""
-    boxed = getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic)
-    return value.item() if boxed else value
+def _no_sequence(name, values):
+    single = isinstance(values, (str, bytes)) or np.isscalar(values)
+    advice = f" For a single image, put it in a list: [{values!r}]." if single else ""
+    return f"{name} must be a sequence with one label per image. Got {values!r} instead.{advice}"
 
 
-def _check_entries(labels, name):
+def _plain(value):
+    """Return the value of a scalar of any library, also within tuples; anything else as it is."""
+    return tuple(map(unboxed, value)) if type(value) is tuple else unboxed(value)
+
+
+def _check_entries(labels, name, any_text):
     """Refuse the first entry that is missing, not finite, or not hashable."""
-    if labels.dtype.kind in "biuUS":
+    kind = labels.dtype.kind
+    if kind in "biu" or (any_text and kind in "US"):
         return
-    suspects = np.flatnonzero(~np.isfinite(labels))[:1] if labels.dtype.kind in "fcM" else range(len(labels))
+    if kind in "US":
+        suspects = maybe_missing(labels)
+    else:
+        suspects = np.flatnonzero(~np.isfinite(labels))[:1] if kind in "fcM" else range(len(labels))
     for i in suspects:
         value = labels[i]
         if type(value).__hash__ is None or getattr(value, "ndim", 0):
             raise TypeError(f"{name}[{i}] is {value!r}, which is not hashable: labels must be.")
-        what = _missing(value)
+        is_text = isinstance(value, (str, bytes))
+        what = None if any_text and is_text else missing(value)
         if what:
-            raise ValueError(f"Input {name} contains {what} at index {i}: every image needs a label.")
-
-
-def _missing(value):
-    """Return what a missing or infinite value is called, None for a label."""
-    if value is None:
-        return "None"
-    if isinstance(value, (float, np.floating)) and math.isinf(value):
-        return "infinity"
-    try:
-        missing = bool(value != value)
-    except TypeError:  # pandas.NA is neither equal nor unequal to itself
-        return repr(value)
-    if missing:
-        return "NaN" if isinstance(value, (Number, np.number)) else str(value)
-    return None
-
-
-def _kind(labels, name):
-    """Return the kind of all labels in an array, such as "numbers" or "strings"; refuse an array of several kinds."""
-    if labels.dtype.kind in _KIND_OF_DTYPE:
-        return _KIND_OF_DTYPE[labels.dtype.kind]
-    kinds = {_kind_of_type(given) for given in set(map(type, labels.tolist()))}
-    if len(kinds) > 1:
-        raise ValueError(_mixed(name))
-    return kinds.pop() if kinds else None
-
-
-def _kind_of_type(given):
-    return next((kind for kind, types in _KINDS.items() if issubclass(given, types)), "others")
-
-
-def _mixed(name):
-    return f"{name} must hold labels of one type, all numbers or all strings; it mixes them."
-
-
-def check_same_kind(**named):
-    """Refuse two named arrays of labels of different kinds: a number and a string, for example, are never equal."""
-    (one, ours), (other, theirs) = named.items()
-    kinds = _kind(ours, one), _kind(theirs, other)
-    if len(ours) and len(theirs) and kinds[0] != kinds[1]:
-        examples = ours[:1].tolist()[0], theirs[:1].tolist()[0]
-        raise ValueError(
-            f"{one} holds {kinds[0]}, such as {examples[0]!r}, and {other} holds {kinds[1]}, such as {examples[1]!r}: "
-            "they would never be equal. Convert one of them, so that both use one kind."
-        )
+            advice = " Leave the image out; if it is a name, write it differently." if is_text and value.strip() else ""
+            raise ValueError(f"Input {name} contains {what} at index {i}: every image needs a label.{advice}")
 
 
 def factorize(**named):
@@ -158,6 +124,8 @@ def factorize(**named):
     arrays = list(checked.values())
     ends = np.cumsum([len(labels) for labels in arrays])[:-1]
     dtypes = {labels.dtype.kind for labels in arrays}
+    if dtypes == {"M", "O"}:  # a date in an array and the same date in a list
+        arrays, dtypes = [labels.astype("M8[us]") for labels in arrays], {"M"}
     if len(dtypes) == 1 and dtypes <= set("iufbUSM"):  # other mixtures would be converted when joined
         uniques, first, codes = np.unique(np.concatenate(arrays), return_index=True, return_inverse=True)
         by_appearance = np.argsort(first)
@@ -167,14 +135,6 @@ def factorize(**named):
     table = {}
     codes = [table.setdefault(value, len(table)) for labels in arrays for value in labels.tolist()]
     return np.split(np.array(codes, dtype=np.intp), ends), list(table)
-
-
-def codes_of(values, uniques):
-    """Return the codes of the `uniques` that are among `values`, a single label or several."""
-    if isinstance(values, (str, bytes)) or np.isscalar(values):
-        values = [values]
-    wanted = set(as_labels(values, "junk_ids").tolist())
-    return [code for code, value in enumerate(uniques) if value in wanted]
 
 
 def encode(values, name, n_samples, of="images"):
@@ -209,12 +169,12 @@ def encode(values, name, n_samples, of="images"):
             f"Found input variables with inconsistent numbers of samples: {name} has {len(labels)} entries, "
             f"X has {n_samples} {of}; give one for each."
         )
-    if isinstance(values, (list, tuple, range)) and _kind(labels, name) != "others":
+    if isinstance(values, (list, tuple, range)) and is_plain(kinds_of(labels, name)):
         labels = np.asarray(labels.tolist())
     try:
         labels, codes = np.unique(labels, return_inverse=True)
     except TypeError:
-        raise ValueError(_mixed(name)) from None
+        refuse_mixture(name)
     return labels, codes.astype(np.int64)
 
 

@@ -5,6 +5,7 @@ Equal gallery descriptors get equal distances to the last bit, which matrix prod
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_choice
 
 TILE_VALUES = 2**23  # of the gallery, converted and multiplied at once
@@ -99,7 +100,7 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     1.0
     """
     check_choice(metric, "metric", "distance_blocks", ("euclidean", "sqeuclidean", "cosine"))
-    X_probe, X_gallery = np.asarray(X_probe), np.asarray(X_gallery)
+    X_probe, X_gallery = as_array(X_probe, "X_probe"), as_array(X_gallery, "X_gallery")
     if X_probe.ndim != 2 or X_gallery.ndim != 2 or X_probe.shape[1] != X_gallery.shape[1]:
         raise ValueError(
             "Descriptors must have shape (n_probe, n_features) and (n_gallery, n_features). "

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
-from skreid._base.labels import codes_of, factorize
+from skreid._base.junk import codes_of
+from skreid._base.labels import factorize
 
 _ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
 _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
@@ -61,7 +63,7 @@ class Problem:
 
         self.kept = None  # None saves a copy if the whole gallery counts
         if junk_ids is not None:
-            junk = np.isin(gallery_ids, codes_of(junk_ids, self.uniques))
+            junk = np.isin(gallery_ids, codes_of(junk_ids, self.uniques, "junk_ids"))
             if junk.all():
                 raise ValueError("Every gallery image has one of the junk_ids: nothing is left to rank.")
             if junk.any():
@@ -86,7 +88,7 @@ class Problem:
         self._function = distances if callable(distances) else None
         itemsize = 8
         if self._function is None:
-            self._matrix = np.asarray(distances)
+            self._matrix = as_array(distances, "distances")
             expected = (self.n_probes, self.n_gallery)
             if self._matrix.shape != expected:
                 raise ValueError(
@@ -115,14 +117,12 @@ class Problem:
         if self._function is None:
             values = self._matrix[start:stop]
         else:
-            values = np.asarray(self._function(start, stop))
+            values = as_array(self._function(start, stop), f"distances({start}, {stop})")
             if values.shape != (stop - start, self.n_gallery):
                 raise ValueError(
                     f"distances({start}, {stop}) must have shape {(stop - start, self.n_gallery)}. "
                     f"Got {values.shape} instead."
                 )
-        if values.dtype.kind not in "fiub":
-            raise ValueError(f"distances must be real numbers. Got dtype {values.dtype} instead.")
         if self.kept is not None:
             values = values.take(self.kept, axis=1)
         if values.dtype.kind != "f":

@@ -5,6 +5,7 @@ It needs no labels, but it needs the distances within the probes and within the 
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_int, check_share
 
 _ROWS = 256  # rows of the joint distance matrix computed at once
@@ -100,7 +101,7 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
 
 
 def _checked(distances, name, shape):
-    distances = np.asarray(distances)
+    distances = as_array(distances, name)
     if distances.ndim != 2 or not distances.size or (shape is not None and distances.shape != shape):
         raise ValueError(
             f"{name} must have shape {shape or '(n_probe, n_gallery)'}. Got an array of shape {distances.shape}."

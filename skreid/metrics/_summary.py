@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import stdtrit
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_int, check_share
 
 
@@ -77,7 +78,7 @@ def summary(values, *, n_probes=None, confidence=0.95):
     >>> round(s.mean, 3), round(s.std, 3), round(s.low, 3), round(s.high, 3)
     (0.6, 0.1, 0.352, 0.848)
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = as_array(values, "values").astype(np.float64)
     if values.ndim not in (1, 2) or not values.size:
         raise ValueError(
             f"values must have shape (n_repeats,) or (n_repeats, n_ranks). Got an array of shape {values.shape}."
@@ -133,7 +134,7 @@ def wilson_interval(share, n_probes, *, confidence=0.95):
     >>> round(low, 4), round(high, 4)
     (0.8256, 0.9448)
     """
-    share = np.asarray(share, dtype=np.float64)
+    share = as_array(share, "share").astype(np.float64)
     if not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"The 'share' parameter of wilson_interval must be in the range [0, 1]. Got {share} instead.")
     check_int(n_probes, "n_probes", "wilson_interval")

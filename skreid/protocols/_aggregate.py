@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_choice
 from skreid._base.labels import as_labels, factorize
 
@@ -76,7 +77,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
     options = {"mean": np.add, "sum": np.add, "min": np.minimum}
     check_choice(how, "how", "aggregate_distances", tuple(options))
     y_probe, y_gallery = as_labels(y_probe, "y_probe"), as_labels(y_gallery, "y_gallery")
-    distances = np.asarray(distances, dtype=np.float64)
+    distances = as_array(distances, "distances").astype(np.float64)
     if distances.shape != (len(y_probe), len(y_gallery)):
         raise ValueError(
             f"distances must have shape (n_probe, n_gallery) = {(len(y_probe), len(y_gallery))}. "

@@ -1,14 +1,17 @@
-"""Shared by all protocols: a trial, the identities of a dataset, and the comparison of a trial's distances.
+"""Shared by all protocols: a trial, how an evaluation applies a protocol, and the comparison of a trial's distances.
 
 A protocol needs only identities and cameras, so it works on any object that has `target` and `cams`.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
-from skreid._base.dataset import get_labels
-from skreid._base.labels import codes_of, factorize
+from skreid._base.arrays import as_array
+from skreid._base.dataset import WITHOUT_CAMS, get_column, get_labels
+from skreid._base.junk import codes_of
+from skreid._base.labels import factorize
 from skreid.protocols._aggregate import Comparison, aggregate_distances
 
 
@@ -35,10 +38,47 @@ class Trial:
     gallery: np.ndarray
 
 
-def coded(dataset, owner, left_out=()):
-    """Return the identities as integers, the label of each integer, and which images are not `left_out`."""
+class Applicable:
+    """A protocol whose one line says whose data it was applied to, and whether anything was fitted."""
+
+    _published_for = None  # the data set that the protocol is named after
+    _fits, _data = True, None
+
+    def applied_to(self, dataset, fit=True):
+        """Return this protocol as an evaluation applies it.
+
+        Parameters
+        ----------
+        dataset : Bunch, dict or object
+            A `name`, as loaders give it, says whose data it is.
+        fit : bool, default=True
+            Whether a system is fitted in each repeat. If False, a protocol whose `n_train` is None leaves nobody out.
+
+        Returns
+        -------
+        protocol : object
+            Of the same class. Its `describe` says what was done.
+        """
+        applied, name = copy(self), get_column(dataset, "name")
+        vars(applied)["_fits"] = bool(fit)
+        vars(applied)["_data"] = name if isinstance(name, str) else "given data"
+        return applied
+
+    def _title(self, title, named_after):
+        """Return the title of the line; `named_after` is what a protocol on other data than its own is called."""
+        own = self._data is None or self._published_for is None
+        own = own or self._data == self._published_for or self._data.startswith(f"{self._published_for} (")
+        return title if own else f"{named_after} on {self._data}"
+
+
+def coded(dataset, owner, **left_out):
+    """Return the identities as integers, the label of each integer, and which images are not `left_out`.
+
+    Keywords are the parameters that name identities to leave out, such as ``junk_ids=(-1,)``.
+    """
     (identity,), uniques = factorize(target=get_labels(dataset, "target", owner))
-    return identity, uniques, ~np.isin(identity, codes_of(list(left_out), uniques))
+    codes = [code for name, ids in left_out.items() for code in codes_of(ids, uniques, f"{name} of {owner}")]
+    return identity, uniques, ~np.isin(identity, codes)
 
 
 def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=False):
@@ -47,7 +87,7 @@ def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=F
     y_probe, y_gallery = target[trial.probe], target[trial.gallery]
     shape = (len(y_probe), len(y_gallery))
     if not callable(distances):
-        distances = np.asarray(distances)
+        distances = as_array(distances, "distances")
         if distances.shape != shape:
             raise ValueError(
                 f"distances must have shape (len(trial.probe), len(trial.gallery)) = {shape}. "
@@ -59,5 +99,5 @@ def compare(dataset, trial, distances, owner, how=None, probes=True, with_cams=F
         return Comparison(y_probe, y_gallery, combined)
     if not with_cams:
         return Comparison(y_probe, y_gallery, distances)
-    cams = get_labels(dataset, "cams", owner, len(target))
+    cams = get_labels(dataset, "cams", owner, len(target), WITHOUT_CAMS)
     return Comparison(y_probe, y_gallery, distances, cams[trial.probe], cams[trial.gallery])

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skreid._base.dataset import get_labels
-from skreid.protocols._base import Trial, coded, compare
+from skreid._base.junk import several
+from skreid.protocols._base import Applicable, Trial, coded, compare
 
 
 @dataclass(frozen=True)
-class GivenSplitProtocol:
+class GivenSplitProtocol(Applicable):
     """The split that comes with a dataset: all its queries are probes, against its whole gallery.
 
     Parameters
@@ -64,8 +65,8 @@ class GivenSplitProtocol:
             If the dataset lacks a column, or has no query or no gallery image.
         """
         owner = type(self).__name__
-        identity, uniques, counts = coded(dataset, owner, self.junk_ids)
-        _, _, is_person = coded(dataset, owner, [*self.junk_ids, *self.distractor_ids])
+        identity, uniques, counts = coded(dataset, owner, junk_ids=self.junk_ids)
+        _, _, is_person = coded(dataset, owner, junk_ids=self.junk_ids, distractor_ids=self.distractor_ids)
         subset = get_labels(dataset, "subset", owner, len(identity))
         train = np.flatnonzero((subset == "train") & is_person)
         probe = np.flatnonzero((subset == "query") & is_person)
@@ -109,9 +110,13 @@ class GivenSplitProtocol:
     def describe(self):
         """Return the protocol as one line for a table."""
         left_out = ["images of the same identity in the same camera"] * self.use_cams
-        left_out += ["junk"] * bool(self.junk_ids)
+        left_out += ["junk"] * bool(several(self.junk_ids))
         without = f" without {' and without '.join(left_out)}" if left_out else ""
-        return f"{self.name}: given split; probes: all queries, gallery: all gallery images{without}; 1 repeat"
+        title = self.name
+        if self.name == type(self).name:  # not a name that the user gave
+            title = self._title(self.name, f"{self.name}'s protocol")
+        split = "given split" if self._fits else "given split, nothing fitted"
+        return f"{title}: {split}; probes: all queries, gallery: all gallery images{without}; 1 repeat"
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,8 @@ class Market1501Protocol(GivenSplitProtocol):
     distractor_ids: tuple = (0,)
     name: str = "Market-1501"
 
+    _published_for = "Market-1501"
+
 
 @dataclass(frozen=True)
 class CUHK03NPProtocol(GivenSplitProtocol):
@@ -163,3 +170,5 @@ class CUHK03NPProtocol(GivenSplitProtocol):
     """
 
     name: str = "CUHK03-NP"
+
+    _published_for = "CUHK03"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skreid._base.checks import check_int
-from skreid._base.dataset import get_labels
+from skreid._base.dataset import WITHOUT_CAMS, get_labels
 from skreid.model_selection import split_probe_gallery
 from skreid.protocols._base import coded
 from skreid.protocols._random import RandomProtocol
@@ -17,8 +17,9 @@ class ShotProtocol(RandomProtocol):
 
     Parameters
     ----------
-    n_train : int or float, default=0.5
-        Number or share of the identities to train on; may be 0.
+    n_train : int, float or None, default=None
+        Number or share of the identities to train on; may be 0. None trains on half of them, and on nobody where
+        :func:`skreid.evaluate` fits nothing: then every identity is tested.
     n_test : int or float, default=None
         Number or share of the identities to test; by default all others.
     n_shots : int, default=1
@@ -49,7 +50,7 @@ class ShotProtocol(RandomProtocol):
     3 4 2
     """
 
-    n_train: int | float = 0.5
+    n_train: int | float | None = None
     n_test: int | float | None = None
     n_shots: int = 1
     use_cams: bool = True
@@ -67,8 +68,10 @@ class ShotProtocol(RandomProtocol):
         check_int(self.n_shots, "n_shots", type(self).__name__, 1)
 
     def _prepare(self, dataset):
-        identity, _, is_person = coded(dataset, type(self).__name__, self.junk_ids)
-        cams = get_labels(dataset, "cams", type(self).__name__, len(identity)) if self.use_cams else None
+        identity, _, is_person = coded(dataset, type(self).__name__, junk_ids=self.junk_ids)
+        cams = None
+        if self.use_cams:
+            cams = get_labels(dataset, "cams", type(self).__name__, len(identity), WITHOUT_CAMS)
 
         def draw(test, rng):
             tested = np.flatnonzero(np.isin(identity, test) & is_person)

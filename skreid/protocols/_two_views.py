@@ -11,6 +11,8 @@ from skreid.model_selection import draw_per_identity
 from skreid.protocols._base import coded
 from skreid.protocols._random import RandomProtocol
 
+OTHERWISE = "Without cameras, use ShotProtocol(use_cams=False)."
+
 
 @dataclass(frozen=True)
 class TwoViewProtocol(RandomProtocol):
@@ -18,8 +20,9 @@ class TwoViewProtocol(RandomProtocol):
 
     Parameters
     ----------
-    n_train : int or float, default=0.5
-        Number or share of the identities seen in both views to train on; may be 0.
+    n_train : int, float or None, default=None
+        Number or share of the identities seen in both views to train on; may be 0. None trains on half of them, and
+        on nobody where :func:`skreid.evaluate` fits nothing: then every identity is tested.
     n_test : int or float, default=None
         Number or share of the identities to test; by default all others.
     probe_cam, gallery_cam : object, default=None
@@ -60,7 +63,7 @@ class TwoViewProtocol(RandomProtocol):
     random image per identity of the second camera; 1 repeat (random_state=0)'
     """
 
-    n_train: int | float = 0.5
+    n_train: int | float | None = None
     n_test: int | float | None = None
     probe_cam: object = None
     gallery_cam: object = None
@@ -83,8 +86,8 @@ class TwoViewProtocol(RandomProtocol):
             check_int(getattr(self, field), field, type(self).__name__, 1, none=True)
 
     def _prepare(self, dataset):
-        identity, uniques, is_person = coded(dataset, type(self).__name__, self.junk_ids)
-        cams = get_labels(dataset, "cams", type(self).__name__, len(identity))
+        identity, uniques, is_person = coded(dataset, type(self).__name__, junk_ids=self.junk_ids)
+        cams = get_labels(dataset, "cams", type(self).__name__, len(identity), OTHERWISE)
         (camera,), names = factorize(cams=cams)
         views = [camera == names.index(cam) for cam in self._cams(names)]
         in_probe, in_gallery = (view & is_person for view in views)
@@ -92,7 +95,7 @@ class TwoViewProtocol(RandomProtocol):
         both[np.intersect1d(identity[in_probe], identity[in_gallery])] = True
         if self.n_persons is not None and both.sum() != self.n_persons:
             raise ValueError(
-                f"{self.name} has {self.n_persons} identities seen in both views, but this dataset has "
+                f"{self.name} needs {self.n_persons} identities seen in both views, but this dataset has "
                 f"{both.sum()}. Check that the set is complete, or use TwoViewProtocol with your sizes."
             )
         extra = np.flatnonzero(in_gallery & ~both[identity]) if self.distractors else []
