@@ -18,6 +18,7 @@ from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
+from skreid.evaluation._where import camera_recorder, images_of
 from skreid.metrics import ranking_metrics
 
 
@@ -122,19 +123,26 @@ def evaluate(
             probes, gallery = describe_trial(trial)
         distances = _distances(fitted, probes, gallery, cams, trial)
         comparison = protocol.aggregate(dataset, trial, distances)
-        recorder = NearestRecorder(comparison, n_neighbors)
-        metrics = ranking_metrics(
-            **comparison._replace(distances=recorder)._asdict(), ranks=ranks, on_missing=on_missing
-        )
+        nearest = NearestRecorder(comparison, n_neighbors)
+        comparison = comparison._replace(distances=nearest)
+        cameras = camera_recorder(comparison, trial, target, cams)
+        if cameras is not None:
+            comparison = comparison._replace(distances=cameras)
+        metrics = ranking_metrics(**comparison._asdict(), ranks=ranks, on_missing=on_missing)
+        in_dataset = images_of(comparison.y_gallery, trial.gallery, target)
+        match, match_distance = nearest.match(in_dataset)
         repeats.append(
             Repeat(
                 metrics=metrics,
-                probe=_images_of(comparison.y_probe, trial.probe, target),
-                nearest=_in_dataset(recorder.nearest(), comparison.y_gallery, trial.gallery, target),
+                probe=images_of(comparison.y_probe, trial.probe, target),
+                nearest=nearest.nearest(in_dataset),
                 n_train=len(trial.train) if fit else 0,
                 n_gallery=len(comparison.y_gallery),
                 seconds_fit=fitted_at - started,
                 seconds_rank=time.perf_counter() - fitted_at,
+                match=match,
+                match_distance=match_distance,
+                cameras=None if cameras is None else cameras.counts(metrics),
             )
         )
         if return_estimators:
@@ -147,6 +155,9 @@ def evaluate(
         confidence=confidence,
         estimator=estimator,
         estimators=tuple(estimators) if return_estimators else None,
+        target=target,
+        cams=cams,
+        paths=get_column(dataset, "paths"),
     )
 
 
@@ -245,19 +256,3 @@ def _distances(estimator, probes, gallery, cams, trial):
     """Return the distances as a callable; a metric that takes cameras gets them."""
     views = () if cams is None else (cams[trial.probe], cams[trial.gallery])
     return gallery_distances(estimator, probes, gallery, *views)
-
-
-def _images_of(ids, indices, target):
-    """Return the dataset index of each row or column: of its image, or of the first image of its person."""
-    if len(ids) == len(indices):
-        return indices
-    first = {}
-    for place in indices.tolist():
-        first.setdefault(target[place], place)
-    return np.array([first[identity] for identity in ids], dtype=np.intp)
-
-
-def _in_dataset(nearest, ids, indices, target):
-    """Turn indices of gallery columns into indices into the dataset."""
-    places = _images_of(ids, indices, target)
-    return nearest._replace(indices=np.where(nearest.indices >= 0, places[nearest.indices], -1))

@@ -111,7 +111,7 @@ class NearestRecorder:
         self._cams = None
         if comparison.cams_probe is not None:
             self._cams, _ = factorize(cams_probe=comparison.cams_probe, cams_gallery=comparison.cams_gallery)
-        self._n_neighbors, self._blocks = n_neighbors, {}
+        self._n_neighbors, self._blocks, self._matches = n_neighbors, {}, {}
 
     def __call__(self, start, stop):
         """Return the distances of probes ``start:stop`` and record the nearest images."""
@@ -123,9 +123,32 @@ class NearestRecorder:
             left_out = None if self._cams is None else same & (self._cams[0][part, None] == self._cams[1])
             block = values[low - start : part.stop - start]
             self._blocks[low] = nearest_images(block, same, left_out, self._n_neighbors)
+            self._matches[low] = _nearest_match(block, same if left_out is None else same & ~left_out)
         return values
 
-    def nearest(self):
-        """Return the nearest images of all probes."""
-        blocks = [self._blocks[start] for start in sorted(self._blocks)]
-        return Nearest(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    def nearest(self, places):
+        """Return the nearest images of all probes; `places` are the dataset indices of the gallery's columns."""
+        nearest = Nearest(*_joined(self._blocks))
+        return nearest._replace(indices=_in_dataset(nearest.indices, places))
+
+    def match(self, places):
+        """Return dataset index and distance of each probe's nearest true match; -1 and NaN if it has none."""
+        column, distance = _joined(self._matches)
+        return _in_dataset(column, places), distance
+
+
+def _in_dataset(columns, places):
+    return np.where(columns >= 0, places[columns], -1)
+
+
+def _joined(blocks):
+    parts = [blocks[start] for start in sorted(blocks)]
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _nearest_match(distances, is_match):
+    values = np.where(is_match, distances, np.inf)
+    column = values.argmin(axis=1)
+    distance = values[np.arange(len(values)), column]
+    has_match = np.isfinite(distance)
+    return np.where(has_match, column, -1), np.where(has_match, distance, np.nan)

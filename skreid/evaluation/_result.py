@@ -9,7 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from skreid._base.checks import check_int
 from skreid.evaluation._nearest import Nearest
+from skreid.evaluation._where import CameraCounts, by_camera_pair, hardest
 from skreid.metrics import RankingMetrics, summary
 
 
@@ -29,6 +31,12 @@ class Repeat:
         Numbers of images trained on, and of gallery images (or people) ranked.
     seconds_fit, seconds_rank : float
         Wall-clock time of fitting, and of describing and ranking.
+    match : ndarray of shape (n_probes,), intp
+        Dataset index of each probe's nearest true match, however far down its ranking; -1 if it has none.
+    match_distance : ndarray of shape (n_probes,)
+        Distance of that match; NaN if there is none.
+    cameras : object or None
+        Counts for each pair of cameras, which :meth:`EvaluationResult.by_camera_pair` sums up; None without cameras.
 
     Examples
     --------
@@ -50,6 +58,9 @@ class Repeat:
     n_gallery: int
     seconds_fit: float
     seconds_rank: float
+    match: np.ndarray | None = field(default=None, repr=False)
+    match_distance: np.ndarray | None = field(default=None, repr=False)
+    cameras: CameraCounts | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +83,8 @@ class EvaluationResult:
         The estimator evaluated: unfitted if each repeat fitted a clone.
     estimators : tuple or None
         The fitted estimators, one per repeat, if they were asked for.
+    target, cams, paths : sequence or None
+        Identity, camera and file of each image of the dataset, for :meth:`hardest`; None if it has no such column.
 
     Examples
     --------
@@ -92,6 +105,9 @@ class EvaluationResult:
     confidence: float
     estimator: object
     estimators: tuple | None = None
+    target: object = None
+    cams: object = None
+    paths: object = None
 
     @cached_property
     def values(self):
@@ -160,8 +176,54 @@ class EvaluationResult:
         """Number of probes left out of the means, per repeat."""
         return np.array([repeat.metrics.n_dropped for repeat in self.repeats])
 
+    def by_camera_pair(self):
+        """Return rank-1, mAP and counts for each pair of a probe's camera and a gallery camera, worst pairs first.
+
+        For the pair (a, b), each probe of camera a is ranked against the gallery images of camera b alone. A probe
+        without a true match among them is counted in `n_probes` only, not in `n_valid`, `rank_1` and `mAP`. All
+        repeats are counted together. A smaller gallery is easier, so compare pairs of similar `n_gallery`.
+
+        Returns
+        -------
+        ResultTable
+            With the columns probe_cam, gallery_cam, rank_1, mAP (both in [0, 1], NaN if no probe has a match), n_valid,
+            n_probes, and n_gallery, the number of gallery images of camera b (its mean over the repeats). Pairs of a
+            camera with itself have no row if the protocol leaves out true matches in the probe's own camera.
+
+        Raises
+        ------
+        ValueError
+            If the cameras are not known.
+
+        See Also
+        --------
+        skreid.displays.CameraPairDisplay : The same as a picture.
+        """
+        return by_camera_pair(self)
+
+    def hardest(self, n=10):
+        """Return the probes whose nearest true match ranks worst, and what stood first instead.
+
+        Each probe image is listed once, in the repeat where it ranks worst. At equal ranks, the lower average
+        precision comes first.
+
+        Parameters
+        ----------
+        n : int, default=10
+            Number of probes; all if there are fewer.
+
+        Returns
+        -------
+        ResultTable
+            With the columns probe (dataset index), rank (of the nearest true match), match (its dataset index),
+            identity, cam and path of the probe, first (dataset index of the image that stood first), and its identity,
+            cam and path; "repeat", counted from 0, if there are several. Columns that the dataset lacks are left out,
+            and `first` is None if `evaluate` kept no rankings.
+        """
+        return hardest(self, check_int(n, "n", "EvaluationResult.hardest"))
+
     def to_dict(self):
-        """Return everything except images and estimators as plain numbers, strings, lists and dicts, for JSON.
+        """Return all figures and counts as plain numbers, strings, lists and dicts, for JSON.
 
         Unknown values, such as the deviation of a single repeat, are None.
 
