@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,15 @@ from skreid import MultiDepthReID
 from skreid.evaluation import evaluate, nearest_images
 from skreid.metric_learning import CVDCA, XQDA
 from skreid.model_selection import IdentityKFold
-from skreid.protocols import CUHK01Protocol, GivenSplitProtocol, ShotProtocol, TwoViewProtocol
+from skreid.protocols import (
+    CUHK01Protocol,
+    CUHK03NPProtocol,
+    GivenSplitProtocol,
+    Market1501Protocol,
+    ShotProtocol,
+    TwoViewProtocol,
+    VIPeRProtocol,
+)
 
 
 def crowd(n=12, shots=2, width=6, noise=0.7, seed=0):
@@ -192,7 +201,7 @@ def test_a_fitted_estimator_is_neither_cloned_nor_refitted_and_describes_once():
         calls.append(len(X))
         return np.asarray(X)
 
-    people, protocol = crowd(), TwoViewProtocol(n_repeats=4)
+    people, protocol = crowd(), TwoViewProtocol(n_train=0.5, n_repeats=4)
     result = evaluate(FunctionTransformer(look), people, protocol, fit=False)
     assert len(calls) == 1
     wanted = evaluate(FunctionTransformer(), people, protocol)
@@ -412,3 +421,110 @@ def test_leaks_are_found_inside_nested_estimators(people, fitted):
     for wrapped in wrappers:
         with pytest.raises(ValueError, match=r"was fitted on .* identities that are probes"):
             evaluate(wrapped, people, TwoViewProtocol(n_repeats=1), fit=False)
+
+
+@pytest.mark.parametrize("protocol", [TwoViewProtocol(n_repeats=2), ShotProtocol(n_repeats=2)])
+def test_everyone_is_tested_where_nothing_is_fitted(protocol):
+    """fit=False leaves nobody out unless `n_train` is given; the protocol line says which it was."""
+    people = crowd(n=12)
+    whole = evaluate(FunctionTransformer(), people, protocol, fit=False)
+    assert [len(np.unique(people.target[repeat.probe])) for repeat in whole.repeats] == [12, 12]
+    assert "nothing fitted, all identities tested" in whole.protocol
+    assert "training" not in whole.protocol
+    given = evaluate(FunctionTransformer(), people, replace(protocol, n_train=0.5), fit=False)
+    assert [len(np.unique(people.target[repeat.probe])) for repeat in given.repeats] == [6, 6]
+    assert "nothing fitted, 50% left out / all other test identities" in given.protocol
+    some = evaluate(FunctionTransformer(), people, replace(protocol, n_test=5), fit=False)
+    assert "nothing fitted, 5 identities tested" in some.protocol
+    fitted = evaluate(StandardScaler(), people, protocol)
+    assert [len(np.unique(people.target[repeat.probe])) for repeat in fitted.repeats] == [6, 6]
+    assert "50% training / all other test identities" in fitted.protocol
+    assert "fitted" not in fitted.protocol
+    assert "50% training" in protocol.describe()  # an evaluation leaves the protocol itself as it is
+
+
+def given_split(**more):
+    """Four people with the subsets of a given split."""
+    data = np.arange(8.0)[:, None]
+    subset = ["train", "train", "query", "gallery", "query", "gallery", "gallery", "gallery"]
+    return {"data": data, "target": np.repeat([1, 2, 3, 4], 2), "cams": np.tile([0, 1], 4), "subset": subset} | more
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name", "line"),
+    [
+        (Market1501Protocol(), {}, "Market-1501's protocol on given data: given split, nothing fitted; probes"),
+        (Market1501Protocol(), {"name": "my shop"}, "Market-1501's protocol on my shop: given split, nothing fitted;"),
+        (Market1501Protocol(), {"name": "Market-1501"}, "Market-1501: given split, nothing fitted; probes"),
+        (Market1501Protocol(), {"name": ["ann"] * 8}, "Market-1501's protocol on given data: given split,"),
+        (Market1501Protocol(name="Shop"), {}, "Shop: given split, nothing fitted; probes"),
+        (CUHK03NPProtocol(), {"name": "CUHK03 (labeled)"}, "CUHK03-NP: given split, nothing fitted; probes"),
+        (CUHK03NPProtocol(), {"name": "CUHK031"}, "CUHK03-NP's protocol on CUHK031: given split,"),
+        (GivenSplitProtocol(), {"name": "my shop"}, "Given split: given split, nothing fitted; probes"),
+    ],
+)
+def test_a_named_protocol_says_whose_data_it_was_applied_to(protocol, name, line):
+    """Figures on other data than the protocol's own are not mistaken for published ones."""
+    assert evaluate(FunctionTransformer(), given_split(**name), protocol, fit=False).protocol.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "n_persons", "n_images", "line"),
+    [
+        (
+            CUHK01Protocol("multi-shot", n_repeats=1),
+            971,
+            2,
+            "CUHK01's protocol (multi-shot) on given data: 485",
+        ),
+        (VIPeRProtocol(n_repeats=1), 632, 1, "VIPeR's protocol on given data: 316 training / 316 test identities"),
+    ],
+)
+def test_drawn_protocols_say_whose_data_they_were_applied_to(protocol, n_persons, n_images, line):
+    """So do those that draw their identities; their own data have their own name."""
+    target = np.repeat(np.arange(n_persons), 2 * n_images)
+    people = {"data": target[:, None] + 0.0, "target": target, "cams": np.tile(np.repeat([0, 1], n_images), n_persons)}
+    assert evaluate(StandardScaler(), people, protocol).protocol.startswith(line)
+    own = evaluate(StandardScaler(), people | {"name": protocol._published_for}, protocol).protocol
+    assert own == protocol.describe()
+    unfitted = evaluate(FunctionTransformer(), people, protocol, fit=False).protocol
+    assert f"nothing fitted, {485 if n_images == 2 else 316} left out /" in unfitted
+
+
+def test_a_protocol_of_ones_own_needs_nothing_more():
+    """`applied_to` is optional: the line is then the protocol's own."""
+
+    class Own:
+        def __init__(self):
+            self.inner = TwoViewProtocol(n_repeats=1)
+            self.split, self.aggregate = self.inner.split, self.inner.aggregate
+
+        def describe(self):
+            return "mine"
+
+    assert evaluate(FunctionTransformer(), crowd(), Own(), fit=False).protocol == "mine"
+
+
+@pytest.mark.parametrize("fit", [None, 0, "no", "False"])
+def test_fit_is_true_or_false(fit):
+    """A word would otherwise count as true."""
+    with pytest.raises(ValueError, match=r"'fit' parameter of evaluate must be among \{True, False\}"):
+        evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=1), fit=fit)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "given", "said"),
+    [
+        (ShotProtocol(), {}, r"ShotProtocol needs dataset.cams.* Without cameras, give use_cams=False\."),
+        (TwoViewProtocol(), {}, r"TwoViewProtocol needs .*cams.* Without cameras, use ShotProtocol\(use_cams=False\)"),
+        (GivenSplitProtocol(), {}, r"GivenSplitProtocol needs dataset.cams.* give use_cams=False"),
+        (ShotProtocol(use_cams=False), {"use_cams": True}, r"evaluate needs dataset.cams.* give use_cams=False"),
+        (ShotProtocol(n_train=3, n_test=3, use_cams=False), {}, r"n_train=0 leaves nobody out.*fit=False"),
+    ],
+)
+def test_errors_name_the_way_out(protocol, given, said):
+    """Missing cameras and too few identities have one each."""
+    people = given_split()
+    del people["cams"]
+    with pytest.raises(ValueError, match=said):
+        evaluate(FunctionTransformer(), people, protocol, fit=False, **given)

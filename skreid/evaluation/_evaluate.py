@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skreid._base.checks import check_choice, check_int, check_ranks
-from skreid._base.dataset import get_column, get_images, get_labels
+from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels
 from skreid._ranking import check_usable, describe, gallery_distances
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
@@ -53,7 +53,8 @@ def evaluate(
         The ranks to report.
     fit : bool, default=True
         Whether each repeat fits a clone on its training images. If False, the estimator is used as it is, and every
-        image is described once.
+        image is described once. Then a protocol that draws identities tests all of them, unless it was given an
+        `n_train`, the number or share to leave out.
     use_cams : bool or "auto", default="auto"
         Whether cameras are passed to every `fit` that takes `cams`, and to a `pairwise_distances` that takes
         `cams_probe`. "auto" passes them if the dataset has cameras.
@@ -61,8 +62,9 @@ def evaluate(
         How to treat a probe without a true match in its gallery, as in
         :func:`skreid.metrics.ranking_metrics`; such probes are counted in any case.
     on_seen : {"raise", "ignore"}, default="raise"
-        What to do if the `classes_` of a fitted estimator contain identities that are probes here. Use "ignore"
-        only if it was fitted on another dataset whose identities happen to have the same labels.
+        What to do if the `classes_` of a fitted estimator contain identities that are probes here. Only labels are
+        compared: use "ignore" if it was fitted on another dataset whose identities happen to have the same labels.
+        The other way round, a person whose label differs between the two datasets is not recognised.
     confidence : float, default=0.95
         Coverage of the confidence intervals.
     n_neighbors : int, default=10
@@ -99,7 +101,8 @@ def evaluate(
       mINP       47.4 ± 8.8 %   [25.6, 69.2]
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
-    _check(protocol, use_cams, on_seen, n_neighbors)
+    _check(protocol, fit, use_cams, on_seen, n_neighbors)
+    protocol = protocol.applied_to(dataset, fit) if hasattr(protocol, "applied_to") else protocol
     ranks = check_ranks(ranks, "evaluate")
     target = get_labels(dataset, "target", "evaluate")
     images = get_images(dataset, len(target))
@@ -189,7 +192,7 @@ def name_of(estimator):
     return type(estimator).__name__
 
 
-def _check(protocol, use_cams, on_seen, n_neighbors):
+def _check(protocol, fit, use_cams, on_seen, n_neighbors):
     missing = [method for method in ("split", "aggregate", "describe") if not hasattr(protocol, method)]
     if isinstance(protocol, type) or missing:
         given = f"a {type(protocol).__name__} without {', '.join(missing)}"
@@ -199,6 +202,7 @@ def _check(protocol, use_cams, on_seen, n_neighbors):
             "The 'protocol' parameter of evaluate must be a protocol such as skreid.protocols.TwoViewProtocol(). "
             f"Got {given} instead."
         )
+    check_choice(fit, "fit", "evaluate", (True, False))
     check_choice(use_cams, "use_cams", "evaluate", (True, False, "auto"))
     check_choice(on_seen, "on_seen", "evaluate", ("raise", "ignore"))
     check_int(n_neighbors, "n_neighbors", "evaluate", 0)
@@ -208,7 +212,7 @@ def _cams(dataset, use_cams, n_images):
     """Return the cameras to pass on, or None."""
     if not use_cams or (use_cams == "auto" and get_column(dataset, "cams") is None):
         return None
-    return get_labels(dataset, "cams", "evaluate", n_images)
+    return get_labels(dataset, "cams", "evaluate", n_images, WITHOUT_CAMS)
 
 
 def _described(estimator, images, places):
@@ -233,8 +237,8 @@ def _fit(estimator, images, target, cams, trial):
     """Fit on a trial's training images; cameras are passed to every step whose fit takes them."""
     if not len(trial.train):
         raise ValueError(
-            "The protocol leaves no image to train on: pass a fitted estimator, or one that learns nothing, "
-            "with fit=False."
+            "The protocol leaves no image to train on: raise its n_train, or pass a fitted estimator, or one that "
+            "learns nothing, with fit=False."
         )
     given = {}
     if cams is not None:

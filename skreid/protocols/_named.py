@@ -6,6 +6,7 @@ The four protocols of CUHK01 give one system figures up to twenty points apart: 
 from dataclasses import dataclass
 
 from skreid._base.checks import check_choice, check_int
+from skreid.protocols._base import Applicable
 from skreid.protocols._two_views import TwoViewProtocol
 
 _CUHK01 = {
@@ -17,7 +18,7 @@ _CUHK01 = {
 }
 
 
-class _Named:
+class _Named(Applicable):
     """Delegates to the two-view protocol that `_settings` describes."""
 
     def __post_init__(self):
@@ -25,8 +26,10 @@ class _Named:
 
     @property
     def _two_view(self):
-        settings = {"n_repeats": self.n_repeats, "random_state": self.random_state}
-        return TwoViewProtocol(**self._settings(), **settings)
+        settings = self._settings() | {"n_repeats": self.n_repeats, "random_state": self.random_state}
+        variant = settings["name"].removeprefix(self._published_for)
+        settings["name"] = self._title(settings["name"], f"{self._published_for}'s protocol{variant}")
+        return TwoViewProtocol(**settings).applied_to({}, self._fits)
 
     def split(self, dataset):
         """Yield one :class:`Trial` per repeat from a dataset with `target` and `cams`; see TwoViewProtocol."""
@@ -74,6 +77,8 @@ class CUHK01Protocol(_Named):
     n_repeats: int = 10
     random_state: object = 0
 
+    _published_for = "CUHK01"
+
     def __post_init__(self):
         check_choice(self.variant, "variant", "CUHK01Protocol", tuple(_CUHK01))
         super().__post_init__()
@@ -108,6 +113,8 @@ class VIPeRProtocol(_Named):
 
     n_repeats: int = 10
     random_state: object = 0
+
+    _published_for = "VIPeR"
 
     def _settings(self):
         return {"n_train": 316, "n_test": 316, "n_persons": 632, "probe_shots": 1, "name": "VIPeR"}
