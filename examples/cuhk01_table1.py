@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from tqdm.auto import tqdm
 
-from skreid import PAPER_SETTING, MultiDepthReID, __version__, datasets, evaluate
+from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, __version__, datasets, evaluate
 from skreid.descriptors import GOG, LOMO, MLGD, CenteredNormalizer
 from skreid.displays import CMCDisplay
 from skreid.metric_learning import KCVDCA, XQDA
@@ -106,12 +106,18 @@ def fcdf(run):
     return None, make_pipeline(reid, reid.metric())
 
 
-def best(run):
-    """Keep many filters, and let scikit-learn's discriminant analysis decide what tells people apart."""
-    pca, lda = PCA(run.n_components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)
-    many = {"n_filters": 256, "layers": ("conv3_3", "conv4_3", "conv5_3")}
-    network = run.network | (many if run.network["backbone"] in ("vgg16", "vgg16_bn") else {})  # others: their defaults
-    return None, make_pipeline(MultiDepthReID(**network), pca, lda, Normalizer())
+def strongest(run, *metric):
+    """Keep many filters of three layers, and let what is learned behind them decide what tells people apart."""
+    reid = MultiDepthReID(**run.network | STRONGEST | run.fewer)
+    return None, make_pipeline(reid, PCA(run.n_components, random_state=0), *metric)
+
+
+def lda(run):
+    return strongest(run, LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5), Normalizer())
+
+
+def xqda(run):
+    return strongest(run, XQDA())  # evaluate passes cameras to the network's exploring and to XQDA
 
 
 SYSTEMS = {
@@ -133,7 +139,8 @@ SYSTEMS = {
         ("ours",),
     ),
     "multi-depth-many": System("MultiDepthReID", multi_depth),
-    "best": System("MultiDepthReID + PCA + LDA", best),
+    "best-lda": System("the strongest descriptor + PCA + LDA", lda),
+    "best": System("the strongest descriptor + PCA + XQDA", xqda),
 }
 
 
@@ -150,6 +157,7 @@ def parse(arguments=None):
     parser.add_argument("--backbone", help="torchvision model (default vgg16 with --weights, else vgg16_bn)")
     parser.add_argument("--weights", help="initial weights: a torchvision name or a file (default: random)")
     parser.add_argument("--epochs", type=int, help="most training epochs (default with --root 30, TCPNet 60; else 20)")
+    parser.add_argument("--n-filters", type=int, help="of the strongest rows, for a backbone whose layers have fewer")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--n-jobs", type=int, default=-1, help="processes for hand-crafted descriptors")
     parser.add_argument("--out", type=Path, default=Path("examples/output/table1"))
@@ -195,6 +203,9 @@ class Run:
         }
         if options.quick:
             self.network |= {"backbone": options.backbone or "squeezenet1_1", "max_epochs": 1, "n_filters": 8}
+        self.fewer = {"n_filters": 8} if options.quick else {}
+        if options.n_filters is not None:
+            self.fewer = {"n_filters": options.n_filters}
         if options.epochs is not None:
             self.network["max_epochs"] = options.epochs
         shared = ("max_epochs", "device", "memory", "random_state", "verbose")
