@@ -68,8 +68,9 @@ def lint(session):
 
 @nox.session
 def docs(session):
-    """Build the pages with warnings as errors, then check every link and picture."""
+    """Check the pages as the repository shows them, build them with warnings as errors, and check the site."""
     install(session, "-e", ".[docs]")
+    session.run("python", "docs/check_pages.py")
     session.env["MPLBACKEND"] = "agg"
     shutil.rmtree("docs/_build/html", ignore_errors=True)  # pages of names that no longer exist
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs)

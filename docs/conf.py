@@ -35,11 +35,11 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
-    "sphinx_design",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
     "members",
+    "plain",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
@@ -55,7 +55,7 @@ autosummary_imported_members = False
 numpydoc_show_class_members = False  # the templates list them
 numpydoc_use_plots = False
 
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

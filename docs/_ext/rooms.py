@@ -12,6 +12,7 @@ import pkgutil
 import skreid
 
 TOP = "skreid"
+READINGS = "`how the paper is read <../method.html#how-the-paper-is-read>`__"  # where settings are explained
 INDEX = """\
 API reference
 =============
@@ -66,7 +67,7 @@ def _room_page(room, names, elsewhere):
     if settings:
         lines += ["Settings", "--------", "", f".. currentmodule:: {room}", ""]
     for name, value in settings.items():
-        lines += [f".. py:data:: {name}", f"   :value: {value}", "", "   See :ref:`readings`.", ""]
+        lines += [f".. py:data:: {name}", f"   :value: {value}", "", f"   See {READINGS}.", ""]
     also = [f":py:obj:`{name} <{elsewhere[name]}.{name}>`" for name in names if name in elsewhere]
     if also:
         lines += ["Also here", "---------", "", f"These names can be imported from here, too: {', '.join(also)}.", ""]

@@ -1,12 +1,9 @@
 """Draw what LOMO and GOG see of a drawn pedestrian: the pictures of the user guide's page on descriptors.
 
-Run ``python docs/pictures/descriptors.py``; the PNGs go to ``docs/images``. The steps between image and descriptor are
-computed here by their formulas, and checked against what `LOMO` and `GOG` return.
+`draw.py` writes them. The steps between image and descriptor are computed here by their formulas, and checked against
+what `LOMO` and `GOG` return.
 """
 
-from pathlib import Path
-
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
@@ -17,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG, LOMO, MLGD
 
-OUT = Path(__file__).parent.parent / "images"
+PICTURES = ("descriptors_lomo.png", "descriptors_gog.png", "descriptors_shift.png")
 ORANGE, BLUE = "#d95f02", "#1f77b4"
 ROW = 9  # the row of windows that is shown: the chest
 PIXEL_FEATURES = ("y", "g0", "g90", "g180", "g270", "red", "green", "blue")
@@ -108,7 +105,7 @@ def lomo_bins(image):
     ax.title.set_fontsize(9)
     ax.legend(fontsize=8, loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
-    fig.savefig(OUT / "descriptors_lomo.png", dpi=150)
+    return fig
 
 
 def pixel_features(rgb):
@@ -166,7 +163,7 @@ def gog_strips(image):
     weight = np.exp(-((np.arange(1, 25) - 12) ** 2) / (2 * 6**2))
     show(weights, image * np.repeat(weight, 2)[None, :, None] / 255, "columns weighted\nby their place")
     right.suptitle("a Gaussian per strip: 1081 dimensions", fontsize=10)
-    fig.savefig(OUT / "descriptors_gog.png", dpi=150)
+    return fig
 
 
 def what_a_shift_does(people):
@@ -189,13 +186,11 @@ def what_a_shift_does(people):
             ax.grid(alpha=0.3)
     axes[0].set_ylabel("distance to the unmoved image\n(1: as far as another person)")
     axes[0].legend()
-    fig.savefig(OUT / "descriptors_shift.png", dpi=150)
+    return fig
 
 
-if __name__ == "__main__":
-    mpl.use("agg")
-    OUT.mkdir(exist_ok=True)
+def draw():
+    """Return (name, figure) of each picture."""
     image = make_pedestrians(n_identities=4, image_size=(128, 48), random_state=2).images[8]
-    lomo_bins(image)
-    gog_strips(image)
-    what_a_shift_does(make_pedestrians(n_identities=30, n_shots=2, image_size=(144, 64), random_state=0).images)
+    shifted = make_pedestrians(n_identities=30, n_shots=2, image_size=(144, 64), random_state=0).images
+    return zip(PICTURES, (lomo_bins(image), gog_strips(image), what_a_shift_does(shifted)), strict=True)
