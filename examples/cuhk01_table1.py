@@ -139,8 +139,8 @@ SYSTEMS = {
         ("ours",),
     ),
     "multi-depth-many": System("MultiDepthReID", multi_depth),
-    "best-lda": System("the strongest descriptor + PCA + LDA", lda),
-    "best": System("the strongest descriptor + PCA + XQDA", xqda),
+    "best": System("the strongest descriptor + PCA + LDA", lda),
+    "strongest": System("the strongest descriptor + PCA + XQDA", xqda),
 }
 
 

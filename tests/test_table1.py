@@ -42,7 +42,7 @@ def forbid(*arguments, **settings):
 
 
 @pytest.mark.parametrize("backbone", ["vgg11", "resnet18", "squeezenet1_1"])
-@pytest.mark.parametrize("system", ["best-lda", "best"])
+@pytest.mark.parametrize("system", ["best", "strongest"])
 def test_the_strongest_systems_run_with_any_backbone(run, table1, system, backbone):
     """They read three layers, with all parameters of `STRONGEST` but the number of filters, which is small here."""
     out = run("--systems", system, "--backbone", backbone, "--epochs", "0", "--repeats", "1", "--n-filters", "4")
@@ -56,14 +56,14 @@ def test_cameras_reach_the_metric_of_the_strongest_system(run, table1, monkeypat
     """XQDA compares pairs across cameras, as exploring does."""
     given = []
     monkeypatch.setattr(table1.XQDA, "fit", lambda self, X, y, cams=None: given.append(cams) or fit(self, X, y, cams))
-    run("--systems", "best", "--epochs", "0", "--repeats", "1")
+    run("--systems", "strongest", "--epochs", "0", "--repeats", "1")
     assert len(given) == 1
     assert len(np.unique(given[0])) == 2
 
 
 def test_markdown_csv_and_records_have_the_same_figures(run):
     """Every footnote mark has its footnote."""
-    out = run("--systems", "lomo", "best-lda", "multi-depth", "--repeats", "2")
+    out = run("--systems", "lomo", "best", "multi-depth", "--repeats", "2")
     text = (out / "table1.md").read_text(encoding="utf-8")
     with (out / "table1.csv").open(encoding="utf-8") as file:
         rows = {row["system"]: row for row in csv.DictReader(file)}
@@ -72,7 +72,7 @@ def test_markdown_csv_and_records_have_the_same_figures(run):
         "MultiDepthReID, the paper's setting",
         "the strongest descriptor + PCA + LDA",
     ]
-    for name, row in zip(("lomo", "multi-depth", "best-lda"), rows.values(), strict=True):
+    for name, row in zip(("lomo", "multi-depth", "best"), rows.values(), strict=True):
         records = [json.loads((out / "results" / f"{name}-{repeat}.json").read_text()) for repeat in range(2)]
         for figure in ("rank_1", "rank_5", "rank_10", "rank_20", "mAP"):
             values = [record[figure] for record in records]
