@@ -88,10 +88,11 @@ def record(reid, X, folder):
     return backbone, {layer: maps.shape[1] for layer, maps in kept.items()}
 
 
-def numbered(n):
-    """Return an image for each of n numbers, (n, ROWS, 1, 3), black and white: it says which picture it stands for."""
-    bits = np.arange(n)[:, None] >> np.arange(3 * ROWS) & 1
-    return (255 * bits).astype(np.uint8).reshape(n, 3, ROWS, 1).transpose(0, 2, 3, 1)
+def numbered(numbers):
+    """Return an image for each number, (n, ROWS, 2, 3), black and white: it says which picture it stands for."""
+    bits = np.asarray(numbers)[:, None] >> np.arange(3 * ROWS) & 1
+    rows = (255 * bits).astype(np.uint8).reshape(-1, 3, ROWS, 1).transpose(0, 2, 3, 1)
+    return rows.repeat(2, axis=2)
 
 
 def steps(side, n_filters):
@@ -143,7 +144,7 @@ def run(name, dataset, options, memory):
     rows, as_they_are = [], FunctionTransformer().fit(np.zeros((1, 1)))
     with tempfile.TemporaryDirectory() as folder:
         backbone, n_filters = record(reid, X[np.r_[train, tested]], folder)
-        numbers = numbered(len(train) + len(tested))
+        numbers = numbered(range(len(train) + len(tested)))
         for step in tqdm(steps(reid.blur_size[0], n_filters), desc="Steps", unit="step"):
             settings = {"backbone": backbone, "weights": None, "max_epochs": 0, "checkpoint": None, "verbose": 0}
             settings |= {"memory": str(Path(folder) / "cache")} | step.parameters
