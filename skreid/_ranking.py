@@ -5,14 +5,17 @@ Distances are computed for a block of probes at a time, so the whole matrix is n
 """
 
 from inspect import signature
+from os import PathLike
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skreid._base.arrays import as_array, tabular
 from skreid._base.checks import check_int
-from skreid._images.sequence import from_torch
+from skreid._base.kinds import check_same_kind
+from skreid._base.labels import as_labels
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure
 from skreid._search.nearest import check_n_neighbors, nearest_rows
@@ -34,19 +37,37 @@ def describe(estimator, X):
     descriptors : ndarray of shape (n, n_features)
     """
     transformer, _ = _split(estimator)
-    if len(getattr(X, "shape", ())) == 2:
-        X = from_torch(X)
-        if hasattr(X, "to_numpy"):  # what transform returns under set_output
-            table = X.to_numpy()
-            X = table if table.dtype.kind == "f" else X
-    if transformer is None or _are_descriptors(transformer, X):
-        return np.asarray(X)
+    if transformer is None:
+        return as_array(X, "descriptors")
+    X = tabular(X, "X")
+    descriptors = _descriptors(X)
+    if descriptors is not None:
+        if not get_tags(_first_step(transformer)).input_tags.two_d_array:
+            return descriptors
+        if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
+            X = descriptors
+    if hasattr(X, "__len__") and len(X) == 0:
+        return _describe_nothing(transformer, X)
     if not hasattr(transformer, "transform"):
         raise TypeError(
             f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
             "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
-    return np.asarray(from_torch(transformer.transform(X)))
+    return as_array(transformer.transform(X), "descriptors")
+
+
+def _describe_nothing(transformer, X):
+    """Describe no images: no rows, as wide as the descriptor of a black image; scikit-learn's steps refuse no rows."""
+    first = _first_step(transformer)
+    shape = getattr(X, "shape", ())
+    n_features = shape[1] if len(shape) == 2 and shape[1] else getattr(first, "n_features_in_", None)
+    if n_features is not None and get_tags(first).input_tags.two_d_array:
+        return as_array(transformer.transform(np.zeros((1, n_features))), "descriptors")[:0]
+    size = getattr(first, "image_shape_", None) or getattr(first, "input_size", None)
+    if size is None and hasattr(first, "input_size"):
+        return first.transform(X)  # says that the size of images is unknown
+    black = np.zeros((1, *(size or (128, 48)), 3), np.uint8)
+    return as_array(transformer.transform(black), "descriptors")[:0]
 
 
 def check_usable(descriptors, places=None):
@@ -83,6 +104,7 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         return distance_blocks(probes, gallery)
     if not takes_cams(metric):
         cams_probe = cams_gallery = None
+    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
     measure = LearnedMeasure(metric, gallery, cams_gallery)
 
     def distances(start, stop):
@@ -137,6 +159,11 @@ def rank_gallery(
     >>> indices
     array([[1, 0]])
     """
+    return rank("rank_gallery", estimator, probes, gallery, n_neighbors, return_distance, cams_probe, cams_gallery)
+
+
+def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, cams_probe=None, cams_gallery=None):
+    """Rank a gallery as `rank_gallery` does; messages name the function that the user called, `owner`."""
     check_is_fitted(estimator)
     metric = _split(estimator)[1]
     if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
@@ -145,12 +172,14 @@ def rank_gallery(
             f"cams_probe and cams_gallery were given, but {distance} takes no cameras: leave them out. To hide a "
             "probe's own camera from its ranking, put the gallery in a skreid.Gallery."
         )
-    check_int(n_neighbors, "n_neighbors", "rank_gallery")  # before images are described
+    check_int(n_neighbors, "n_neighbors", owner)  # before images are described
+    if isinstance(gallery, Gallery):
+        check_n_neighbors(n_neighbors, len(gallery), owner)
     probes = describe(estimator, probes)
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)
     gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
-    check_n_neighbors(n_neighbors, len(gallery), "rank_gallery")
+    check_n_neighbors(n_neighbors, len(gallery), owner)
     distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     return (distances, indices) if return_distance else indices
 
@@ -181,8 +210,18 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
         measure = EuclideanMeasure(gallery)  # checks each row when it reads it
     else:
         check_finite("gallery", gallery)
+        cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
         measure = LearnedMeasure(metric, gallery, cams_gallery)
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
+
+
+def _checked_cams(cams_probe, cams_gallery):
+    """Return the cameras of both sides as checked arrays, None where there are none."""
+    named = {"cams_probe": cams_probe, "cams_gallery": cams_gallery}
+    named = {name: as_labels(cams, name) for name, cams in named.items() if cams is not None}
+    if len(named) == 2:
+        check_same_kind(**named)
+    return named.get("cams_probe"), named.get("cams_gallery")
 
 
 def _check_widths(probes, gallery):
@@ -193,11 +232,22 @@ def _check_widths(probes, gallery):
         )
 
 
-def _are_descriptors(transformer, X):
-    """Return whether X holds descriptors: a two-dimensional float array, and the transformer takes images."""
-    if getattr(X, "ndim", None) != 2 or getattr(X, "dtype", None) is None or X.dtype.kind != "f":
-        return False
-    return not get_tags(_first_step(transformer)).input_tags.two_d_array
+def _descriptors(X):
+    """Return X as an array if it is a table of floats, which may be descriptors; None otherwise."""
+    if isinstance(X, (list, tuple)):
+        is_table = len(X) > 0 and (isinstance(X[0], (list, tuple)) or len(getattr(X[0], "shape", ())) == 1)
+    else:
+        is_table = len(getattr(X, "shape", ())) == 2 and not hasattr(X, "toarray")
+    if not is_table:
+        return None
+    try:
+        table = np.asarray(X)
+    except ValueError:  # rows of different lengths
+        return None
+    if table.ndim != 2 or table.dtype.kind in "US" or isinstance(next(table.flat, None), (str, PathLike)):
+        return None  # a table of paths, say
+    table = as_array(X, "descriptors")
+    return table if table.dtype.kind == "f" else None
 
 
 def _first_step(estimator):

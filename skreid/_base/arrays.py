@@ -69,16 +69,31 @@ def unwrapped(values, name):
     if is_tensor(values):
         _refuse_sparse(values, name)
         return from_torch(values)
-    if isinstance(values, (np.ma.MaskedArray, np.matrix)):
+    if isinstance(values, (np.ma.MaskedArray, np.matrix, memoryview)):
         return np.asarray(values)
     if isinstance(values, (list, tuple)):
         if any(map(_may_hide, set(map(type, values)))):
             return [unwrapped(value, f"{name}[{i}]") for i, value in enumerate(values)]
-    elif hasattr(values, "__array__") and len(getattr(values, "shape", "n")) == 1:
-        column = np.asarray(values)
-        if column.dtype.kind == "O" and len(column) and isinstance(column[0], (list, tuple, np.ndarray)):
-            return unwrapped(column.tolist(), name)  # a column with a row of numbers per entry
+        return values
+    column = _column(values)
+    if len(column) and isinstance(column[0], (list, tuple, np.ndarray)):
+        return unwrapped(column, name)  # a row of numbers per entry
     return values
+
+
+def tabular(X, name):
+    """Return a table of numbers as `unwrapped` does; leave anything else, such as images, as it is."""
+    first = next(iter(X if isinstance(X, (list, tuple)) else _column(X)), None)
+    dimensions = 2 if isinstance(first, (list, tuple)) else len(getattr(first, "shape", ())) + 1
+    return unwrapped(X, name) if 2 in (dimensions, getattr(X, "ndim", 0)) else X
+
+
+def _column(values):
+    """Return the entries of a column of objects of any library as a list, empty for anything else."""
+    if not hasattr(values, "__array__") or len(getattr(values, "shape", "n")) != 1:
+        return []
+    column = np.asarray(values)
+    return column.tolist() if column.dtype.kind == "O" else []
 
 
 def is_tensor(values):

@@ -9,7 +9,7 @@ from numbers import Number
 import numpy as np
 
 from skreid._base.arrays import unboxed
-from skreid._base.kinds import kind_of
+from skreid._base.kinds import is_plain, kind_of
 from skreid._base.labels import as_labels
 
 
@@ -58,15 +58,16 @@ def codes_of(values, uniques, name):
     if not wanted or not uniques:
         return []
     given, held = kind_of(wanted[0]), kind_of(uniques[0])
-    if given == held:
-        return [code for code, label in enumerate(uniques) if label in set(wanted)]
+    if given == held or not (is_plain({given}) or is_plain({held})):  # tuples and others are compared as they are
+        known = set(wanted)
+        return [code for code, label in enumerate(uniques) if label in known]
     spelled = _spelled_text if {given, held} == {"strings", "bytes"} else _spelled_number
     found = {}
     for value in wanted:
         if not {given, held} <= {"numbers", "strings", "bytes"} or spelled(value) is None:
             raise ValueError(
                 f"{name} holds {given}, such as {value!r}, and the identities are {held}, such as {uniques[0]!r}: "
-                f"they would never be equal. Write {name} as {held}."
+                f"they would never be equal. Write {name} as {held}, or give none."
             )
         codes = [code for code, label in enumerate(uniques) if spelled(label) == spelled(value)]
         if len(codes) > 1:
@@ -79,7 +80,7 @@ def codes_of(values, uniques, name):
 
 
 def _spelled_text(label):
-    return label.decode("latin-1") if isinstance(label, bytes) else label
+    return label.decode(errors="surrogateescape") if isinstance(label, bytes) else label
 
 
 def _spelled_number(label):

@@ -9,10 +9,12 @@ from weakref import WeakKeyDictionary
 
 import joblib
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skreid._network.device import resolve_device
-from skreid._ranking import rank_gallery
+from skreid._ranking import rank
+from skreid._scoring import cmc_score
 from skreid._training.parallel import is_first
 
 _live_networks = WeakKeyDictionary()
@@ -20,7 +22,34 @@ BAR_FROM = 1000  # transform shows a bar for this many images or more
 
 
 class ImageEstimator(TransformerMixin, BaseEstimator):
-    """A transformer of images that learns from identities: scikit-learn's tags."""
+    """A transformer of images that learns from identities: its score, and scikit-learn's tags."""
+
+    __metadata_request__score = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
+
+    def score(self, X, y, cams=None):
+        """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest image is a true match.
+
+        Parameters
+        ----------
+        X : images, n of them
+            Of people that the estimator was not fitted on.
+        y : array-like of shape (n,)
+            Identities.
+        cams : array-like of shape (n,), optional
+            Camera of each image.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+
+        Warns
+        -----
+        SeenIdentitiesWarning
+            As for `skreid.cmc_score`, if the estimator was fitted on some of these people.
+        """
+        check_is_fitted(self)
+        return cmc_score(self, X, y, cams=cams)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -56,7 +85,7 @@ class NetworkEstimator(ImageEstimator):
         indices : ndarray of shape (n_probes, n_neighbors), int64
             Positions in the gallery; equal distances keep the gallery's order.
         """
-        return rank_gallery(self, X, gallery, n_neighbors=n_neighbors, return_distance=return_distance)
+        return rank(f"{type(self).__name__}.kneighbors", self, X, gallery, n_neighbors, return_distance)
 
     def _resolve_device(self, fall_back=False):
         """Return the torch device to run on now."""

@@ -8,7 +8,8 @@ from threading import Lock
 
 import numpy as np
 
-from skreid._base.labels import check_same_kind, encode
+from skreid._base.kinds import check_same_kind
+from skreid._base.labels import encode
 from skreid._search.measures import EuclideanMeasure
 from skreid.gallery._faiss import build_index
 from skreid.gallery._rows import Rows
