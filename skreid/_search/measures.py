@@ -9,6 +9,7 @@ from copy import copy
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
+from skreid._base.arrays import as_array
 from skreid._search.distances import centre_of, check_finite, twins
 
 BLOCK_VALUES = 2**21  # lower bounds computed at once: what stays in the cache
@@ -151,7 +152,8 @@ class _LearnedBlock:
         if measure.cams is not None:
             given["cams_gallery"] = measure.cams[part]
         rows = measure.gallery[measure.rows[part]]
-        return np.asarray(measure.metric.pairwise_distances(self.probes, rows, **given), dtype=np.float64)
+        distances = measure.metric.pairwise_distances(self.probes, rows, **given)
+        return as_array(distances, "pairwise_distances").astype(np.float64, copy=False)
 
     def limit(self, distances):
         """Return the distances themselves: the bounds of this measure are exact."""

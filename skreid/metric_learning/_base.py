@@ -5,6 +5,7 @@ from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from skreid._base.arrays import unwrapped
 from skreid._base.labels import encode_cams, encode_identities
 
 
@@ -15,8 +16,11 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_fit(self, X, y, cams):
         """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is checked below
-        _, ids = encode_identities(y, len(X), "samples")
+        X = validate_data(
+            self, unwrapped(X, "X"), dtype=[np.float64, np.float32], ensure_min_samples=2
+        )  # y is checked below
+        self.classes_, ids = encode_identities(y, len(X), "samples")
+        self.class_count_ = np.bincount(ids)
         return X, ids, *encode_cams(cams, ids, "samples")
 
     def _check_n_components(self, limit, meaning):
@@ -29,7 +33,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_rows(self, X):
         """Check descriptors passed after `fit`."""
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skreid._base.arrays import as_array
 from skreid._base.constraints import IntRange
 
 KERNELS = {"linear", "rbf", "poly", "cosine", "laplacian", "chi2"}
@@ -51,7 +52,7 @@ class KernelMixin:
         if not callable(self.kernel):
             parameters = {"gamma": self.gamma_, "degree": self.degree, "coef0": self.coef0}
             return pairwise_kernels(X, X_fit, metric=self.kernel, filter_params=True, **parameters)
-        kernel = np.asarray(self.kernel(X, X_fit), dtype=np.float64)
+        kernel = as_array(self.kernel(X, X_fit), "kernel").astype(np.float64)
         if kernel.shape != (len(X), len(X_fit)):
             raise ValueError(
                 f"The kernel callable returned shape {kernel.shape} for matrices of {len(X)} and {len(X_fit)} rows: "

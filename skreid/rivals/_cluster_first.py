@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skreid._base.arrays import unwrapped
 from skreid._base.constraints import IntRange
 from skreid._search.distances import distance_blocks
 
@@ -96,7 +97,7 @@ class ClusterFirst(BaseEstimator):
         -------
         self : ClusterFirst
         """
-        validate_data(self, X, dtype=[np.float64, np.float32])
+        validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32])
         return self
 
     def pairwise_distances(self, X_probe, X_gallery):
@@ -117,7 +118,8 @@ class ClusterFirst(BaseEstimator):
         """
         check_is_fitted(self)
         probe, gallery = (
-            validate_data(self, X, dtype=[np.float64, np.float32], reset=False) for X in (X_probe, X_gallery)
+            validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32], reset=False)
+            for X in (X_probe, X_gallery)
         )
         distances = distance_blocks(probe, gallery)(0, len(probe))
         clusters, preference = self._clusters(probe, gallery)
