@@ -95,6 +95,13 @@ def _formats():
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
+@cache
+def image_endings():
+    """Return the endings of the files that can be decoded, such as ".jpg", in lower case and in order."""
+    endings = {ending for ending, name in Image.registered_extensions().items() if name in _formats()}
+    return tuple(sorted(endings - {".pfm"}))  # always floats, which are refused
+
+
 @contextmanager
 def _named_errors(index, name):
     """Turn any error of Pillow on a damaged file into one that names the image."""
