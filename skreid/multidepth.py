@@ -25,7 +25,7 @@ from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.callbacks import FitCallbacks, learned_attributes
 from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_maps
-from skreid._filters.choosing import choose_filters
+from skreid._filters.choosing import choose_filters, score_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
 from skreid._images.source import ImageSource
@@ -145,6 +145,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     filter_distances_ : dict of str to dict
         Layer -> "d_same", "d_different" (Eqs. 2-3), "std_same", "std_different": one value per filter;
         "n_same", "n_different": the number of pairs.
+    filter_scores_ : dict of str to ndarray of shape (n_filters,)
+        Layer -> what `criterion` saw in each chosen filter, best first: its margin, its margin in units of the spread,
+        or, for "joint", d' of the sum of the squared distances of all filters up to it.
     map_shapes_ : dict of str to tuple of int
         Layer -> height and width of its maps.
     blur_size_ : tuple of two int or None
@@ -432,6 +435,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         self.filters_ = filters
         self.filter_distances_ = {
             layer: {name: getattr(moments, name) for name in DISTANCES} for layer, moments in statistics.items()
+        }
+        self.filter_scores_ = {
+            layer: score_filters(moments, self.criterion, filters[layer]) for layer, moments in statistics.items()
         }
         self.mean_maps_ = {layer: moments.mean_map[filters[layer]] for layer, moments in statistics.items()}
         self.mean_roots_ = {layer: moments.mean_root[filters[layer]] for layer, moments in statistics.items()}

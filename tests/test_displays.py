@@ -16,16 +16,17 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
-from skreid import cmc_score
+from skreid import MultiDepthReID, cmc_score
 from skreid.descriptors._read import read_image
 from skreid.displays import (
+    CameraPairDisplay,
     CMCDisplay,
     FeatureMapDisplay,
     FilterMarginDisplay,
     RankingDisplay,
     TrainingCurveDisplay,
 )
-from skreid.evaluation import evaluate
+from skreid.evaluation import ResultTable, evaluate
 from skreid.exceptions import ImageError
 from skreid.metrics import cmc_curve
 from skreid.model_selection import IdentityKFold
@@ -119,6 +120,16 @@ class TestCMC:
         assert display.line_.get_ydata()[0] == pytest.approx(score)
         assert display.line_.get_label().startswith("FunctionTransformer (")
 
+    def test_a_single_repeat_has_no_spread(self, people, pixels):
+        """It is unknown, not zero: no band, no ± and no note on repeats; two equal repeats have a spread of zero."""
+        result = evaluate(pixels, people, TwoViewProtocol(n_repeats=1), name="pixels")
+        for band in ("std", "ci", "range"):
+            display = CMCDisplay.from_evaluation(result, band=band)
+            assert display.band_ is None
+            assert "±" not in display.line_.get_label()
+            assert display.ax_.get_legend().get_title().get_text() == ""
+        assert "± 0.000, n = 2" in CMCDisplay(cmc=[[0.5, 1.0]] * 2).plot().line_.get_label()
+
     def test_from_cv_results_has_one_curve_per_fold(self, people, pixels):
         """Rank 1 of each curve is the fold's score."""
         cv = cross_validate(
@@ -159,6 +170,58 @@ class TestCMC:
             CMCDisplay(cmc=cmc).plot(**given)
 
 
+class TestCameraPairs:
+    @staticmethod
+    def table(n_cams, own=False):
+        """Figures of every pair of cameras, the first of them unknown."""
+        pairs = [(a, b) for a in range(n_cams) for b in range(n_cams) if own or a != b]
+        shares = np.linspace(0.1, 1, len(pairs))
+        shares[:1] = np.nan
+        columns = {"probe_cam": [a for a, _ in pairs], "gallery_cam": [b for _, b in pairs]}
+        columns |= {"rank_1": shares, "mAP": shares / 2, "n_valid": np.arange(len(pairs)) * 97}
+        return ResultTable(
+            "Pairs", {"probe_cam": [a for a, _ in pairs], "gallery_cam": [b for _, b in pairs]} | columns
+        )
+
+    @pytest.mark.parametrize("n_cams", [2, 15])
+    def test_cells_are_the_pairs_with_their_counts(self, n_cams):
+        """A pair without a match has a dash, one that is left out is empty, and texts stay within their cells."""
+        table = self.table(n_cams)
+        display = CameraPairDisplay(pairs=table, name="ours").plot()
+        assert display.values_.shape == (n_cams, n_cams)
+        assert np.isnan(np.diagonal(display.values_)).all()
+        for row in table:
+            pair = row["probe_cam"], row["gallery_cam"]
+            value, text = display.values_[pair], display.texts_[pair].get_text()
+            assert value == row["rank_1"] or np.isnan(row["rank_1"])
+            assert text.startswith("–" if np.isnan(value) else f"{100 * value:.0f}")
+            assert text.endswith(str(row["n_valid"]))
+        assert len(display.texts_) == len(table)
+        assert drawn_without_overflow(display.figure_)
+        left, right = display.ax_.transData.transform([(0, 0), (1, 0)])
+        widths = [text.get_window_extent().width for text in display.texts_.values()]
+        assert max(widths) < right[0] - left[0]
+
+    def test_the_worst_pair_is_framed(self):
+        display = CameraPairDisplay(pairs=self.table(3, own=True)).plot(figure="mAP")
+        x, y = display.frame_.get_xy()
+        assert (round(y + 0.47), round(x + 0.47)) == (0, 1)
+        assert display.values_[2, 2] == 0.5
+
+    def test_from_evaluation_draws_its_pairs_and_name(self, people, pixels):
+        result = evaluate(pixels, people, TwoViewProtocol(n_repeats=2), name="pixels", ranks=1)
+        display = CameraPairDisplay.from_evaluation(result)
+        assert display.values_ == pytest.approx(result.mean["rank_1"])
+        assert display.frame_ is None
+        assert display.ax_.get_title().startswith("pixels\n")
+
+    def test_unknown_figures_and_empty_tables_are_refused(self):
+        with pytest.raises(ValueError, match="'figure' parameter"):
+            CameraPairDisplay(pairs=self.table(2)).plot(figure="rank_5")
+        with pytest.raises(ValueError, match="no pair of cameras to draw"):
+            CameraPairDisplay(pairs=self.table(1)).plot()
+
+
 class TestTrainingCurve:
     def test_curves_are_the_history(self, fitted):
         """Epochs are counted from 1, and the best epoch is marked."""
@@ -166,10 +229,19 @@ class TestTrainingCurve:
         for key, line in display.lines_.items():
             np.testing.assert_allclose(line.get_ydata(), [record[key] for record in fitted.history_])
             np.testing.assert_array_equal(line.get_xdata(), [1, 2])
-        best = next(record["epoch"] for record in fitted.history_ if record["best"])
-        assert [line.get_xdata()[0] for line in display.best_lines_] == [best + 1] * 2
+        best = next(i for i, record in enumerate(fitted.history_, 1) if record["best"])
+        assert [line.get_xdata()[0] for line in display.best_lines_] == [best] * 2
+        assert display.best_lines_[0].get_label() == f"kept: epoch {best}"
         assert len(display.axes_) == 2
         assert drawn_without_overflow(display.figure_)
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_epochs_are_numbered_from_one_however_the_records_count(self, first):
+        """Progress bars count the same way."""
+        history = [{"epoch": first + i, "train_loss": 1.0, "train_accuracy": 0.5, "best": i == 2} for i in range(4)]
+        display = TrainingCurveDisplay.from_history(history)
+        np.testing.assert_array_equal(display.lines_["train_loss"].get_xdata(), [1, 2, 3, 4])
+        assert display.best_lines_[0].get_xdata()[0] == 3
 
     def test_without_validation_only_training_is_drawn(self):
         """NaN in place of validation figures leaves out their lines."""
@@ -215,25 +287,78 @@ class TestFilterMargin:
         assert display.order_[display.marks_.get_xdata()].tolist() == chosen.tolist()
         if sort:
             assert (np.diff(display.lines_["margin"].get_ydata()) <= 0).all()
-        assert display.ax_.get_title() == "middle"
+        assert display.ax_.get_title() == f"middle: 2 of {len(margin)} filters chosen, criterion “margin”"
         texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
         assert texts[-1] == f"chosen: {', '.join(map(str, chosen))}"
         assert drawn_without_overflow(display.figure_)
 
     def test_indices_beside_marks_never_overlap(self):
-        """With many neighbouring chosen filters, indices without room are named in the legend only."""
+        """With neighbouring chosen filters, indices without room are named in the legend only."""
         rng = np.random.default_rng(0)
         same = rng.random(512)
-        display = FilterMarginDisplay(d_same=same, d_different=same + rng.random(512), chosen=range(100, 120)).plot()
+        display = FilterMarginDisplay(d_same=same, d_different=same + rng.random(512), chosen=range(100, 108)).plot()
         display.figure_.canvas.draw()
         boxes = [label.get_window_extent() for label in display.labels_]
         assert boxes
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-        assert display.marks_.get_label().endswith("…")
 
-    def test_the_last_layer_is_drawn_by_default_and_no_filter_need_be_chosen(self, fitted):
-        assert FilterMarginDisplay.from_estimator(fitted, name="ours").ax_.get_title() == "ours, high"
+    def test_many_chosen_filters_are_ticks_below_the_margin(self):
+        """They do not pile up on the curve, and the legend names the first eight."""
+        rng = np.random.default_rng(0)
+        same = rng.random(512)
+        different = same + rng.normal(size=512)
+        display = FilterMarginDisplay(d_same=same, d_different=different, chosen=range(100, 164)).plot(sort=True)
+        assert display.order_[display.marks_.get_xdata()].tolist() == list(range(100, 164))
+        assert display.marks_.get_ydata().max() < display.margin_.min()
+        assert display.marks_.get_ydata().min() > display.ax_.get_ylim()[0]
+        assert display.marks_.get_label() == "chosen: 100, 101, 102, 103, 104, 105, 106, 107, …"
+
+    def test_all_layers_are_drawn_by_default_and_no_filter_need_be_chosen(self, fitted):
+        display = FilterMarginDisplay.from_estimator(fitted, name="ours")
+        assert list(display.ax_) == ["low", "middle", "high"]
+        for layer, ax in display.ax_.items():
+            assert ax.get_title().startswith(f"ours, {layer}: 2 of ")
+            distances = fitted.filter_distances_[layer]
+            np.testing.assert_allclose(display.margin_[layer], distances["d_different"] - distances["d_same"])
+        assert drawn_without_overflow(display.figure_)
         assert FilterMarginDisplay(d_same=[1, 2], d_different=[2, 2]).plot().marks_ is None
+
+    def test_what_the_joint_criterion_saw_is_drawn(self, people, settings):
+        """The curve is d' of the summed squared distances of the filters so far, over all pairs of images."""
+        joint = MultiDepthReID(**settings | {"criterion": "joint", "n_filters": 4, "batch_size": 32})
+        joint.fit(people.images, people.target)
+        display = FilterMarginDisplay.from_estimator(joint, layer="high")
+        maps = joint.feature_maps(people.images, "high", smooth=True)["high"][:, joint.filters_["high"]]
+        maps = maps.reshape(len(maps), 4, -1).astype(float)
+        one, other = np.triu_indices(len(maps), 1)
+        squared = ((maps[one] - maps[other]) ** 2).sum(axis=2).cumsum(axis=1)
+        same = people.target[one] == people.target[other]
+        spread = np.sqrt((squared[same].var(axis=0) + squared[~same].var(axis=0)) / 2)
+        wanted = (squared[~same].mean(axis=0) - squared[same].mean(axis=0)) / spread
+        np.testing.assert_allclose(display.lines_["score"].get_ydata(), wanted, rtol=1e-3)
+        np.testing.assert_array_equal(display.lines_["score"].get_xdata(), [1, 2, 3, 4])
+        steps = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in display.figure_.axes[1].patches]
+        np.testing.assert_allclose(steps, np.stack([[0, *wanted[:-1]], wanted], axis=1), rtol=1e-3, atol=1e-9)
+        assert display.ax_.get_title() == "high: 4 of 8 filters chosen, criterion “joint”"
+        assert drawn_without_overflow(display.figure_)
+
+    def test_what_the_criterion_dprime_saw_is_drawn(self, people, settings):
+        """The margin of every filter in units of the spread, best first, with the chosen ones shaded."""
+        fitted = MultiDepthReID(**settings | {"criterion": "dprime"}).fit(people.images, people.target)
+        display = FilterMarginDisplay.from_estimator(fitted)
+        for layer, distances in fitted.filter_distances_.items():
+            margin = distances["d_different"] - distances["d_same"]
+            spread = np.sqrt((distances["std_same"] ** 2 + distances["std_different"] ** 2) / 2)
+            wanted = np.divide(margin, spread, out=np.zeros_like(margin), where=spread > 0)
+            line = display.lines_[layer]["score"].get_ydata()
+            np.testing.assert_allclose(line, np.sort(wanted)[::-1])
+            np.testing.assert_allclose(fitted.filter_scores_[layer], line[:2])
+
+    def test_an_estimator_of_an_older_version_has_no_scores_to_draw(self, people, settings):
+        """It kept none for the joint criterion; the margins are still drawn."""
+        joint = MultiDepthReID(**settings | {"criterion": "joint"}).fit(people.images, people.target)
+        del joint.filter_scores_
+        assert len(FilterMarginDisplay.from_estimator(joint, layer="high").figure_.axes) == 1
 
     def test_unknown_layers_and_bad_distances_or_filters_are_refused(self, fitted):
         with pytest.raises(ValueError, match="'conv9' was not explored"):
@@ -242,6 +367,12 @@ class TestFilterMargin:
             ({"d_same": [1, 2], "d_different": [1]}, "n_filters"),
             ({"d_same": [1, np.nan], "d_different": [1, 2]}, "not finite"),
             ({"d_same": [1, 2], "d_different": [1, 2], "chosen": [2]}, "has 2 filters"),
+            ({"d_same": [1, 2], "d_different": [1, 2], "criterion": "best"}, "'criterion' parameter"),
+            ({"d_same": {}, "d_different": {}}, "d_same is empty"),
+            (
+                {"d_same": [1, 2], "d_different": [1, 2], "chosen": [1], "criterion": "joint", "scores": [1, 2]},
+                r"one value per chosen filter, shape \(1,\)",
+            ),
         ):
             with pytest.raises(ValueError, match=message):
                 FilterMarginDisplay(**arguments).plot()
@@ -265,6 +396,47 @@ class TestFeatureMaps:
         )
         assert len({image.get_clim() for image in display.images_[title]}) == 1
         np.testing.assert_array_equal(display.images_["picture"][0].get_array(), people.images[5])
+
+    def test_maps_of_whole_rows_are_drawn_as_profiles(self, people, settings):
+        """They hold one value per row: the profile is that column, and the probe's is dashed beside the others."""
+        rows = MultiDepthReID(**settings | {"blur_size": (4, None)}).fit(people.images, people.target)
+        display = FeatureMapDisplay.from_estimator(rows, people.images, people.target, layers="high")
+        ((title, lines),) = display.profiles_.items()
+        assert set(display.images_) == {"picture"}
+        wanted = rows.feature_maps(people.images[[0, 1, 4]], "high", smooth=True)["high"][:, rows.filters_["high"][0]]
+        for line, map_ in zip(lines, wanted, strict=True):
+            np.testing.assert_allclose(line.get_xdata(), map_[:, 0], rtol=1e-4, atol=1e-6)
+            np.testing.assert_array_equal(line.get_ydata(), np.arange(32))
+        for axes in display.axes_[1:, 1]:
+            np.testing.assert_array_equal(axes.lines[0].get_xdata(), lines[0].get_xdata())
+            assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the top of the frame is on top
+        np.testing.assert_allclose(
+            display.distances_[title], np.linalg.norm((wanted[1:] - wanted[0]).astype(float), axis=(1, 2)), rtol=1e-4
+        )
+        assert drawn_without_overflow(display.figure_)
+
+    def test_a_different_person_that_is_nearer_is_pointed_out(self, people):
+        """Only where it is, below the map and below the images, whose distances are of all filters."""
+        near, far = np.eye(6, 4), 3 * np.eye(6, 4)
+        maps = {"errs": np.stack([near, far, near * 1.1]), "is right": np.stack([near, near * 1.1, far])}
+        display = FeatureMapDisplay(pictures=people.images[:3], maps=maps, distances=[1.0, 2.0]).plot()
+        said = ["nearer than the" in axes.get_xlabel() for axes in display.axes_.ravel()]
+        assert np.flatnonzero(said).tolist() == [2 * 5 + 1]
+        assert display.axes_[1, 0].get_xlabel() == "all filters:\ndistance 1.00"
+
+    def test_the_distances_of_all_filters_are_those_of_descriptors(self, people, fitted):
+        display = FeatureMapDisplay.from_estimator(fitted, people.images, people.target, layers="high")
+        X = fitted.transform(people.images[[0, 1, 4]]).astype(float)
+        np.testing.assert_allclose(display.distances, np.linalg.norm(X[1:] - X[0], axis=1))
+
+    def test_small_numbers_are_written_as_people_do(self, people):
+        """No 1e-05, in labels or on axes."""
+        maps = {"a": 1.2345e-5 * np.random.default_rng(0).random((3, 6, 4)), "b": np.full((3, 6, 4), 2.5e-7)}
+        display = FeatureMapDisplay(pictures=people.images[:3], maps=maps, distances=[1.2345e-5, 2.0]).plot()
+        display.figure_.canvas.draw()
+        texts = [text.get_text() for text in display.figure_.findobj(matplotlib.text.Text)]
+        assert not any("e-" in text for text in texts)
+        assert "all filters:\ndistance\n1.23 × 10⁻⁵" in texts
 
     def test_all_layers_are_shown_by_default_and_fit_in_the_figure(self, people, fitted):
         """Each layer has one column of maps and one of histograms."""
@@ -372,6 +544,16 @@ class TestRanking:
             probes=people.images[:1], gallery=people.images[[0, 2, 4]],
         )  # fmt: skip
         assert [text.get_text() for text in display.texts_[0]] == ["✗ 1.00", "✓ 2.00"]
+
+    def test_a_probe_whose_gallery_is_left_out_has_no_ranked_image(self, people):
+        """What is left out is not drawn: neither its image, nor the last one of the gallery in its place."""
+        display = RankingDisplay.from_predictions(
+            [0, 1], [0, 0], [[0.0, 2.0], [1.0, 3.0]], cams_probe=[0, 0], cams_gallery=[0, 0],
+            probes=people.images[[0, 4]], gallery=people.images[:2],
+        )  # fmt: skip
+        assert [len(images) for images in display.images_] == [1, 3]
+        assert display.texts_[0] == []
+        assert "no match" in display.ax_.get_yticklabels()[0].get_text()
 
     def test_images_keep_their_proportions(self, people):
         """A square image among upright ones is neither cut nor stretched."""

@@ -24,14 +24,48 @@ def choose_filters(statistics, criterion, n_filters):
         return _greedy(statistics, n_filters)
     score = statistics.d_different - statistics.d_same
     if criterion == "dprime":
-        score = _ratio(score, (statistics.std_same**2 + statistics.std_different**2) / 2)
+        score = margin_over_spread(score, statistics.std_same, statistics.std_different)
     return np.argsort(-score, kind="stable")[:n_filters]
+
+
+def score_filters(statistics, criterion, filters):
+    """Return what a criterion saw in each of the filters that it chose, in their order.
+
+    Parameters
+    ----------
+    statistics : PairStatistics
+    criterion : {"margin", "dprime", "joint"}
+    filters : ndarray of shape (n_filters,)
+        As `choose_filters` returns them.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_filters,)
+        The margin, or d'. For "joint", d' of the sum of the squared distances of all filters up to this one.
+    """
+    margin = (statistics.d_different - statistics.d_same)[filters]
+    if criterion == "margin":
+        return margin
+    if criterion == "dprime":
+        return margin_over_spread(margin, statistics.std_same[filters], statistics.std_different[filters])
+    variance = statistics.covariance[np.ix_(filters, filters)].cumsum(axis=0).cumsum(axis=1)
+    return _ratio(_squared_margin(statistics)[filters].cumsum(), np.diagonal(variance))
+
+
+def margin_over_spread(margin, std_same, std_different):
+    """Return d': margins in units of the root mean square of the two standard deviations; 0 where these are 0."""
+    return _ratio(margin, (std_same**2 + std_different**2) / 2)
+
+
+def _squared_margin(statistics):
+    """Return the difference of the mean squared distances of different and of the same people."""
+    second_same = statistics.d_same**2 + statistics.std_same**2
+    return statistics.d_different**2 + statistics.std_different**2 - second_same
 
 
 def _greedy(statistics, n_filters):
     """Add filters one at a time, each the one that most raises d' of the sum of squared distances."""
-    second_same = statistics.d_same**2 + statistics.std_same**2
-    gain = statistics.d_different**2 + statistics.std_different**2 - second_same
+    gain = _squared_margin(statistics)
     own, shared = np.diagonal(statistics.covariance), np.zeros(len(gain))
     total, variance, chosen = 0.0, 0.0, []
     for _ in range(n_filters):

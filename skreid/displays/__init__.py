@@ -3,6 +3,7 @@
 A Display keeps the data it draws as attributes and draws them in ``plot()``. matplotlib is imported only there.
 """
 
+from skreid.displays._camera_pairs import CameraPairDisplay
 from skreid.displays._cmc import CMCDisplay
 from skreid.displays._feature_maps import FeatureMapDisplay
 from skreid.displays._filter_margin import FilterMarginDisplay
@@ -12,6 +13,7 @@ from skreid.displays._training_curve import TrainingCurveDisplay
 
 __all__ = [
     "CMCDisplay",
+    "CameraPairDisplay",
     "FeatureMapDisplay",
     "FilterMarginDisplay",
     "MatchDisplay",

@@ -10,6 +10,7 @@ from skreid._images.decode import grey_to_rgb, load
 from skreid.exceptions import ImageError
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SIGN_FONT = "DejaVu Sans"  # comes with matplotlib and has the signs ✓ and ✗
 
 
@@ -66,6 +67,16 @@ def style(default, given):
         if alias in given and name in given:
             raise TypeError(f"Got both {alias!r} and {name!r}, which are aliases of one another.")
     return default | {short.get(name, name): value for name, value in given.items()}
+
+
+def readable(value):
+    """Write a number with three significant digits, as people do: 0.0123, 12.3 or 4.56 × 10⁻⁵."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    if -4 < int(exponent) < 5:
+        return f"{value:.{max(0, 2 - int(exponent))}f}"
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def picture(images, index):

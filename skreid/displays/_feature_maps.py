@@ -1,6 +1,6 @@
 """FeatureMapDisplay: what chosen filters see in a probe, another image of that person and a different person (Fig. 6).
 
-The three bars beside a map show where on the body a filter responds: top, middle or bottom.
+A box filter of whole rows leaves one value per row, so its map is drawn as a profile over the height.
 """
 
 import numpy as np
@@ -9,17 +9,22 @@ from sklearn.utils.validation import _num_samples
 
 from skreid._base.checks import check_int, is_int
 from skreid._base.labels import factorize
-from skreid.displays._common import BLUE, fitted_part, grid_of_axes, picture, style
+from skreid._ranking import describe
+from skreid.displays._common import BLUE, ORANGE, VERMILION, fitted_part, grid_of_axes, picture, readable, style
 
 ROWS = ("probe", "same person", "different person")
 PARTS = ("top", "middle", "bottom")
 HISTOGRAM = 1.25  # width in inches
+NEARER = "nearer than the\nsame person"
 
 
 class FeatureMapDisplay:
     """Images, smoothed maps and three-part histograms of a probe, the same person and a different person.
 
-    Use :meth:`from_estimator` to create one.
+    Maps that are constant along each row, as a box filter of whole rows leaves them, are drawn as profiles over the
+    height, with the probe's profile dashed and the difference shaded. Where a filter finds the different person nearer
+    than the same one, the map says so: one filter sees one thing, and only all of them together make the ranking. The
+    distances of the whole descriptors stand below the images. Use :meth:`from_estimator` to create one.
 
     Parameters
     ----------
@@ -27,6 +32,8 @@ class FeatureMapDisplay:
         The images of the probe, the same person and a different person.
     maps : dict of str to ndarray of shape (3, height, width)
         Title -> the maps of one filter for the three images, smoothed at frame size (Eq. 1).
+    distances : array-like of shape (2,), default=None
+        Distances of the whole descriptors, from the probe to the same and to the different person.
 
     Attributes
     ----------
@@ -35,7 +42,9 @@ class FeatureMapDisplay:
     distances_ : dict of str to ndarray of shape (2,)
         Title -> Euclidean distances from the probe's map to those of the same and of the different person.
     images_ : dict of str to list of matplotlib Artist
-        Title -> the three maps; "picture" -> the three images.
+        Title -> the three maps that are drawn as images; "picture" -> the three images.
+    profiles_ : dict of str to list of matplotlib Artist
+        Title -> the three profiles of maps that are constant along each row.
     bars_ : dict of str to list of matplotlib Artist
         Title -> the three histograms.
     axes_ : ndarray of matplotlib Axes, shape (3, 1 + 2 * n_maps)
@@ -54,9 +63,10 @@ class FeatureMapDisplay:
     array([1., 0., 0.])
     """
 
-    def __init__(self, *, pictures, maps):
+    def __init__(self, *, pictures, maps, distances=None):
         self.pictures = pictures
         self.maps = maps
+        self.distances = distances
 
     def plot(self, ax=None, *, cmap="viridis", bar_kwargs=None, **kwargs):
         """Draw three rows: the probe, the same person, a different person.
@@ -71,7 +81,7 @@ class FeatureMapDisplay:
         bar_kwargs : dict, default=None
             Passed to matplotlib's `barh` for the histograms.
         **kwargs : dict
-            Passed to matplotlib's `imshow` for the maps.
+            Passed to matplotlib's `imshow` for the maps that are drawn as images.
 
         Returns
         -------
@@ -86,22 +96,33 @@ class FeatureMapDisplay:
             ax,
             (3, len(ratios)),
             "FeatureMapDisplay",
-            figsize=(sum(ratios) + 0.7 * len(maps) + 0.6, 3 * (column * height / width + 0.45) + 1),
+            figsize=(sum(ratios) + 0.7 * len(maps) + 0.6, 3 * (column * height / width + 0.75) + 1),
             width_ratios=ratios,
         )
         self.figure_ = self.axes_[0, 0].figure
-        self.images_, self.bars_, self.parts_, self.distances_ = {}, {}, {}, {}
+        self.images_, self.profiles_, self.bars_, self.parts_, self.distances_ = {}, {}, {}, {}, {}
         self.images_["picture"] = [
             axes.imshow(image) for axes, image in zip(self.axes_[:, 0], self.pictures, strict=True)
         ]
         for axes, label in zip(self.axes_[:, 0], ROWS, strict=True):
             axes.set_ylabel(label)
+        if self.distances is not None:
+            _write_distances(self.axes_[1:, 0], self.distances, "all filters:\n")
         for i, (title, three_maps) in enumerate(maps.items()):
-            self._show_maps(self.axes_[:, 1 + 2 * i], title, three_maps, {"cmap": cmap} | kwargs)
+            maps_column = self.axes_[:, 1 + 2 * i]
+            self.distances_[title] = np.array([np.linalg.norm(three_maps[0] - other) for other in three_maps[1:]])
+            _write_distances(maps_column[1:], self.distances_[title])
+            if _is_constant_along_rows(three_maps):
+                self._show_profiles(maps_column, title, three_maps)
+            else:
+                self._show_maps(maps_column, title, three_maps, column * height / width, {"cmap": cmap} | kwargs)
+            for axes in maps_column:
+                for edge in (1, 2):  # where the thirds of the histogram meet
+                    axes.axhline(edge * height / 3 - 0.5, color="0.7", linewidth=0.8, linestyle=":")
             self._show_parts(self.axes_[:, 2 + 2 * i], title, three_maps, bar_kwargs)
             for axes in self.axes_[:, 2 + 2 * i]:
                 axes.set_box_aspect(height / width * column / HISTOGRAM)  # bars stand beside their thirds
-        for axes in self.axes_[:, [0, *range(1, len(ratios), 2)]].ravel():
+        for axes in self.axes_[:, 0]:
             axes.set(xticks=[], yticks=[])
         return self
 
@@ -119,23 +140,39 @@ class FeatureMapDisplay:
                 )
         return maps
 
-    def _show_maps(self, column, title, three_maps, kwargs):
+    def _show_maps(self, column, title, three_maps, height, kwargs):
+        """Draw maps as images with one scale, which stands below the last; `height` is that of a map in inches."""
         low, high = float(three_maps.min()), float(three_maps.max())
         shared = {"vmin": low, "vmax": high if high > low else low + 1}
         self.images_[title] = [
             axes.imshow(map_, **shared | kwargs) for axes, map_ in zip(column, three_maps, strict=True)
         ]
-        self.distances_[title] = np.array([np.linalg.norm(three_maps[0] - other) for other in three_maps[1:]])
         column[0].set_title(title, fontsize="medium")
         for axes in column:
-            for edge in (1, 2):  # where the thirds of the histogram meet
-                axes.axhline(edge * three_maps.shape[1] / 3 - 0.5, color="white", linewidth=0.8, linestyle=":")
-        scale = column[-1].inset_axes((0, -0.3, 1, 0.04))  # inset, because axes in the grid would misalign it
+            axes.set(xticks=[], yticks=[])
+        n_lines = column[-1].get_xlabel().count("\n") + 1
+        scale = column[-1].inset_axes((0, -(0.2 + 0.18 * n_lines) / height, 1, 0.08 / height))  # below the text
         self.figure_.colorbar(self.images_[title][0], cax=scale, orientation="horizontal")
-        scale.set_xticks([shared["vmin"], shared["vmax"]])
-        scale.set_xticklabels([f"{value:.2g}" for value in scale.get_xticks()], fontsize="small")
-        for axes, distance in zip(column[1:], self.distances_[title], strict=True):
-            axes.set_xlabel(f"distance {distance:.3g}", fontsize="small")
+        ticks = [shared["vmin"], shared["vmax"]]
+        scale.set_xticks(ticks, [readable(tick) for tick in ticks], fontsize="small")
+
+    def _show_profiles(self, column, title, profiles):
+        """Draw one value per row of the frame over the height, and what differs from the probe."""
+        shape, rows = profiles.shape[1:], np.arange(profiles.shape[1])
+        profiles = profiles[:, :, 0]
+        low, high = min(0.0, float(profiles.min())), float(profiles.max())
+        high = high if high > low else low + 1
+        self.profiles_[title] = []
+        for axes, profile in zip(column, profiles, strict=True):
+            if axes is not column[0]:
+                axes.fill_betweenx(rows, profiles[0], profile, color=ORANGE, alpha=0.5, linewidth=0)
+                axes.plot(profiles[0], rows, color="0.3", linestyle="--", linewidth=1)
+            self.profiles_[title] += axes.plot(profile, rows, color=BLUE)
+            axes.set(xlim=(low - 0.05 * (high - low), high + 0.05 * (high - low)), ylim=(len(rows) - 0.5, -0.5))
+            axes.set_box_aspect(shape[0] / shape[1])
+            axes.set(xticks=[low, high], yticks=[])
+            axes.set_xticklabels([readable(low), readable(high)], fontsize="small")
+        column[0].set_title(f"{title}\nresponse per row", fontsize="medium")
 
     def _show_parts(self, column, title, three_maps, bar_kwargs):
         thirds = np.array_split(three_maps, 3, axis=1)
@@ -146,6 +183,7 @@ class FeatureMapDisplay:
             self.bars_[title].append(axes.barh(PARTS, heights, **style({"color": BLUE}, bar_kwargs)))
             axes.set(ylim=(2.5, -0.5), xlim=(min(0.0, float(self.parts_[title].min())), top * 1.08 or 1))
             axes.locator_params(axis="x", nbins=3)
+            axes.ticklabel_format(axis="x", scilimits=(-3, 4), useMathText=True)
             axes.tick_params(labelsize="small")
             axes.spines[["top", "right"]].set_visible(False)
         column[0].set_title("mean of\neach third", fontsize="medium")
@@ -223,12 +261,30 @@ class FeatureMapDisplay:
         check_int(query, "query", owner, 0)
         places = [query, *_others(y, cams, query, same, different)]
         pictures = [picture(X, i) for i in places]
-        smoothed = fitted.feature_maps(_safe_indexing(X, places), layers=layers, smooth=True)
+        images = _safe_indexing(X, places)
+        smoothed = fitted.feature_maps(images, layers=layers, smooth=True)
+        descriptors = describe(fitted, images).astype(np.float64)
         chosen = {layer: int(fitted.filters_[layer][rank]) for layer in layers}
         return cls(
             pictures=pictures,
             maps={f"{layer}\nfilter {chosen[layer]}": smoothed[layer][:, chosen[layer]] for layer in layers},
+            distances=np.linalg.norm(descriptors[1:] - descriptors[0], axis=1),
         ).plot(ax, **kwargs)
+
+
+def _is_constant_along_rows(maps):
+    """Return whether a box filter of whole rows made these maps: each row holds one value, to rounding."""
+    return np.ptp(maps, axis=2).max() <= 1e-4 * np.abs(maps).max()
+
+
+def _write_distances(column, distances, before=""):
+    """Write the distances from the probe below the same and the different person; say if the latter is nearer."""
+    for axes, distance in zip(column, distances, strict=True):
+        number = readable(distance)
+        between = "\n" if "×" in number else " "
+        axes.set_xlabel(f"{before}distance{between}{number}", fontsize="small")
+    if distances[1] < distances[0]:
+        column[1].set_xlabel(f"{column[1].get_xlabel()},\n{NEARER}", fontsize="small", color=VERMILION)
 
 
 def _others(y, cams, query, same, different):

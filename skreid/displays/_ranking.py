@@ -9,7 +9,7 @@ from sklearn.utils.validation import _num_samples
 from skreid._base.checks import check_int
 from skreid._base.labels import factorize
 from skreid._ranking import describe, gallery_distances
-from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, single_axes, style
+from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
 
 SIGNS = {True: "✓", False: "✗"}
@@ -307,9 +307,9 @@ def _color(match, dark=False):
 
 
 def _short(distance):
-    """Write a distance with two decimals, or three significant digits if it is very small or large."""
+    """Write a distance with two decimals, or as `readable` does if it is very small or large."""
     size = abs(distance)
-    return f"{distance:.2f}" if 0.01 <= size < 100 or size == 0 else f"{distance:.3g}"
+    return f"{distance:.2f}" if 0.01 <= size < 100 or size == 0 else readable(distance)
 
 
 def _equal_pairs(shape, **labels):

@@ -21,8 +21,9 @@ class TrainingCurveDisplay:
     Parameters
     ----------
     history : list of dict
-        One record per epoch, with "epoch", "train_loss" and "train_accuracy". "validation_loss" and
-        "validation_accuracy" may be missing or NaN. "best" is true for the epoch whose weights were kept.
+        One record per epoch, from the first on, with "epoch", "train_loss" and "train_accuracy". "validation_loss" and
+        "validation_accuracy" may be missing or NaN. "best" is true for the epoch whose weights were kept. Epochs are
+        drawn as 1, 2, ..., as progress bars count them.
     name : str, default=None
         Name of the system, for the title.
 
@@ -80,7 +81,7 @@ class TrainingCurveDisplay:
         self.axes_ = axes.ravel()
         self.figure_ = self.axes_[0].figure
         self.lines_, self.best_lines_ = {}, []
-        epochs = [record["epoch"] + 1 for record in self.history]  # people count from 1
+        epochs = range(1, len(self.history) + 1)
         for panel, (figure, label) in zip(self.axes_, _PANELS, strict=True):
             for side, color, dashes, marker in _SIDES:
                 values = [record.get(f"{side}_{figure}", math.nan) for record in self.history]
@@ -106,9 +107,8 @@ class TrainingCurveDisplay:
                     raise ValueError(f"A record of the history lacks {key!r}; it has {sorted(record)}.")
 
     def _mark_best(self, panel, best_kwargs):
-        for record in self.history:
+        for epoch, record in enumerate(self.history, 1):
             if record.get("best"):
-                epoch = record["epoch"] + 1
                 default = {"color": "0.35", "linestyle": ":", "label": f"kept: epoch {epoch}"}
                 self.best_lines_.append(panel.axvline(epoch, **style(default, best_kwargs)))
 
