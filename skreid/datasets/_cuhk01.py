@@ -18,7 +18,7 @@ _SOURCE = Source(
 
 
 @fill
-def load_cuhk01(root, *, check_duplicates=True):
+def load_cuhk01(root, *, check_duplicates=True, verbose=1):
     """List CUHK01: 971 people, two cameras, two shots per camera, 160 x 60.
 
     Parameters
@@ -26,6 +26,7 @@ def load_cuhk01(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -56,7 +57,9 @@ def load_cuhk01(root, *, check_duplicates=True):
     """
     root = locate(root, _SOURCE, [])
     folder = next((f for f in (root / "campus", root / "CUHK01" / "campus") if f.is_dir()), root)
-    listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shot>\d{3})\.(png|jpg|bmp)", label=_label)
+    listing = read_names(
+        Listing(root, verbose=verbose), folder, r"(?P<identity>\d{4})(?P<shot>\d{3})\.(png|jpg|bmp)", label=_label
+    )
     if listing.paths and len(set(listing.cameras)) < 2:
         raise _SOURCE.missing(f"view {'AB'[1 - listing.cameras[0]]} of any person (this is a partial copy)", folder)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)

@@ -10,7 +10,7 @@ from pathlib import Path
 from skreid._base.checks import check_choice
 from skreid.datasets._cuhk03_mat import extract
 from skreid.datasets._docs import fill
-from skreid.datasets._layout import Listing, Source, existing_folder, read_names, scan
+from skreid.datasets._layout import Listing, Source, existing_folder, read_names
 from skreid.datasets._report import bundle
 
 _SOURCE = Source(
@@ -32,7 +32,7 @@ _NESTS = ("", "cuhk03_release", "CUHK03", "cuhk03", "cuhk03-np", "CUHK03-NP", "i
 
 
 @fill
-def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True):
+def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True, verbose=1):
     """List CUHK03: 1467 people, each seen by one of five pairs of cameras, about ten images per person.
 
     Parameters
@@ -46,6 +46,7 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
         and half a gigabyte, and is done once: later calls reuse the files. With ``None``, ``root`` must contain
         folders of images.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -93,9 +94,10 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
             raise source.missing("the file 'cuhk-03.mat' to extract", root)
         folder = Path(extract_to).expanduser() / f"images_{boxes}"
         tests = extract(mat, boxes, folder)
-        listing = read_names(Listing(), folder, _PAIR_NAME, label=_pair_label)
+        listing = read_names(Listing(folder, verbose=verbose), folder, _PAIR_NAME, label=_pair_label)
         return bundle(listing, source, folder, check_duplicates=check_duplicates, test_identities=tests)
-    images = _image_folder(root, boxes)
+    listing = Listing(root, verbose=verbose)
+    images = _image_folder(listing.tree, boxes)
     if images is None:
         if mat is None:
             raise source.missing("cuhk-03.mat or any folder of its images", root)
@@ -104,12 +106,11 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
             "extract_to='FOLDER' to write them there as PNG files, once (needs h5py)."
         )
     kind, folder = images
-    listing = Listing()
     if kind == "np":
         for subset, name in _NP_FOLDERS.items():
             if not (folder / name).is_dir():
                 raise source.missing(f"the folder {name!r} (the others are there: this is a partial copy)", folder)
-            read_names(listing, folder / name, _NP_NAME, subset=subset, prefix=f"{name}/")
+            read_names(listing, folder / name, _NP_NAME, subset=subset)
     elif kind == "pair":
         read_names(listing, folder, _PAIR_NAME, label=_pair_label)
     else:
@@ -118,16 +119,16 @@ def load_cuhk03(root, *, boxes="labeled", extract_to=None, check_duplicates=True
     return bundle(listing, source, folder, check_duplicates=check_duplicates)
 
 
-def _image_folder(root, boxes):
-    """Return the kind and path of the first folder of images in ``root``, or None."""
+def _image_folder(tree, boxes):
+    """Return the kind and path of the first folder of images in a tree, or None."""
     for nest in _NESTS:
         for name in ("", f"images_{boxes}", boxes, f"{boxes}_images", "full"):
-            folder = root / nest / name
+            folder = tree.root / nest / name
             if any((folder / inner).is_dir() for inner in ("bounding_box_train", "bounding_box_test")):
                 return "np", folder
-            names = scan(folder, recursive=False) if folder.is_dir() else []
+            names = [inner for _, inner in tree.below(folder, recursive=False)]
             for kind, pattern in (("pair", _PAIR_NAME), ("flat", _FLAT_NAME)):
-                if any(re.fullmatch(pattern, n) for n in names):
+                if any(re.fullmatch(pattern, n, re.ASCII) for n in names):
                     return kind, folder
     return None
 

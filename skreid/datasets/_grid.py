@@ -18,7 +18,7 @@ _SOURCE = Source(
 
 
 @fill
-def load_grid(root, *, check_duplicates=True):
+def load_grid(root, *, check_duplicates=True, verbose=1):
     """List GRID: 250 people in probe and gallery, and 775 distractors (people without a match) in the gallery.
 
     Parameters
@@ -26,6 +26,7 @@ def load_grid(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -55,11 +56,11 @@ def load_grid(root, *, check_duplicates=True):
     (array([1, 0, 1]), array([1, 7, 2]))
     """
     folder = locate(root, _SOURCE, ["probe", "gallery"], ("underground_reid", "GRID", "grid"))
-    listing = Listing()
+    listing = Listing(root, verbose=verbose)
     for subset, name in (("query", "probe"), ("gallery", "gallery")):
         before = len(listing.paths)
         pattern = r"(?P<identity>\d+)_(?P<camera>\d+)_.*\.(jpeg|jpg|png)"
-        read_names(listing, folder / name, pattern, subset=subset, prefix=f"{name}/")
+        read_names(listing, folder / name, pattern, subset=subset)
         if len(listing.paths) == before:
             raise _SOURCE.missing("any image PPPP_C_*.jpeg", folder / name)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(0,))

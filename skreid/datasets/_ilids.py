@@ -30,7 +30,7 @@ _SEQUENCES = Source(
 
 
 @fill
-def load_ilids(root, *, part="images", check_duplicates=True):
+def load_ilids(root, *, part="images", check_duplicates=True, verbose=1):
     """List QMUL i-LIDS (119 people, unknown cameras) or iLIDS-VID (300 people, two cameras).
 
     Parameters
@@ -40,6 +40,7 @@ def load_ilids(root, *, part="images", check_duplicates=True):
     part : {"images", "sequences"}, default="images"
         For iLIDS-VID: one image per person and camera, or the whole sequence.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -72,13 +73,13 @@ def load_ilids(root, *, part="images", check_duplicates=True):
     nest = next((f for f in nests if (f / part).is_dir()), None)
     if nest is not None:
         locate(nest, _SEQUENCES, [f"{part}/cam1", f"{part}/cam2"])
-        listing = Listing()
+        listing = Listing(root, verbose=verbose)
         pattern = r"cam(?P<camera>\d+)/person(?P<identity>\d+)/.*"
-        read_names(listing, nest / part, pattern, recursive=True, prefix=f"{part}/")
+        read_names(listing, nest / part, pattern, recursive=True)
         if len(set(listing.cameras)) == 1:
             empty = "cam2" if listing.cameras[0] == "1" else "cam1"
             raise _SEQUENCES.missing(f"any image of {empty!r} (this is a partial copy)", nest / part)
         return bundle(listing, _SEQUENCES, nest, check_duplicates=check_duplicates)
     folder = next((f / "Persons" for f in nests if (f / "Persons").is_dir()), root)
-    listing = read_names(Listing(), folder, r"(?P<identity>\d{4})(?P<shots>\d{3})\.(jpg|jpeg|png)")
+    listing = read_names(Listing(root, verbose=verbose), folder, r"(?P<identity>\d{4})(?P<shots>\d{3})\.(jpg|jpeg|png)")
     return bundle(listing, _IMAGES, folder, check_duplicates=check_duplicates)

@@ -4,17 +4,27 @@ Use it for sets without a loader of their own, and for your own images.
 """
 
 import re
+from collections import defaultdict
 
+import numpy as np
+
+from skreid._base.missing import missing
+from skreid._images.decode import FORMATS
 from skreid.datasets._docs import fill
-from skreid.datasets._layout import IMAGE_EXTENSIONS, Listing, Source, existing_folder, scan
-from skreid.datasets._report import bundle
+from skreid.datasets._layout import Listing, Source, existing_folder
+from skreid.datasets._report import bundle, what_is_there
 
-_TAKEN = {"path", "paths", "target", "cams", "report", "protocol", "DESCR"}
+_TAKEN = {"path", "paths", "images", "data", "target", "cams", "report", "protocol", "DESCR"}
 
 
 @fill
-def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTENSIONS, check_duplicates=True):
+def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check_duplicates=True, verbose=1):
     r"""List a folder of images, with identity and camera from a regular expression or the folder names.
+
+    Every file below the folder is either listed, or counted in the report by the reason for which it was passed over:
+    hidden files and folders, those of systems and programs (such as ``@eaDir`` and ``Thumbs.db``), other endings,
+    empty files, files that cannot be read, names that do not match. Links are followed; what was listed already is not
+    listed again.
 
     Parameters
     ----------
@@ -26,11 +36,13 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
         groups become further keys of the result. With ``None``, the identity is the name of the folder that
         contains the image, and the camera is unknown.
     camera : callable or None, default=None
-        Function from the text of the group ``camera`` to the camera, for names with the number of a view
-        where several views belong to one camera.
-    extensions : tuple of str, default=common image formats
-        Extensions of image files, in upper or lower case.
+        Function from the text of the group ``camera`` to the camera, an int or a str, for names with the number of a
+        view where several views belong to one camera.
+    extensions : tuple of str or None, default=None
+        Endings of image files, in upper or lower case. ``None`` takes all supported formats: AVIF, BMP, GIF, JPEG,
+        JPEG 2000, PNG, PPM, TIFF and WebP, with all endings that Pillow knows for them.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -41,12 +53,14 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     FileNotFoundError
         If the folder does not exist, or contains no image that matches.
     ValueError
-        If the pattern has no group ``identity``, or that group is empty for an image.
+        If the pattern has no group ``identity``, an image has no identity, or some images have no camera or subset
+        while others have one. Blank labels, "nan", "None", "<NA>" and "NaT" are missing.
 
     Warns
     -----
     UserWarning
-        If images do not match the pattern; the message has their number and names the first one.
+        If images are left out because of their names, because they are empty or cannot be read, or because their
+        format is not supported; the message has their number and names the first one.
 
     Examples
     --------
@@ -65,7 +79,46 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
     >>> data.target, data.cams
     (array([1, 1, 2]), array([0, 1, 0]))
     """
+    pattern = _checked(pattern, camera)
+    folder = existing_folder(root)
+    listing = Listing(folder, _endings(extensions), verbose)
+    parents = defaultdict(set)
+    for name in listing.tree.pictures:
+        if pattern is None:
+            parent, _, identity = name.rpartition("/")[0].rpartition("/")
+            groups = {"identity": identity} if "/" in name else None
+            parents[identity].add(f"{parent}/{identity}" if parent else identity)
+        else:
+            match = pattern.search(name)
+            groups = match and match.groupdict("")
+        if groups is None:
+            listing.unmatched.append(name)
+            continue
+        labels = {key: groups.pop(key) for key in ("identity", "camera", "subset") if key in groups}
+        if camera is not None and labels["camera"]:
+            labels["camera"] = _called(camera, labels["camera"], name)
+        listing.add(name, **labels, extras=groups)
+    if not listing.paths:
+        raise FileNotFoundError(_nothing(listing, pattern))
+    _check_kinds(listing.cameras)
+    form = "one folder per identity" if pattern is None else f"paths that match {pattern.pattern!r}"
+    source = Source(
+        name="Image folder",
+        owner="",
+        layout=f"images ({', '.join(listing.endings or FORMATS)}) in {form}",
+        protocol="",
+    )
+    joined = {identity: sorted(folders) for identity, folders in sorted(parents.items()) if len(folders) > 1}
+    return bundle(listing, source, folder, check_duplicates=check_duplicates, joined_folders=joined)
+
+
+def _checked(pattern, camera):
+    """Return the pattern as compiled, None for None; refuse a bad one, and a camera that does not go with it."""
     if pattern is not None:
+        if not isinstance(getattr(pattern, "pattern", pattern), str):
+            raise TypeError(
+                f"The 'pattern' parameter of load_image_folder must be a str or a compiled one. Got {pattern!r}."
+            )
         try:
             pattern = re.compile(pattern)
         except re.error as error:
@@ -80,31 +133,58 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=IMAGE_EXTEN
         taken = sorted(_TAKEN & set(pattern.groupindex))
         if taken:
             raise ValueError(f"The groups {taken} of the pattern have names of keys of the result: choose others.")
+    if camera is not None and not callable(camera):
+        raise TypeError(f"The 'camera' parameter of load_image_folder must be callable or None. Got {camera!r}.")
     if camera is not None and (pattern is None or "camera" not in pattern.groupindex):
         raise ValueError("The 'camera' parameter of load_image_folder needs a group 'camera' in 'pattern'.")
-    folder = existing_folder(root)
-    listing = Listing()
-    for name in scan(folder, extensions):
-        if pattern is None:
-            groups = {"identity": name.split("/")[-2]} if "/" in name else None
-        else:
-            match = pattern.search(name)
-            groups = match and match.groupdict()
-        if not groups:
-            listing.unmatched.append(name)
-            continue
-        if not groups["identity"]:
-            raise ValueError(
-                f"The group 'identity' of the pattern is empty for the image {name!r} below {str(folder)!r}."
-            )
-        if camera is not None and groups.get("camera") is not None:
-            groups["camera"] = camera(groups["camera"])
-        listing.add(folder / name, **groups)
-    form = "one folder per identity" if pattern is None else f"paths that match {pattern.pattern!r}"
-    source = Source(
-        name="Image folder",
-        owner="",
-        layout=f"images ({', '.join(extensions)}) in {form}",
-        protocol="",
+    return pattern
+
+
+def _endings(extensions):
+    """Return endings in lower case, with their dot; None for None."""
+    if extensions is None:
+        return None
+    if isinstance(extensions, str) or not all(isinstance(ending, str) and ending for ending in extensions):
+        raise ValueError(
+            "The 'extensions' parameter of load_image_folder must be a tuple of str, such as ('.png', '.jpg'), or "
+            f"None. Got {extensions!r} instead."
+        )
+    return tuple(e.lower() if e.startswith(".") else f".{e.lower()}" for e in extensions)
+
+
+def _called(camera, text, name):
+    """Return what the function `camera` makes of a text, "" for a missing value."""
+    try:
+        value = camera(text)
+    except Exception as error:
+        raise ValueError(
+            f"The 'camera' parameter of load_image_folder failed for {text!r}, from the image {name!r}: {error}"
+        ) from error
+    value = value.item() if isinstance(value, np.generic) else value
+    return "" if missing(value) else value
+
+
+def _check_kinds(cameras):
+    """Refuse cameras of several types: as text, 1 and "1" would become one."""
+    types = {type(value) for value in cameras if value not in (None, "")}
+    if len(types) > 1:
+        names = " and ".join(sorted(kind.__name__ for kind in types))
+        raise ValueError(f"The 'camera' parameter of load_image_folder must return values of one type, not {names}.")
+
+
+def _nothing(listing, pattern):
+    """Return the error for a folder in which no image was listed, with the way out."""
+    where = str(listing.tree.root)
+    if not listing.unmatched:
+        return f"No image was found below {where!r}{what_is_there(listing)}. Pass the folder that contains the images."
+    number, example = len(listing.unmatched), listing.unmatched[0]
+    if pattern is None:
+        return (
+            f"No folder of a person was found below {where!r}: its {number} image(s), such as {example!r}, are "
+            "directly in it. Put the images of each person in a folder of their own, or pass a 'pattern' that finds "
+            "the identity in the file name, such as r'(?P<identity>[^_]+)_'."
+        )
+    return (
+        f"The pattern {pattern.pattern!r} matches none of the {number} image(s) below {where!r}. It is searched in the "
+        f"path relative to this folder, such as {example!r}; try it with re.search."
     )
-    return bundle(listing, source, folder, check_duplicates=check_duplicates)

@@ -4,14 +4,14 @@ No image is left out silently: files with unexpected names are listed. The error
 distributes it.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from skreid.datasets._tree import Tree
 
-IMAGE_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_LABELS = ("identity", "camera", "subset", "offset")
+_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 
 
 @dataclass(frozen=True)
@@ -34,31 +34,59 @@ class Source:
 
 @dataclass
 class Listing:
-    """The images listed so far: one entry per image in each list."""
+    """The images listed so far, one entry per image in each list: from the files below a folder, or from a table."""
 
+    root: str | Path | None = None
+    endings: tuple | None = None
+    verbose: int = 0
+    table: str | None = None
+    tree: Tree | None = None
     paths: list = field(default_factory=list)
+    names: list = field(default_factory=list)  # paths below the root, or lines of the table
     identities: list = field(default_factory=list)
+    offsets: list = field(default_factory=list)
     cameras: list = field(default_factory=list)
     subsets: list = field(default_factory=list)
     extras: dict = field(default_factory=dict)
     unmatched: list = field(default_factory=list)
+    sizes: list = field(default_factory=list)  # of the files of a table
+    unreadable: dict = field(default_factory=dict)
 
-    def add(self, path, identity, camera=None, subset=None, **extras):
-        """Append one image."""
-        self.paths.append(str(path))
+    def __post_init__(self):
+        if self.root is not None:
+            self.tree = Tree(Path(self.root).expanduser(), self.endings, self.verbose)
+
+    def add(self, name, identity, camera=None, subset=None, *, path=None, offset=0, extras=None):
+        """Append one image; `offset` is added to an identity that is a number."""
+        self.paths.append(self.tree.path(name) if path is None else path)
+        self.names.append(name)
         self.identities.append(identity)
+        self.offsets.append(offset)
         self.cameras.append(camera)
         self.subsets.append(subset)
-        for name, value in extras.items():
-            self.extras.setdefault(name, []).append(value)
+        for key, value in (extras or {}).items():
+            self.extras.setdefault(key, []).append(value)
+
+    def place(self, index):
+        """Return what messages call an image."""
+        if self.table is not None:
+            return f"in line {self.names[index]} of {self.table!r}"
+        return f"{self.names[index]!r} below {str(self.tree.root)!r}"
 
 
 def existing_folder(root, source=None):
     """Return ``root`` as a Path, or raise if it is not a folder."""
-    folder = Path(root).expanduser()
+    try:
+        folder = Path(root).expanduser()
+    except TypeError:
+        raise TypeError(f"The 'root' parameter must be the path of a folder, a str or Path. Got {root!r}.") from None
     if folder.is_dir():
         return folder
-    problem = "is a file, not a folder" if folder.exists() else "does not exist"
+    problem = f"does not exist; relative paths start from {str(Path.cwd())!r}"
+    if folder.exists():
+        problem = "is a file, not a folder"
+        if folder.suffix.lower() in _ARCHIVES:
+            problem += ": unpack it, and pass the folder"
     if source is None:
         raise FileNotFoundError(f"The folder {str(folder)!r} {problem}. Pass the folder that contains the images.")
     raise source.missing(f"the folder of the set ('root' {problem})", folder)
@@ -77,24 +105,14 @@ def locate(root, source, needed, inside=()):
     raise source.missing(", ".join(repr(name) for name in absent) + partial, best)
 
 
-def scan(folder, extensions=IMAGE_EXTENSIONS, recursive=True):
-    """Return the image files below ``folder`` as sorted relative paths with forward slashes."""
-    extensions = tuple(e.lower() if e.startswith(".") else f".{e.lower()}" for e in extensions)
-    folder = str(folder)
-    names = []
-    for directory, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(subfolders) if recursive else []
-        inner = os.path.relpath(directory, folder).replace(os.sep, "/")
-        prefix = "" if inner == "." else f"{inner}/"
-        # Hidden files are copies that other systems make ("._0001.jpg"), not images of the set.
-        names += [prefix + f for f in files if not f.startswith(".") and f.lower().endswith(extensions)]
-    return sorted(names)
-
-
 def read_text(path):
     """Return the text of a file; the error for a file that is not UTF-8 names its line."""
+    content = Path(path).read_bytes()
+    if b"\0" in content:  # UTF-16, for example, or no text at all
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        raise ValueError(f"Line {line} of {str(path)!r} has a NUL byte: save the file as UTF-8 text.")
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(
@@ -102,28 +120,20 @@ def read_text(path):
         ) from error
 
 
-def read_names(listing, folder, pattern, *, subset=None, recursive=False, prefix="", label=None):
+def read_names(listing, folder, pattern, *, subset=None, recursive=False, label=None):
     """Add the images of a folder whose whole relative path matches ``pattern``; add the others to ``unmatched``.
 
-    ``label(groups)`` turns the groups of a match into keywords of `Listing.add`, or returns ``None`` for a name
-    that does not match after all.
+    ``label(groups)`` may change the groups of a match, or return ``None`` for a name that does not match after all.
+    Groups that are no arguments of `Listing.add` become further keys of the result.
     """
-    pattern = re.compile(pattern, re.IGNORECASE)
-    for name in scan(folder, recursive=recursive):
-        match = pattern.fullmatch(name)
+    pattern = re.compile(pattern, re.IGNORECASE | re.ASCII)
+    for name, inner in listing.tree.below(folder, recursive):
+        match = pattern.fullmatch(inner)
         groups = match and match.groupdict()
-        entry = label(groups) if groups and label else groups
-        if entry:
-            listing.add(Path(folder) / name, subset=subset, **entry)
+        groups = label(groups) if groups and label else groups
+        if groups:
+            labels = {key: groups.pop(key) for key in _LABELS if key in groups}
+            listing.add(name, **{"subset": subset} | labels, extras=groups)
         else:
-            listing.unmatched.append(prefix + name)
+            listing.unmatched.append(name)
     return listing
-
-
-def as_labels(values):
-    """Return labels as int64 if all are whole numbers, else as str; ``None`` if all are ``None``."""
-    if all(v is None for v in values):
-        return None
-    if all(re.fullmatch(r"[+-]?\d{1,18}", str(v)) for v in values):
-        return np.array([int(v) for v in values], dtype=np.int64)
-    return np.array(["" if v is None else str(v) for v in values])

@@ -20,7 +20,7 @@ _NAME = r"(?P<identity>-1|\d+)_c(?P<camera>\d+)(s\d+)?_.*\.(jpg|jpeg|png)"
 
 
 @fill
-def load_market1501(root, *, check_duplicates=True):
+def load_market1501(root, *, check_duplicates=True, verbose=1):
     """List Market-1501: 1501 people, six cameras, with fixed training, query and gallery images.
 
     Parameters
@@ -28,6 +28,7 @@ def load_market1501(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -61,10 +62,10 @@ def load_market1501(root, *, check_duplicates=True):
     (array([2, 1, 1]), array([1, 1, 6]))
     """
     folder = locate(root, _SOURCE, list(_FOLDERS.values()), ("Market-1501-v15.09.15", "Market-1501", "market1501"))
-    listing = Listing()
+    listing = Listing(root, verbose=verbose)
     for subset, name in _FOLDERS.items():
         before = len(listing.paths)
-        read_names(listing, folder / name, _NAME, subset=subset, prefix=f"{name}/")
+        read_names(listing, folder / name, _NAME, subset=subset)
         if len(listing.paths) == before:
             raise _SOURCE.missing("any image PPPP_cC...", folder / name)
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates, junk=(-1, 0))

@@ -6,7 +6,7 @@ Training and test half both number their people from 0; the loader gives them di
 import re
 
 from skreid.datasets._docs import fill
-from skreid.datasets._layout import Listing, Source, locate, read_text, scan
+from skreid.datasets._layout import Listing, Source, locate, read_text
 from skreid.datasets._report import bundle
 
 _SOURCE = Source(
@@ -20,11 +20,11 @@ _SOURCE = Source(
 _LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # 1: the test half
 _HALVES = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 _TEST_OFFSET = 10000
-_NAME = re.compile(r"\d+_\d+_(\d+)_.*")
+_NAME = re.compile(r"\d+_\d+_(\d+)_.*", re.ASCII)
 
 
 @fill
-def load_msmt17(root, *, check_duplicates=True):
+def load_msmt17(root, *, check_duplicates=True, verbose=1):
     r"""List MSMT17 (V1 or V2): 4101 people, 15 cameras, with fixed training, validation, query and gallery images.
 
     Parameters
@@ -32,6 +32,7 @@ def load_msmt17(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -70,25 +71,26 @@ def load_msmt17(root, *, check_duplicates=True):
     halves = next((h for h in _HALVES if all((folder / name).is_dir() for name in h)), None)
     if halves is None:
         raise _SOURCE.missing("the folders 'train' and 'test' (or 'mask_train_v2' and 'mask_test_v2')", folder)
-    listing, absent, there = Listing(), [], {name: set(scan(folder / name)) for name in halves}
-    listed = {name: set() for name in halves}
+    listing, absent = Listing(root, verbose=verbose), []
+    there = {half: {inner: name for name, inner in listing.tree.below(folder / half)} for half in halves}
+    listed = {half: set() for half in halves}
     for subset, half in _LISTS.items():
         for name, identity in _read_list(folder / f"list_{subset}.txt"):
             match = _NAME.fullmatch(name.rsplit("/", 1)[-1])
             if name not in there[halves[half]]:
                 absent.append(f"{halves[half]}/{name}")
             elif match is None:
-                listing.unmatched.append(f"{halves[half]}/{name}")
+                listing.unmatched.append(there[halves[half]][name])
             else:
-                identity += _TEST_OFFSET * half
-                listing.add(folder / halves[half] / name, identity, int(match[1]), subset)
+                listing.add(there[halves[half]][name], identity, match[1], subset, offset=_TEST_OFFSET * half)
             listed[halves[half]].add(name)
     if absent:
         raise _SOURCE.missing(
-            f"{len(absent)} listed image(s), the first {absent[0]!r} (this is a partial copy)", folder
+            f"{len(absent)} listed image(s), or found them empty, the first {absent[0]!r} (this is a partial copy)",
+            folder,
         )
-    for name in halves:  # on disk, but in no list
-        listing.unmatched += [f"{name}/{image}" for image in sorted(there[name] - listed[name])]
+    for half in halves:  # on disk, but in no list
+        listing.unmatched += [name for inner, name in there[half].items() if inner not in listed[half]]
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
 
 
@@ -98,4 +100,4 @@ def _read_list(path):
             name, _, identity = line.strip().rpartition(" ")
             if not name or not re.fullmatch(r"[0-9]{1,9}", identity):
                 raise ValueError(f"Line {number} of {str(path)!r} is not 'path identity': {line!r}.")
-            yield name.strip(), int(identity)
+            yield name.strip(), identity

@@ -17,7 +17,7 @@ _SOURCE = Source(
 
 
 @fill
-def load_pku_reid(root, *, check_duplicates=True):
+def load_pku_reid(root, *, check_duplicates=True, verbose=1):
     """List PKU-Reid: 114 people, two cameras, eight directions of view in each, 128 x 48.
 
     Parameters
@@ -25,6 +25,7 @@ def load_pku_reid(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -56,7 +57,7 @@ def load_pku_reid(root, *, check_duplicates=True):
     root = locate(root, _SOURCE, [])
     folder = root / "PKUv1a_128x48" if (root / "PKUv1a_128x48").is_dir() else root
     pattern = r"(?P<identity>\d+)[_/](?P<camera>\d+)_(?P<views>\d+)\.(png|jpg|bmp)"
-    listing = read_names(Listing(), folder, pattern, recursive=True)
+    listing = read_names(Listing(root, verbose=verbose), folder, pattern, recursive=True)
     if listing.paths and len(set(listing.cameras)) < 2:
         raise _SOURCE.missing(
             f"any image of a camera other than {listing.cameras[0]!r} (this is a partial copy)", folder

@@ -22,7 +22,7 @@ _SHARED, _APART = 200, 10000
 
 
 @fill
-def load_prid2011(root, *, shots="single", check_duplicates=True):
+def load_prid2011(root, *, shots="single", check_duplicates=True, verbose=1):
     """List PRID 2011: two cameras that share 200 people.
 
     Parameters
@@ -32,6 +32,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     shots : {"single", "multi"}, default="single"
         One image per person and camera, or the whole sequence.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -64,7 +65,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
     check_choice(shots, "shots", "load_prid2011", ("single", "multi"))
     part = f"{shots}_shot"
     folder = locate(root, _SOURCE, [f"{part}/cam_a", f"{part}/cam_b"], ("prid_2011", "prid2011", "PRID2011"))
-    listing = Listing()
+    listing = Listing(root, verbose=verbose)
     for camera, name in enumerate(("cam_a", "cam_b")):
         tail = r"\.png" if shots == "single" else r"/(?P<frames>\d+)\.png"
         inner = folder / part / name
@@ -73,7 +74,6 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
             inner,
             r"person_(?P<identity>\d+)" + tail,
             recursive=True,
-            prefix=f"{part}/{name}/",
             label=lambda groups, camera=camera: _label(groups, camera),
         )
         if camera not in listing.cameras:
@@ -82,6 +82,5 @@ def load_prid2011(root, *, shots="single", check_duplicates=True):
 
 
 def _label(groups, camera):
-    identity = int(groups["identity"])
-    groups["identity"] = identity + _APART if camera == 1 and identity > _SHARED else identity
-    return {**groups, "camera": camera}
+    apart = camera == 1 and int(groups["identity"]) > _SHARED
+    return {**groups, "camera": camera, "offset": _APART * apart}

@@ -1,112 +1,102 @@
-"""From a listing of images to the Bunch that a loader returns, with a report of possible problems.
+"""From a listing of images to the dataset that a loader returns, with a report of possible problems.
 
 Duplicates and suspicious labels are reported, not fixed: a loader cannot know which of two equal images is
 right.
 """
 
-import hashlib
-import os
-import re
-import stat
+import mimetypes
 import warnings
 from collections import Counter, defaultdict
 
 import numpy as np
-from sklearn.utils import Bunch
 
-from skreid.datasets._layout import as_labels
+from skreid.datasets._dataset import Dataset, Report
+from skreid.datasets._duplicates import find_duplicates
+from skreid.datasets._labels import as_number, doubtful, is_missing, refuse_missing, to_labels
+from skreid.datasets._sentences import count, counted, describe, ending_of, sentences
+from skreid.datasets._tree import ELSEWHERE, EMPTY, ENDING, LISTED, UNMATCHED, UNREADABLE
 
-_SHOWN = 5
+_REMEDIES = {  # by what is missing: in a table, and in a folder
+    "identity": ("Fill the cell, or delete the row.", "Rename the file or folder, or change the pattern."),
+    "camera": (
+        "Fill the cells, or pass camera_column=None to leave the cameras out.",
+        "Let the group 'camera' match every image, or leave it out of the pattern.",
+    ),
+    "subset": (
+        "Fill the cells, or pass subset_column=None to leave the subsets out.",
+        "Let the group 'subset' match every image, or leave it out of the pattern.",
+    ),
+}
 
 
-def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=3, **more):
-    """Return the Bunch for the listed images; ``junk`` are the targets that are not identities."""
+def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=3, joined_folders=None, **more):
+    """Return the dataset of the listed images.
+
+    ``junk`` are the targets that are not identities, and ``joined_folders`` the folders of identities that were found
+    in several folders of one name.
+    """
     if not listing.paths:
-        what = "any image with an expected name"
-        if listing.unmatched:
-            what += f" ({len(listing.unmatched)} others are there, for example {listing.unmatched[0]!r})"
-        raise source.missing(what, root)
-    target, cams = as_labels(listing.identities), as_labels(listing.cameras)
-    data = Bunch(paths=np.array(listing.paths), target=target, cams=cams)
-    if any(s is not None for s in listing.subsets):
-        data.subset = np.array([str(s) for s in listing.subsets])
+        raise source.missing("any image with an expected name" + what_is_there(listing), root)
+    target, cams, subset = _target(listing), _optional(listing, "camera"), _optional(listing, "subset")
+    data = Dataset(paths=np.array(listing.paths), target=target.values, cams=cams and cams.values)
+    if subset:
+        data.subset = subset.values
     for name, values in listing.extras.items():
-        data[name] = as_labels(values)
+        known = any(value is not None for value in values)
+        data[name] = to_labels(["" if value is None else value for value in values]).values if known else None
     data.update(more)
-    data.report = inspect(data, listing, check_duplicates=check_duplicates, junk=junk, expected=source.expected)
+    data.report = report = _count(data, listing, junk, source)
+    report.joined_folders = joined_folders or {}
+    for kind, labels in (("label", target), ("camera", cams)):
+        report[f"joined_{kind}s"] = labels.joined if labels else {}
+        report[f"{kind}_variants"] = labels.near if labels else []
+    _check_files(report, data, listing, check_duplicates)
+    report.suspicious = sentences(report, listing.names if listing.table is None else listing.paths)
     data.protocol = source.protocol
     data.DESCR = describe(data, source)
-    if listing.unmatched:
-        warnings.warn(
-            f"{source.name}: {len(listing.unmatched)} image file(s) below {str(root)!r} have unexpected names and were "
-            f"left out, the first is {listing.unmatched[0]!r}; report.unmatched lists all.",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
+    for problem in _losses(report, listing):
+        warnings.warn(f"{source.name}: {problem}", UserWarning, stacklevel=stacklevel)
     return data
 
 
-def inspect(data, listing, *, check_duplicates, junk=(), expected=None):
-    """Return the report: counts, duplicates, and a sentence for each possible problem."""
-    named = ~np.isin(data.target, list(junk)) if junk else np.ones(len(data.target), dtype=bool)
+def _target(listing):
+    _refuse_missing(listing, listing.identities, "identity")
+    return to_labels(listing.identities, listing.offsets, strip=listing.table is not None)
+
+
+def _optional(listing, what):
+    """Return the cameras or subsets of a listing, None where no image has one; refuse some without one."""
+    given = {"camera": listing.cameras, "subset": listing.subsets}[what]
+    if all(not isinstance(value, int) and is_missing(value) for value in set(given)):
+        return None
+    _refuse_missing(listing, given, what)
+    return to_labels(given, strip=listing.table is not None, as_text=what == "subset")
+
+
+def _refuse_missing(listing, given, what):
+    in_table, in_folder = _REMEDIES[what]
+    refuse_missing(given, what, listing.place, in_folder if listing.table is None else in_table)
+
+
+def _count(data, listing, junk, source):
+    """Return a report with the counts of the images, identities and cameras."""
+    named = np.array([as_number(identity) not in junk for identity in listing.identities])
     people = Counter(data.target[named].tolist())
-    sizes, unreadable = file_sizes(data.paths)
-    within, across = find_duplicates(data.paths, data.target, sizes, unreadable) if check_duplicates else (None, None)
-    report = Bunch(
+    return Report(
+        name=source.name,
+        root=listing.table or str(listing.tree.root),
         n_images=len(data.paths),
         n_identities=len(people),
         n_cameras=None if data.cams is None else len(np.unique(data.cams)),
         n_junk=int((~named).sum()),
+        n_without_camera=len(listing.cameras) if data.cams is None and None not in listing.cameras else 0,
         subsets=dict(Counter(data.subset.tolist())) if "subset" in data else None,
-        expected=dict(expected or {}),
-        duplicates_within=within,
-        duplicates_across=across,
-        unmatched=list(listing.unmatched),
-        single_image_identities=sorted(p for p, count in people.items() if count == 1),
+        expected=dict(source.expected),
+        single_image_identities=sorted(p for p, number in people.items() if number == 1),
         single_camera_identities=_seen_once(data, named),
-        empty_files=[path for path, size in zip(data.paths.tolist(), sizes, strict=True) if size == 0],
-        unreadable_files=unreadable,
-        label_variants=_variants(listing.identities),
+        doubtful_labels=doubtful(people),
+        doubtful_cameras=[] if data.cams is None else doubtful(set(data.cams.tolist())),
     )
-    report.suspicious = _sentences(report)
-    return report
-
-
-def file_sizes(paths):
-    """Return the size of each file (None if it cannot be read), and path -> reason of those that cannot."""
-    sizes, unreadable = [], {}
-    for path in paths.tolist():
-        try:
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):
-                unreadable[path] = "a pipe, device or folder"
-        except OSError as error:
-            unreadable[path] = error.strerror
-        sizes.append(None if path in unreadable else status.st_size)
-    return sizes, unreadable
-
-
-def find_duplicates(paths, target, sizes, unreadable):
-    """Return groups of indices of byte-identical files: within one identity, and across identities.
-
-    Only files of equal size are read; those that cannot be read are added to `unreadable`.
-    """
-    by_size = defaultdict(list)
-    for i, size in enumerate(sizes):
-        by_size[size].append(i)
-    by_content = defaultdict(list)
-    for size, indices in by_size.items():
-        if len(indices) > 1 and size:
-            for i in indices:
-                try:
-                    with open(paths[i], "rb") as file:
-                        by_content[size, hashlib.file_digest(file, "blake2b").digest()].append(i)
-                except OSError as error:
-                    unreadable[str(paths[i])] = error.strerror
-    within, across = [], []
-    for indices in sorted(group for group in by_content.values() if len(group) > 1):
-        (within if len({target[i] for i in indices}) == 1 else across).append(tuple(indices))
-    return within, across
 
 
 def _seen_once(data, named):
@@ -118,60 +108,65 @@ def _seen_once(data, named):
     return sorted(identity for identity, seen in cameras.items() if len(seen) == 1)
 
 
-def _variants(identities):
-    """Return groups of labels that may mean the same person: they differ in case, spaces or leading zeros."""
-    spellings = defaultdict(set)
-    for identity in {str(i) for i in identities}:
-        plain = re.sub(r"\s+", "", identity).casefold()
-        spellings[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(identity)
-    return sorted(tuple(sorted(group)) for group in spellings.values() if len(group) > 1)
+def _check_files(report, data, listing, check_duplicates):
+    """Add to a report what became of every file: listed, or passed over for a reason; and which are equal."""
+    tree, paths = listing.tree, data.paths.tolist()
+    report.unmatched = sorted(set(listing.unmatched))
+    if tree is None:  # every row of a table is listed
+        report.passed_over, report.why = {}, {}
+        report.n_files = report.n_listed = len(paths)
+        report.empty_files = [path for path, size in zip(paths, listing.sizes, strict=True) if size == 0]
+        report.unreadable_files = dict(listing.unreadable)
+        sizes = listing.sizes
+    else:
+        sizes = [tree.pictures[name] for name in listing.names]
+        elsewhere = tree.pictures.keys() - set(listing.names) - set(listing.unmatched)
+        passed_over = dict(tree.passed_over) | {UNMATCHED: report.unmatched, ELSEWHERE: sorted(elsewhere)}
+        report.passed_over = {reason: names for reason, names in passed_over.items() if names}
+        report.why = tree.why
+        report.n_listed = len(set(listing.names))
+        report.n_files = report.n_listed + sum(map(len, report.passed_over.values()))
+        report.empty_files = list(map(tree.path, tree.passed_over.get(EMPTY, [])))
+        report.unreadable_files = {tree.path(name): tree.why[name] for name in tree.passed_over.get(UNREADABLE, [])}
+    report.duplicates_within = report.duplicates_across = None
+    if check_duplicates:
+        within, across, unreadable = find_duplicates(paths, data.target.tolist(), sizes, listing.verbose)
+        report.duplicates_within, report.duplicates_across = within, across
+        report.unreadable_files |= unreadable
 
 
-def _first(items):
-    shown = ", ".join(str(i) for i in items[:_SHOWN])
-    return shown + (", ..." if len(items) > _SHOWN else "")
+def _losses(report, listing):
+    """Return a sentence for each kind of loss that one may not expect: what may be pictures, and is not listed."""
+    passed, known = report.passed_over, mimetypes.types_map | mimetypes.common_types
+    if report.unmatched:
+        yield (
+            f"{len(report.unmatched)} image file(s) below {report.root!r} have unexpected names and were left out, "
+            f"the first is {report.unmatched[0]!r}; report.unmatched lists all."
+        )
+    for reason in (EMPTY, UNREADABLE, LISTED):
+        for name in passed.get(reason, [])[:1]:
+            why = f" ({report.why[name]})" if name in report.why else ""
+            yield (
+                f"{len(passed[reason])} file(s) or folder(s) below {report.root!r} were left out for this reason: "
+                f"{reason}; the first is {name!r}{why}. report.passed_over[{reason!r}] lists all."
+            )
+    foreign = [ending_of(name) for name in passed.get(ENDING, [])]
+    foreign = [ending for ending in foreign if known.get(ending, "").startswith("image/")]
+    if foreign and listing.endings is None:
+        yield (
+            f"{len(foreign)} image file(s) below {report.root!r} are of a format that is not supported and were left "
+            f"out: {counted(foreign)}. Convert them, for example to PNG."
+        )
 
 
-def _sentences(report):
-    sentences = []
-
-    def note(items, text):
-        if items:
-            sentences.append(f"{len(items)} {text}: {_first(items)}")
-
-    note(report.duplicates_across, "group(s) of byte-identical images across identities (indices)")
-    note(report.duplicates_within, "group(s) of byte-identical images within an identity (indices)")
-    note(report.unmatched, "image file(s) left out because of unexpected names")
-    note(report.empty_files, "empty file(s)")
-    note([f"{path} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
-    note(report.label_variants, "group(s) of identity labels that differ only in case, spaces or leading zeros")
-    note(report.single_image_identities, "identity(ies) with a single image, which forms no pair")
-    if report.n_cameras and report.n_cameras > 1:
-        note(report.single_camera_identities, "identity(ies) seen by one camera only")
-    for key, number in report.expected.items():
-        if report.get(key) is not None and report[key] != number:
-            sentences.append(f"{key} is {report[key]}, the published number is {number}")
-    return sentences
-
-
-def describe(data, source):
-    """Return the text of DESCR."""
-    report = data.report
-    cameras = "unknown cameras" if report.n_cameras is None else f"{report.n_cameras} camera(s)"
-    lines = [source.name, "=" * len(source.name), ""]
-    lines.append(f"{report.n_images} images of {report.n_identities} identities, {cameras}.")
-    if report.n_junk:
-        lines.append(f"{report.n_junk} of the images belong to no identity (junk or distractors); they are kept.")
-    if report.subsets:
-        lines.append("Subsets: " + ", ".join(f"{name} {count}" for name, count in report.subsets.items()) + ".")
-    lines += ["", f"Layout: {source.layout}."]
-    if source.owner:
-        lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]
-    lines += ["", "    paths     path of each image", "    target    identity of each image"]
-    lines.append("    cams      " + ("None: the cameras are unknown" if data.cams is None else "camera of each image"))
-    if "subset" in data:
-        lines.append("    subset    subset of each image")
-    lines.append("    report    counts, duplicates and possible problems")
-    if report.suspicious:
-        lines += ["", "Possible problems:", *(f"- {sentence}" for sentence in report.suspicious)]
-    return "\n".join(lines) + "\n"
+def what_is_there(listing):
+    """Return what an error says about the files that are there, where no image was listed."""
+    if listing.unmatched:
+        return f" ({len(listing.unmatched)} others are there, for example {listing.unmatched[0]!r})"
+    reasons = {reason: len(names) for reason, names in listing.tree.passed_over.items()}
+    if listing.tree.pictures:
+        reasons[ELSEWHERE] = len(listing.tree.pictures)
+    if not reasons:
+        return " (no file is there)"
+    shown = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+    return f" (the {count(sum(reasons.values()), 'file')} there: {shown})"

@@ -17,7 +17,7 @@ _SOURCE = Source(
 
 
 @fill
-def load_viper(root, *, check_duplicates=True):
+def load_viper(root, *, check_duplicates=True, verbose=1):
     """List VIPeR: 632 people, one image in each of two cameras, 128 x 48.
 
     Parameters
@@ -25,6 +25,7 @@ def load_viper(root, *, check_duplicates=True):
     root : str or Path
         Folder of the unpacked set.
     %(check_duplicates)s
+    %(verbose)s
 
     Returns
     -------
@@ -54,13 +55,12 @@ def load_viper(root, *, check_duplicates=True):
     (array([0, 1, 0]), array([0, 0, 1]))
     """
     folder = locate(root, _SOURCE, ["cam_a", "cam_b"], ("VIPeR", "VIPeR.v1.0", "viper"))
-    listing = Listing()
+    listing = Listing(root, verbose=verbose)
     for camera, name in enumerate(("cam_a", "cam_b")):
         read_names(
             listing,
             folder / name,
             r"(?P<identity>\d+)_(?P<angles>\d+)\.(bmp|png|jpg)",
-            prefix=f"{name}/",
             label=lambda groups, camera=camera: {**groups, "camera": camera},
         )
         if camera not in listing.cameras:

@@ -4,9 +4,9 @@ It needs no download and shows no real person. Comparing pixels fails on it, but
 """
 
 import numpy as np
-from sklearn.utils import Bunch
 
 from skreid._base.checks import check_choice, check_frame_size, check_int, is_int
+from skreid.datasets._dataset import Dataset
 from skreid.datasets._drawn.cameras import build_cameras
 from skreid.datasets._drawn.shots import LEVELS, develop, shoot
 from skreid.datasets._drawn.wardrobe import dress_all
@@ -126,7 +126,7 @@ def make_pedestrians(
         n=n, height=height, width=width, n_identities=n_identities, n_cameras=n_cameras, n_shots=n_shots,
         difficulty=difficulty, last_identity=n_identities - 1, last_camera=n_cameras - 1,
     )  # fmt: skip
-    return Bunch(
+    return Dataset(
         images=images,
         target=target,
         cams=cams,

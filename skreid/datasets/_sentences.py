@@ -1,0 +1,143 @@
+"""What a loader found, in words: the sentences of its report, the lines that are printed, and the text of DESCR."""
+
+import os
+from collections import Counter
+
+from skreid.datasets._tree import ELSEWHERE, ENDING, LISTED, SERVICE, UNMATCHED, is_service
+
+_SHOWN = 5
+
+
+def count(number, noun, plural=None):
+    """Return a number with its noun, such as "1 image" or "2 images"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def first(items):
+    """Return the first items as text."""
+    shown = ", ".join(str(i) for i in items[:_SHOWN])
+    return shown + (", ..." if len(items) > _SHOWN else "")
+
+
+def counted(items):
+    """Return the most frequent items with their numbers, such as ".heic (7), .txt (1)"."""
+    return first([f"{item} ({number})" for item, number in Counter(items).most_common()])
+
+
+def _printable(text):
+    """Return a text with escapes for what cannot be printed, such as bytes of a file name that are no text."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def ending_of(name):
+    """Return the ending of a file name in lower case, or "none"."""
+    return os.path.splitext(name)[1].lower() or "none"
+
+
+def sentences(report, names):
+    """Return a sentence for each possible problem of a report on images of these names."""
+    found = []
+
+    def note(items, text, shown=first):
+        if items:
+            found.append(_printable(f"{len(items)} {text}: {shown(list(items))}"))
+
+    def with_reason(names):
+        return first([f"{name!r} ({report.why[name]})" if name in report.why else repr(name) for name in names])
+
+    def quoted(names):
+        return first([repr(name) for name in names])
+
+    def spelled(joined):
+        return first([f"{label!r} from {', '.join(map(ascii, several))}" for label, several in joined])
+
+    def equal(groups):
+        return first([" = ".join(repr(names[i]) for i in group) for group in groups])
+
+    passed = report.passed_over
+    note(report.duplicates_across, "group(s) of byte-identical images across identities", equal)
+    note(report.duplicates_within, "group(s) of byte-identical images within an identity", equal)
+    note(passed.get(UNMATCHED), "image file(s) left out because of unexpected names", quoted)
+    note(passed.get(ELSEWHERE), "image file(s) outside of the layout, by folder", _by_folder)
+    note(passed.get(ENDING), "file(s) passed over because of their ending", lambda n: counted(map(ending_of, n)))
+    note(passed.get(SERVICE), "hidden or service file(s) passed over", _by_service)
+    note(passed.get(LISTED), "link(s) passed over that lead to what is listed already", with_reason)
+    note(report.empty_files, "empty file(s)", quoted)
+    note([f"{path!r} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
+    if report.n_without_camera:
+        found.append(f"{report.n_without_camera} image(s) without a camera: the cameras are unknown")
+    for noun, joined, near in (
+        ("identity", report.joined_labels, report.label_variants),
+        ("camera", report.joined_cameras, report.camera_variants),
+    ):
+        note(joined.items(), f"{noun} label(s) joined from spellings of the same text", spelled)
+        note(near, f"group(s) of {noun} labels that differ only in case, blanks, zeros or forms of a letter", _groups)
+    note(report.joined_folders.items(), "identity(ies) joined from several folders of one name", _folders)
+    note(report.doubtful_labels, "identity label(s) that may stand for no person", quoted)
+    note(report.doubtful_cameras, "camera label(s) that may stand for no camera", quoted)
+    note(report.single_image_identities, "identity(ies) with a single image, which forms no pair")
+    if report.n_cameras and report.n_cameras > 1:
+        note(report.single_camera_identities, "identity(ies) seen by one camera only")
+    for key, number in report.expected.items():
+        if report.get(key) is not None and report[key] != number:
+            found.append(f"{key} is {report[key]}, the published number is {number}")
+    return found
+
+
+def _by_folder(names):
+    return counted(name.rpartition("/")[0] or "." for name in names)
+
+
+def _by_service(names):
+    return counted(_service_part(name) for name in names)
+
+
+def _service_part(name):
+    return next((part for part in name.split("/") if is_service(part)), name)
+
+
+def _groups(groups):
+    return first([f"({', '.join(map(repr, group))})" for group in groups])
+
+
+def _folders(joined):
+    return first([f"{label!r} ({', '.join(folders)})" for label, folders in joined])
+
+
+def counts(n_images, n_identities, n_cameras):
+    """Return the numbers of images, identities and cameras as text."""
+    cameras = "unknown cameras" if n_cameras is None else count(n_cameras, "camera")
+    return f"{count(n_images, 'image')} of {count(n_identities, 'identity', 'identities')}, {cameras}"
+
+
+def summary(report):
+    """Return a report as three lines, and one more for each possible problem."""
+    number = counts(report.n_images, report.n_identities, report.n_cameras)
+    passed = report.n_files - report.n_listed
+    files = f"{report.n_listed} listed, {passed} passed over" if passed else "all listed"
+    problems = [f"- {sentence}" for sentence in report.suspicious]
+    found = f"{count(len(problems), 'possible problem')}:" if problems else "no problems found"
+    lines = [f"{report.name} {report.root!r}: {number}", f"{count(report.n_files, 'file')}: {files}", found]
+    return "\n".join(lines + problems)
+
+
+def describe(data, source):
+    """Return the text of DESCR."""
+    report = data.report
+    number = counts(report.n_images, report.n_identities, report.n_cameras)
+    lines = [source.name, "=" * len(source.name), "", f"{number}."]
+    if report.n_junk:
+        lines.append(f"{report.n_junk} of the images belong to no identity (junk or distractors); they are kept.")
+    if report.subsets:
+        lines.append("Subsets: " + ", ".join(f"{name} {number}" for name, number in report.subsets.items()) + ".")
+    lines += ["", f"Layout: {source.layout}."]
+    if source.owner:
+        lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]
+    lines += ["", "    paths     path of each image", "    target    identity of each image"]
+    lines.append("    cams      " + ("None: the cameras are unknown" if data.cams is None else "camera of each image"))
+    if "subset" in data:
+        lines.append("    subset    subset of each image")
+    lines.append("    report    counts, duplicates and possible problems")
+    if report.suspicious:
+        lines += ["", "Possible problems:", *(f"- {sentence}" for sentence in report.suspicious)]
+    return "\n".join(lines) + "\n"
