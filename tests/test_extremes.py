@@ -175,13 +175,13 @@ def test_divergence_after_the_first_epoch_keeps_the_best_epoch(people, settings)
     epochs = iter([1.0, float("nan")])
 
     def broken(*arguments):
-        _, accuracy = original(*arguments)
-        return next(epochs), accuracy
+        factor = next(epochs)
+        return [factor * tally for tally in original(*arguments)]
 
     original = training.train_one_epoch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_one_epoch", broken)
-        with pytest.warns(UserWarning, match="not finite in epoch 1: lower learning_rate"):
+        with pytest.warns(UserWarning, match="not finite in epoch 2: lower learning_rate"):
             reid = MultiDepthReID(**settings | {"max_epochs": 5, "backbone": narrow}).fit(people.images, people.target)
     assert len(reid.history_) == 1
     assert_sound(reid, people.images)
@@ -199,11 +199,11 @@ def test_an_epoch_whose_validation_loss_is_nan_is_never_the_best(people, setting
     """It ends training, and the epoch before it is kept."""
     from skreid._training import loop as training
 
-    figures, original = iter([(1.0, 0.5), (math.nan, 0.9)]), training.evaluate
+    figures, original = iter(torch.tensor([[[1.0, 0.5]], [[math.nan, 0.9]]])), training.evaluate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "evaluate", lambda *arguments: original(*arguments) and next(figures))
+        patch.setattr(training, "evaluate", lambda *arguments: original(*arguments) and [next(figures)])
         reid = MultiDepthReID(**settings | {"max_epochs": 5, "validation_fraction": 0.3})
-        with pytest.warns(UserWarning, match="not finite in epoch 1"):
+        with pytest.warns(UserWarning, match="not finite in epoch 2"):
             reid.fit(people.images, people.target)
     assert [record["best"] for record in reid.history_] == [True]
 

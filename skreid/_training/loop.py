@@ -89,8 +89,8 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     if checkpoint:
         run.restore(checkpoint)
     while not run.ended:
-        record = run.train_epoch()
-        if not run.is_finite(record):
+        record, finite = run.train_epoch()
+        if not finite:
             _report_divergence(record["epoch"], settings)
             break
         run.keep(record, checkpoint)
@@ -147,29 +147,33 @@ class _Run:
             checkpoint.check_writable()
 
     def train_epoch(self):
-        """Train and evaluate for one epoch, and return its record."""
+        """Train and evaluate for one epoch; return its record, and whether its losses and all weights are finite."""
         epoch, started = len(self.history), time.perf_counter()
         generator = epoch_generator(self.settings.random_state, epoch)
         order = self.kept[torch.randperm(len(self.kept), generator=generator).numpy()]
         record = {"epoch": epoch, "learning_rate": self.optimizer.param_groups[-1]["lr"]}
         with seeded(generator.initial_seed(), self.data.device) if self.draws else nullcontext():
             batches = self.data.batches(np.array_split(order, self.n_steps), shared=True)
-            record["train_loss"], record["train_accuracy"] = train_one_epoch(
+            trained = train_one_epoch(
                 self.shared, batches, self.optimizer, self.schedule, self.settings.augment, generator
             )
         n_batches = max(1, -(-len(self.held_out) // self.settings.batch_size))
         batches = self.data.batches(np.array_split(self.held_out, n_batches), shared=True)
-        record["validation_loss"], record["validation_accuracy"] = evaluate(self.shared, batches)
+        tallies, finite = self._wait_for([*trained, *evaluate(self.shared, batches)])
+        for kind, part in ("train", tallies[: len(self.kept)]), ("validation", tallies[len(self.kept) :]):
+            record[f"{kind}_loss"], record[f"{kind}_accuracy"] = part.mean(dim=0).tolist()  # NaN without images
         record["seconds"] = time.perf_counter() - started
-        return from_first(lambda: record)  # it decides what comes next
+        return from_first(lambda: (record, finite))  # they decide what comes next
 
-    def is_finite(self, record):
-        """Whether the losses of an epoch and all weights are finite."""
-        losses = [record["train_loss"]]
-        if len(self.held_out):
-            losses.append(record["validation_loss"])
-        state = self.model.network.state_dict()
-        return all(map(math.isfinite, losses)) and all(bool(torch.isfinite(part).all()) for part in state.values())
+    def _wait_for(self, tallies):
+        """Return the tallies of an epoch on the CPU, (n, 2), and whether they and all weights are finite.
+
+        The host waits for the device here and nowhere else in an epoch.
+        """
+        state = self.model.network.state_dict().values()
+        finite = torch.stack([torch.isfinite(part).all() for part in state]).all()
+        tallies = torch.cat([*tallies, finite.float().expand(1, 2)]).cpu().double()
+        return tallies[:-1], bool(tallies.isfinite().all() and tallies[-1].all())
 
     def keep(self, record, checkpoint):
         """Add an epoch to the history and, if there is one, to the checkpoint."""
@@ -193,7 +197,7 @@ class _Run:
 def _report_divergence(epoch, settings):
     """Raise an error in the first epoch; later warn, since there are epochs to return."""
     advice = (
-        f"The loss or the weights are not finite in epoch {epoch}: lower learning_rate (now "
+        f"The loss or the weights are not finite in epoch {epoch + 1}: lower learning_rate (now "
         f"{settings.learning_rate:g})."
     )
     if epoch == 0:
@@ -207,7 +211,7 @@ def build_optimizer(model, settings, n_steps):
     backbone_rate = rate if settings.initial is None else rate * PRETRAINED_RATE
     parts = (model.network, backbone_rate), (model.heads, rate)
     groups = [{"params": part.parameters(), "lr": part_rate} for part, part_rate in parts]
-    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
     warmup = max(1, round(WARMUP * n_steps))
 
     def share(step):
@@ -218,40 +222,40 @@ def build_optimizer(model, settings, n_steps):
 
 
 def train_one_epoch(model, batches, optimizer, schedule, augmentations, generator):
-    """Take one step per batch; return the mean loss and the accuracy over the augmented images."""
+    """Take one step per batch; return the tally of each batch of augmented images."""
     model.train()
-    totals = 0.0
+    tallies = []
     for images, labels in batches:
         logits = model(augment(images, augmentations, generator, len(labels)), len(labels))
         loss = identity_loss(logits, labels)
         optimizer.zero_grad()
         loss.mean().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+        _shorten_gradients(model)
         optimizer.step()
         schedule.step()
-        totals = totals + _tally(loss.detach(), logits.detach(), labels)
-    return _means(totals)
+        tallies.append(_tally(loss.detach(), logits.detach(), labels))
+    return tallies
+
+
+def _shorten_gradients(model):
+    """Scale all gradients by one factor so that their norm is at most GRADIENT_NORM."""
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+    if norm.device.type != "cpu" or not norm <= GRADIENT_NORM:  # a GPU would be waited for
+        nn.utils.clip_grads_with_norm_(parameters, GRADIENT_NORM, norm)
 
 
 @torch.inference_mode()
 def evaluate(model, batches):
-    """Return the mean cross-entropy and the accuracy over the images of all batches; NaN if there are none."""
+    """Return the tally of each batch, for the cross-entropy without smoothing."""
     model.eval()
-    totals = 0.0
+    tallies = []
     for images, labels in batches:
         logits = model(images, len(labels))
-        totals = totals + _tally(identity_loss(logits, labels, smoothing=0.0), logits, labels)
-    return _means(totals)
+        tallies.append(_tally(identity_loss(logits, labels, smoothing=0.0), logits, labels))
+    return tallies
 
 
 def _tally(loss, logits, labels):
-    """Return loss, hits and count of a batch on its device, so that nothing waits for them."""
-    hits = predicted(logits) == labels
-    return torch.stack([loss.double(), hits.double(), torch.ones_like(loss, dtype=torch.double)], dim=1).sum(dim=0)
-
-
-def _means(totals):
-    if isinstance(totals, float):
-        return math.nan, math.nan
-    loss, hits, count = totals.tolist()
-    return loss / count, hits / count
+    """Return the loss of each image and whether it was recognised, (n, 2), on their device: nothing waits for them."""
+    return torch.stack([loss, predicted(logits) == labels], dim=1)
