@@ -272,8 +272,8 @@ def test_result_carries_its_protocol_everywhere():
     for text in (repr(result), result.table(), json.dumps(result.to_dict())):
         assert protocol.describe() in text
     head, rule, row, *_ = result.table().splitlines()
-    assert head == "| System | Rank 1 | Rank 5 | mAP | mINP |"
-    assert rule.count("---") == 5
+    assert head == "| System | Rank 1 | Rank 5 | mAP |"
+    assert rule.count("---") == 4
     assert row.startswith("| A\\|B | ")
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["n_repeats"] == 2
 
@@ -282,6 +282,24 @@ def test_unknown_values_are_null_in_json():
     """The deviation of a single repeat is not NaN there, which JSON does not allow."""
     result = evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=1))
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["figures"]["rank_1"]["std"] is None
+
+
+def test_minp_is_printed_only_where_it_is_not_map():
+    """With one true match per probe both are equal; a system with several keeps its mINP beside a dash."""
+    single = evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=2), name="single")
+    several = evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(n_repeats=2, gallery_shots=2), name="several")
+    assert single.values["mINP"].tolist() == single.values["mAP"].tolist()
+    assert single.repeats[0].metrics.n_matches.tolist() == [1] * single.n_probes[0]
+    assert set(several.repeats[0].metrics.n_matches) == {2}
+    assert several.values["mINP"].tolist() != several.values["mAP"].tolist()
+    assert "mINP" not in repr(single) + single.table() + single.table(single)
+    assert "mINP" in repr(several)
+    assert "mINP" in several.table()
+    for table in (single.table(several), several.table(single)):
+        assert " | mINP |" in table.splitlines()[0]
+        assert (
+            next(line for line in table.splitlines() if line.startswith("| single")).split(" | ")[6].strip(" |") == "–"
+        )
 
 
 def test_table_of_several_systems_names_each_protocol():

@@ -1,5 +1,7 @@
 """Error rates of "is it the same person?" against scikit-learn's ROC curve and against sorting all pairs."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
@@ -65,7 +67,8 @@ def test_curve_is_the_roc_curve():
         best = min(
             (distances > t)[same].mean() for t in [-np.inf, *distances] if (distances <= t)[~same].mean() <= rate
         )
-        assert curve.fnmr_at_fmr(rate) == pytest.approx(best)
+        with warnings.catch_warnings(action="ignore"):  # of a rate too fine
+            assert curve.fnmr_at_fmr(rate) == pytest.approx(best)
 
 
 def test_curve_runs_from_no_pair_to_every_pair():
@@ -88,7 +91,7 @@ def test_equal_error_rates_of_extreme_distances():
     curve = verification_curve(y, y, np.where(same, 0.1, 0.9))
     assert curve.equal_error_rate == 0
     assert curve.equal_error_threshold == 0.1
-    assert curve.fnmr_at_fmr(0) == 0
+    assert curve.fnmr_at_fmr(0.125) == 0
     assert verification_curve(y, y, np.zeros((4, 4))).equal_error_rate == 0.5
     assert verification_curve(y, y, np.where(same, 0.9, 0.1)).equal_error_rate == 1
 
@@ -102,7 +105,8 @@ def test_threshold_keeps_the_rate_and_no_larger_one_does():
         impostors = distances[~same]
         fmr = float(rng.choice([0, 1, 0.1, 0.29, 0.5, rng.random(), 1 / len(impostors), 3 / len(impostors)]))
         fmr = min(fmr, 1.0)
-        t = threshold_at_fmr(*args, **cams, fmr=fmr, block_size=int(rng.integers(1, 9)))
+        with warnings.catch_warnings(action="ignore"):  # of a rate too fine
+            t = threshold_at_fmr(*args, **cams, fmr=fmr, block_size=int(rng.integers(1, 9)))
         assert type(t) is float
         assert (impostors <= t).mean() <= fmr
         if np.isfinite(t):
@@ -117,7 +121,25 @@ def test_junk_is_left_out_of_both_rates():
     d = np.array([[0.1, 0.0, 0.9], [0.8, 0.0, 0.2]])
     curve = verification_curve(["a", "b"], ["a", "junk", "b"], d, junk_ids="junk")
     assert (curve.n_genuine, curve.n_impostor, curve.equal_error_rate) == (2, 2, 0.0)
-    assert threshold_at_fmr(["a", "b"], ["a", "junk", "b"], d, junk_ids="junk", fmr=0) == np.nextafter(0.8, 0)
+    assert threshold_at_fmr(["a", "b"], ["a", "junk", "b"], d, junk_ids="junk", fmr=0.5) == np.nextafter(0.9, 0)
+
+
+@pytest.mark.parametrize("n_people", [2, 3, 7, 11, 49, 50])
+def test_a_rate_finer_than_the_pairs_resolve_warns(n_people):
+    """The warning says how fine it can be; at that rate there is none, and one more pair is accepted."""
+    y, distances = np.arange(n_people), np.random.default_rng(0).permutation(n_people**2) + 1.0
+    distances = distances.reshape(n_people, n_people)
+    n_pairs = n_people * (n_people - 1)
+    nearest = np.sort(distances[~np.eye(n_people, dtype=bool)])
+    curve = verification_curve(y, y, distances)
+    for fmr in (0, 0.5 / n_pairs, np.nextafter(1 / n_pairs, 0)):
+        says = rf"finer than {n_pairs} pairs .*Use fmr={1 / n_pairs:.2g} or more"
+        with pytest.warns(UserWarning, match=says):
+            assert threshold_at_fmr(y, y, distances, fmr=fmr) == np.nextafter(nearest[0], 0)
+        with pytest.warns(UserWarning, match=says):
+            assert curve.fnmr_at_fmr(fmr) == (np.diag(distances) >= nearest[0]).mean()
+    assert threshold_at_fmr(y, y, distances, fmr=1 / n_pairs) == np.nextafter(nearest[1], 0)
+    assert curve.fnmr_at_fmr(1 / n_pairs) == (np.diag(distances) >= nearest[1]).mean()
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, True, "a", np.nan])

@@ -14,7 +14,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels
-from skreid._ranking import check_usable, describe, gallery_distances
+from skreid._ranking import gallery_distances
+from skreid._search.system import check_usable, describe
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
@@ -98,7 +99,6 @@ def evaluate(
       rank_1     23.3 ± 5.8 %   [9.0, 37.7]
       rank_5     86.7 ± 5.8 %   [72.3, 100.0]
       mAP        47.4 ± 8.8 %   [25.6, 69.2]
-      mINP       47.4 ± 8.8 %   [25.6, 69.2]
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
     _check(protocol, fit, use_cams, on_seen, n_neighbors)

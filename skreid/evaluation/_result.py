@@ -95,7 +95,7 @@ class EvaluationResult:
     >>> people = {"target": np.repeat([0, 1, 2, 3], 2), "cams": np.tile([0, 1], 4), "data": np.arange(8.0)[:, None]}
     >>> result = evaluate(StandardScaler(), people, TwoViewProtocol(n_repeats=2), ranks=1)
     >>> print(result.table().splitlines()[2])
-    | StandardScaler | 75.0 ± 35.4 | 87.5 ± 17.7 | 87.5 ± 17.7 |
+    | StandardScaler | 75.0 ± 35.4 | 87.5 ± 17.7 |
     """
 
     name: str
@@ -259,6 +259,8 @@ class EvaluationResult:
     def table(self, *others):
         """Return a Markdown table in percent, with one row per system and the protocols below.
 
+        mINP is left out where every probe has one true match: it is mAP then.
+
         Parameters
         ----------
         *others : EvaluationResult
@@ -281,16 +283,15 @@ class EvaluationResult:
                     "the rows of one table need the same ranks."
                 )
         protocols = list(dict.fromkeys(result.protocol for result in results))
-        head = ["System", *(f"Rank {k}" for k in self.ranks), "mAP", "mINP"]
+        figures = shown(results)
+        head = ["System", *figures.values()]
         rows = [head, ["---", *["---:"] * (len(head) - 1)]]
         if len(protocols) > 1:
             rows[0].append("Protocol")
             rows[1].append("---:")
         for result in results:
-            row = [
-                result.name.replace("|", "\\|"),
-                *(percent(over_repeats) for over_repeats in result.summaries.values()),
-            ]
+            cells = (percent(result.summaries[figure]) if figure in shown([result]) else "–" for figure in figures)
+            row = [result.name.replace("|", "\\|"), *cells]
             rows.append(row + [f"[{protocols.index(result.protocol) + 1}]"] * (len(protocols) > 1))
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         if len(protocols) == 1:
@@ -302,8 +303,8 @@ class EvaluationResult:
     def __repr__(self):
         width = max(map(len, self.values))
         lines = [f"EvaluationResult of {self.name}", f"  protocol: {self.protocol}"]
-        for figure, over_repeats in self.summaries.items():
-            line = f"  {figure:<{width}}  {percent(over_repeats):>13} %"
+        for figure in shown([self]):
+            line = f"  {figure:<{width}}  {percent(self.summaries[figure]):>13} %"
             low, high = self.interval[figure]
             if math.isfinite(low):
                 line += f"   [{100 * low:.1f}, {100 * high:.1f}]"
@@ -320,6 +321,18 @@ class EvaluationResult:
             return f"{line}, each with a true match"
         fate = "left out" if dropped.any() else "counted as failures"
         return f"{line}, {_span(probes - valid)} without a true match ({fate})"
+
+
+def shown(results):
+    """Return the figures to print, a dict of titles: without mINP if every probe has one true match, as it is mAP then.
+
+    All figures stay in `EvaluationResult.values` and what is computed from it.
+    """
+    counts = [repeat.metrics.n_matches for result in results for repeat in result.repeats]
+    titles = {f"rank_{k}": f"Rank {k}" for k in results[0].ranks} | {"mAP": "mAP"}
+    if any(n_matches is None or n_matches.max() > 1 for n_matches in counts):
+        titles["mINP"] = "mINP"
+    return titles
 
 
 def percent(over_repeats):

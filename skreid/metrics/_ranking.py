@@ -38,6 +38,8 @@ class RankingMetrics:
         Rank of each probe's nearest true match, from 1; 0 if it has none.
     average_precision : ndarray of shape (n_probes,)
         Average precision of each probe; NaN if it has no match.
+    n_matches : ndarray of intp, shape (n_probes,)
+        Number of true matches of each probe. Where every probe has one, mINP is mAP.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class RankingMetrics:
     n_dropped: int
     first_rank: np.ndarray = field(repr=False)
     average_precision: np.ndarray = field(repr=False)
+    n_matches: np.ndarray | None = field(default=None, repr=False)  # None in results stored by an earlier version
 
 
 @fill
@@ -138,4 +141,5 @@ def ranking_metrics(
         n_dropped=problem.n_probes - n_counted,
         first_rank=first,
         average_precision=precision,
+        n_matches=np.bincount(probe, minlength=problem.n_probes),
     )

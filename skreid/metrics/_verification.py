@@ -3,6 +3,7 @@
 A ranking answers "who is nearest?"; verification answers "do these two images show one person?".
 """
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,8 +60,14 @@ class VerificationCurve:
         -------
         float
             In [0, 1].
+
+        Warns
+        -----
+        UserWarning
+            If `fmr` is finer than the pairs resolve, that is, below ``1 / n_impostor``.
         """
         check_share(fmr, "fmr", "fnmr_at_fmr")
+        _warn_if_too_fine(fmr, self.n_impostor, "fnmr_at_fmr")
         return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
 
 
@@ -185,10 +192,15 @@ def threshold_at_fmr(
     ValueError
         If there is no pair of different people, or as in :func:`cmc_curve`.
 
+    Warns
+    -----
+    UserWarning
+        If `fmr` is below 1 / n_pairs, for n_pairs pairs of different people: finer than they resolve. The threshold
+        is then just below the smallest of their distances, as for a rate of 0.
+
     Notes
     -----
-    The smallest ``fmr * n_pairs`` distances are kept, so memory grows with the rate. A rate below 1 / n_pairs
-    is finer than the data can resolve: the threshold is then just below the smallest distance.
+    The smallest ``fmr * n_pairs`` distances are kept, so memory grows with the rate.
 
     Examples
     --------
@@ -211,6 +223,7 @@ def threshold_at_fmr(
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
         raise ValueError("There is no pair of different people, so there is no false-match rate.")
+    _warn_if_too_fine(fmr, n_pairs, "threshold_at_fmr")
     allowed = int(np.floor(fmr * n_pairs))
     allowed += (allowed + 1) / n_pairs <= fmr  # the product may have been rounded down
     if allowed >= n_pairs:
@@ -225,6 +238,17 @@ def threshold_at_fmr(
         smallest = np.partition(distance, allowed)[: allowed + 1] if len(distance) > allowed else distance
     refused = smallest[allowed]
     return float(np.nextafter(refused, refused.dtype.type(-np.inf)))
+
+
+def _warn_if_too_fine(fmr, n_pairs, owner):
+    """Warn of a false-match rate that a number of pairs of different people cannot resolve."""
+    if fmr * n_pairs < 1 and fmr < 1 / n_pairs:  # the product alone may be rounded down
+        warnings.warn(
+            f"fmr={fmr:g} is finer than {n_pairs} pairs of different people resolve: {owner} returns the value at "
+            f"which none of them is accepted. Use fmr={1 / n_pairs:.2g} or more, or more pairs.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _impostors(block):

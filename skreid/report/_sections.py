@@ -4,9 +4,11 @@ import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
+from textwrap import fill
 
 from skreid.displays import CMCDisplay, FilterMarginDisplay, TrainingCurveDisplay
 from skreid.displays._common import fitted_part
+from skreid.evaluation._result import shown
 from skreid.report._page import folded, paragraph, plot, table, visible
 
 PACKAGES = ("skreid", "scikit-learn", "numpy", "scipy", "torch", "torchvision", "pillow", "matplotlib")
@@ -21,12 +23,16 @@ def figures(results):
         parts.append(paragraph(f"[{i}] {protocol}" if several else protocol, "protocol"))
     if several:
         parts.append(paragraph("Figures of different protocols cannot be compared with each other."))
-    names = [*(f"Rank {k}" for k in results[0].ranks), "mAP", "mINP"]
+    titles = shown(results)
+    names = list(titles.values())
     rows, repeats = [], []
     for result in results:
-        row = [result.name]
-        for figure, summary in result.summaries.items():
-            low, high = result.interval[figure]
+        row, own = [result.name], shown([result])
+        for figure in titles:
+            if figure not in own:
+                row.append("–")
+                continue
+            summary, (low, high) = result.summaries[figure], result.interval[figure]
             spread = "" if math.isnan(summary.std) else f" ± {100 * summary.std:.1f}"
             interval = None if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
             row.append((f"{100 * summary.mean:.1f}{spread}", interval))
@@ -34,12 +40,16 @@ def figures(results):
             row.append(f"[{protocols.index(result.protocol) + 1}]")
         rows.append(row)
         repeats += [
-            [f"{result.name}, repeat {i + 1}", *(f"{100 * values[i]:.1f}" for values in result.values.values())]
+            [
+                f"{result.name}, repeat {i + 1}",
+                *(f"{100 * result.values[figure][i]:.1f}" if figure in own else "–" for figure in titles),
+            ]
             for i in range(len(result.repeats))
         ]
         parts.append(paragraph(f"{result.name}: {result.counts()}."))
     confidence = f"{100 * results[0].confidence:g} % confidence interval"
-    caption = f"Percent: mean ± standard deviation over the repeats; below it, the {confidence}"
+    means = ": mean ± standard deviation over the repeats" if any(len(r.repeats) > 1 for r in results) else ""
+    caption = f"Percent{means}; below it, the {confidence}"
     head = ["System", *names] + ["Protocol"] * several
     parts.append(table(caption, head, rows, range(1, len(head))))
     if len(repeats) > len(results):
@@ -50,9 +60,10 @@ def figures(results):
 
 def curves(results):
     """Return one plot with the CMC curve of each result."""
-    figure, ax = _new_figure(7, 4.4)
+    figure, ax = new_figure(NARROW, 4.2)
     for result in results:
-        CMCDisplay.from_evaluation(result, name=_drawable(result.name), ax=ax)
+        CMCDisplay.from_evaluation(result, name=fill(_drawable(result.name), 30), ax=ax)
+    ax.get_legend().set_title(fill(ax.get_legend().get_title().get_text(), 40))
     at_rank_1 = "; ".join(f"{result.name}: {100 * result.cmc[:, 0].mean():.1f} % at rank 1" for result in results)
     alt = f"Cumulative matching characteristic, share of probes found within rank k. {at_rank_1}. See the table above."
     return plot(figure, "Cumulative matching characteristic", alt)
@@ -68,36 +79,49 @@ def training(estimator):
     fitted = _part(estimator, "history_")
     if fitted is None or not fitted.history_ or "train_accuracy" not in fitted.history_[0]:
         return ""
-    figure, ax = _new_figure(9, 3.6)
-    TrainingCurveDisplay.from_estimator(fitted, ax=ax)
-    kept = next((record for record in fitted.history_ if record.get("best")), fitted.history_[-1])
+    (loss, left), (accuracy, right) = (new_figure(NARROW, 3.6) for _ in range(2))
+    TrainingCurveDisplay.from_estimator(fitted, ax=[left, right])
+    best = [epoch for epoch, record in enumerate(fitted.history_, 1) if record.get("best")]
+    epoch = best[0] if best else len(fitted.history_)
+    kept = fitted.history_[epoch - 1]
     n_epochs = len(fitted.history_)
-    text = f"{n_epochs} epoch{'s' * (n_epochs > 1)}. The weights of epoch {kept['epoch'] + 1} were kept: "
+    text = f"{n_epochs} epoch{'s' * (n_epochs > 1)}. The weights of epoch {epoch} were kept: "
     text += f"training accuracy {100 * kept['train_accuracy']:.1f} %"
     if not math.isnan(kept.get("validation_accuracy", math.nan)):
         text += f", validation accuracy {100 * kept['validation_accuracy']:.1f} %"
-    return paragraph(f"{text}.") + plot(figure, "Training curve", f"Loss and accuracy of each epoch. {text}.")
+    plots = [
+        plot(figure, f"Training curve: {name}", f"Training curve: {name} of each epoch. {text}.")
+        for figure, name in ((loss, "loss"), (accuracy, "accuracy"))
+    ]
+    return paragraph(f"{text}.") + f'<div class="plots">{"".join(plots)}</div>'
 
 
 def filters(estimator):
-    """Return the chosen filters as a table, and a plot of each layer's margins; "" without filters."""
+    """Return how many filters were chosen and by what, and, folded, each layer's margins and table; "" without filters."""
     fitted = _part(estimator, "filter_distances_")
     if fitted is None:
         return ""
-    plots, rows = [], []
+    criterion = getattr(fitted, "criterion", None)
+    numbers = "; ".join(
+        f"{layer}: {len(fitted.filters_[layer])} of {len(distances['d_same'])} filters"
+        for layer, distances in fitted.filter_distances_.items()
+    )
+    by = "" if criterion is None else f", chosen by the criterion “{criterion}”"
+    parts = [paragraph(f"{numbers}{by}.")]
     for layer, distances in fitted.filter_distances_.items():
-        figure, ax = _new_figure(9, 3.8)
-        FilterMarginDisplay.from_estimator(fitted, layer=layer, ax=ax)
-        best = ", ".join(map(str, fitted.filters_[layer][:8]))
-        plots.append(
-            plot(figure, f"Filters of {layer}", f"Distances and margin of every filter of {layer}; chosen: {best}.")
-        )
-        for filter_ in fitted.filters_[layer]:
+        display = FilterMarginDisplay.from_estimator(fitted, layer=layer, sort=True, ax=new_figure(12, 4)[1])
+        chosen = fitted.filters_[layer]
+        alt = f"Distances and margin of every filter of {layer}, and what the criterion saw; chosen: "
+        alt += ", ".join(map(str, chosen[:8])) + ", …" * (len(chosen) > 8)
+        rows = []
+        for filter_ in chosen:
             same, different = (float(distances[key][filter_]) for key in ("d_same", "d_different"))
-            rows.append([layer, str(filter_), *(f"{value:.4g}" for value in (same, different, different - same))])
-    head = ["Layer", "Filter", "Same person", "Different people", "Margin"]
-    caption = "Chosen filters, best first in each layer: mean distances between smoothed maps, and the margin"
-    return "\n".join([table(caption, head, rows, range(1, 5)), *plots])
+            rows.append([str(filter_), *map(readable, (same, different, different - same))])
+        caption = f"Chosen filters of {layer}, best first: mean distances between smoothed maps, and the margin"
+        head = ["Filter", "Same person", "Different people", "Margin"]
+        body = plot(display.figure_, f"Filters of {layer}", alt) + table(caption, head, rows, range(1, 4))
+        parts.append(folded(f"Filters of {layer}, best first", body))
+    return "\n".join(parts)
 
 
 def settings(results):
@@ -141,14 +165,6 @@ def versions():
             rows.append([name, "not installed"])
     rows.append(["System", f"{platform.system()} {platform.machine()}"])
     return table("Versions", ["Package", "Version"], rows)
-
-
-def _new_figure(width, height):
-    """Return a new figure, which pyplot does not manage, and its axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
 
 
 def _part(estimator, attribute):
