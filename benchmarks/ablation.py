@@ -156,7 +156,8 @@ def run(name, dataset, options, memory):
             row = {"data": name, "step": step.title, "layers": list(recorded.layers_)}
             row |= {key: step.parameters[key] for key in ("blur_size", "criterion", "normalize", "n_filters")}
             row |= {"dimensions": recorded.n_features_out_}
-            rows.append(row | {f"rank_{k}": [result.mean[f"rank_{k}"], result.std[f"rank_{k}"]] for k in RANKS})
+            figures = result.to_dict()["figures"]
+            rows.append(row | {f"rank_{k}": [figures[f"rank_{k}"]["mean"], figures[f"rank_{k}"]["std"]] for k in RANKS})
     print(f"{name}: {len(train)} training images of {len(reid.classes_)} people; {protocol.describe()}")
     return rows
 
@@ -166,7 +167,9 @@ def readable(row):
     side, width = (row["blur_size"], row["blur_size"]) if isinstance(row["blur_size"], int) else row["blur_size"]
     shown = {"box filter": f"{side} x {width}" if width else f"{side}, whole rows", "layers": ", ".join(row["layers"])}
     shown |= {"criterion": row["criterion"], "normalize": row["normalize"], "filters": row["n_filters"]}
-    shown |= {"dimensions": row["dimensions"], "rank-1": "{:.1f} ± {:.1f}".format(*(100 * v for v in row["rank_1"]))}
+    mean, std = row["rank_1"]
+    deviation = "" if std is None else f" ± {100 * std:.1f}"  # one repeat has none
+    shown |= {"dimensions": row["dimensions"], "rank-1": f"{100 * mean:.1f}{deviation}"}
     return shown | {f"rank-{k}": f"{100 * row[f'rank_{k}'][0]:.1f}" for k in RANKS[1:]} | {"step": row["step"]}
 
 

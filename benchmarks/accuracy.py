@@ -155,7 +155,7 @@ def run(name, dataset, options, memory):
             result = evaluate(estimator, unknown, protocol, fit=False, ranks=RANKS)
         row = {"data": name, "system": system, "dimensions": estimator.transform(X[:2]).shape[1]}
         row["seconds"] = time.perf_counter() - started
-        row |= {key: [result.mean[key], result.std[key]] for key in result.mean}
+        row |= {key: [figure["mean"], figure["std"]] for key, figure in result.to_dict()["figures"].items()}
         rows.append(row)
         print(table([row]), flush=True)
     print(f"{len(train)} training images of {len(np.unique(identities[train]))} people; {protocol.describe()}")
@@ -167,7 +167,8 @@ def table(rows):
     lines = []
     for row in rows:
         shares = " ".join(
-            f"{100 * row[key][0]:6.1f}±{100 * row[key][1]:4.1f}" for key in row if isinstance(row[key], list)
+            f"{100 * mean:6.1f}" + (" " * 5 if std is None else f"±{100 * std:4.1f}")  # one repeat has no deviation
+            for mean, std in (value for value in row.values() if isinstance(value, list))
         )
         lines.append(f"{row['data']:22}{row['system']:31}{row['dimensions']:>11}{row['seconds']:>8.0f} s {shares}")
     return "\n".join(lines)

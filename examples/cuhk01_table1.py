@@ -329,7 +329,9 @@ def write_csv(results, run):
         for name, records in results.items():
             spreads = [summary(np.array([record[figure] for record in records])) for figure in FIGURES]
             seconds = np.mean([record["seconds"] for record in records])
-            writer.writerow([SYSTEMS[name].title, *(v for spread in spreads for v in (spread.mean, spread.std)),
+            deviations = ["" if len(records) == 1 else spread.std for spread in spreads]
+            figures = [v for spread, std in zip(spreads, deviations, strict=True) for v in (spread.mean, std)]
+            writer.writerow([SYSTEMS[name].title, *figures,
                              len(records), round(seconds, 2), SYSTEMS[name].published, SYSTEMS[name].protocol,
                              run.protocol.describe()])  # fmt: skip
 
