@@ -1,4 +1,4 @@
-"""Describing images, compared with the bare network: from memory, from files, by shallow layers; and descriptor size.
+"""Describing images, compared with the bare network: from memory, from files, by shallow layers; and what size costs.
 
 Run ``python -m benchmarks.transform [--quick]``. Each ratio compares throughputs on the same images. Rank-1 is measured
 on drawn people with descriptors of full and of reduced dimension.
@@ -16,7 +16,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from torchvision import models
 
 from benchmarks._common import in_turns, judged, print_table, run_script, write
-from skreid import MultiDepthReID, cmc_score
+from skreid import STRONGEST, MultiDepthReID, cmc_score
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityShuffleSplit
 
@@ -98,6 +98,23 @@ def benchmark_speed(quick):
     return {"n_images": n_images, "seconds": seconds, "rows": rows}
 
 
+def benchmark_strongest(quick):
+    """Compare what the strongest descriptor costs with what the default costs: time and dimensions."""
+    n_images = 32 if quick else 96
+    images = np.random.default_rng(1).integers(0, 256, (n_images, *FRAME, 3), dtype=np.uint8)
+    default, strongest = untrained(None), untrained(**STRONGEST)
+    ways = {"default": lambda: default.transform(images), "strongest": lambda: strongest.transform(images)}
+    for way in ways.values():
+        way()
+    seconds = in_turns(ways, 2 if quick else 5)
+    ratio = strongest.n_features_out_ / default.n_features_out_
+    return {"seconds": seconds, "rows": [
+        {"question": "time to describe", "strongest / default": seconds["strongest"] / seconds["default"]},
+        {"question": f"dimensions: {strongest.n_features_out_} / {default.n_features_out_}",
+         "strongest / default": ratio},
+    ]}  # fmt: skip
+
+
 def benchmark_size(quick):
     """Measure rank-1 with the full descriptor and with reduced ones, beside their dimensions."""
     n_identities, epochs = (16, 2) if quick else (60, 12)
@@ -128,9 +145,10 @@ def benchmark_size(quick):
 
 
 def main(out_folder=None, quick=False):
-    """Run both parts, print them and write ``transform.json``."""
-    speed, size = benchmark_speed(quick), benchmark_size(quick)
+    """Run all parts, print them and write ``transform.json``."""
+    speed, strongest, size = benchmark_speed(quick), benchmark_strongest(quick), benchmark_size(quick)
     print_table(f"transform of {speed['n_images']} images", speed["rows"])
+    print_table("what the strongest descriptor costs", strongest["rows"])
     print_table("size of a descriptor, and rank-1 across cameras on people not trained on", size["rows"])
     dimensions, share = size["default_dimensions"], size["default_share"]
     print(f"default descriptor: {dimensions} dimensions, {share:.3f} of the paper's maps at frame size (target 0.25)")
@@ -139,7 +157,8 @@ def main(out_folder=None, quick=False):
     targets += [{"question": f"{row['descriptor']} to {row['dimensions']} dimensions: rank-1 lost",
                  "measured": row["lost"], "target": "none, for information", "met": ""}
                 for row in size["rows"][1:]]  # fmt: skip
-    return write("transform", {"quick": quick, "speed": speed, "size": size, "targets": targets}, out_folder)
+    results = {"quick": quick, "speed": speed, "strongest": strongest, "size": size, "targets": targets}
+    return write("transform", results, out_folder)
 
 
 if __name__ == "__main__":
