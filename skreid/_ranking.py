@@ -4,80 +4,16 @@ A last step with a method `pairwise_distances` (a learned metric) decides the di
 Distances are computed for a block of probes at a time, so the whole matrix is never in memory.
 """
 
-from inspect import signature
-from os import PathLike
-
-import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.arrays import as_array, tabular
 from skreid._base.checks import check_int
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import as_labels
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure
 from skreid._search.nearest import check_n_neighbors, nearest_rows
+from skreid._search.system import describe, split_system, takes_cams
 from skreid.gallery import Gallery
-
-
-def describe(estimator, X):
-    """Describe images with an estimator, leaving out a metric at its end.
-
-    Parameters
-    ----------
-    estimator : fitted transformer or Pipeline
-        If its last step has `pairwise_distances`, the steps before it describe.
-    X : images, or array of shape (n, n_features)
-        If the estimator takes images, a two-dimensional float array is assumed to be its descriptors, and returned.
-
-    Returns
-    -------
-    descriptors : ndarray of shape (n, n_features)
-    """
-    transformer, _ = _split(estimator)
-    if transformer is None:
-        return as_array(X, "descriptors")
-    X = tabular(X, "X")
-    descriptors = _descriptors(X)
-    if descriptors is not None:
-        if not get_tags(_first_step(transformer)).input_tags.two_d_array:
-            return descriptors
-        if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
-            X = descriptors
-    if hasattr(X, "__len__") and len(X) == 0:
-        return _describe_nothing(transformer, X)
-    if not hasattr(transformer, "transform"):
-        raise TypeError(
-            f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
-            "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
-        )
-    return as_array(transformer.transform(X), "descriptors")
-
-
-def _describe_nothing(transformer, X):
-    """Describe no images: no rows, as wide as the descriptor of a black image; scikit-learn's steps refuse no rows."""
-    first = _first_step(transformer)
-    shape = getattr(X, "shape", ())
-    n_features = shape[1] if len(shape) == 2 and shape[1] else getattr(first, "n_features_in_", None)
-    if n_features is not None and get_tags(first).input_tags.two_d_array:
-        return as_array(transformer.transform(np.zeros((1, n_features))), "descriptors")[:0]
-    size = getattr(first, "image_shape_", None) or getattr(first, "input_size", None)
-    if size is None and hasattr(first, "input_size"):
-        return first.transform(X)  # says that the size of images is unknown
-    black = np.zeros((1, *(size or (128, 48)), 3), np.uint8)
-    return as_array(transformer.transform(black), "descriptors")[:0]
-
-
-def check_usable(descriptors, places=None):
-    """Raise a ValueError if an image has no usable descriptor, naming the index of the first one."""
-    bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
-            f"{bad[0] if places is None else places[bad[0]]}: leave out images that cannot be used before scoring."
-        )
 
 
 def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
@@ -99,7 +35,7 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         functions of `skreid.metrics` take in place of a matrix.
     """
     _check_widths(probes, gallery)
-    metric = _split(estimator)[1]
+    metric = split_system(estimator)[1]
     if metric is None:
         return distance_blocks(probes, gallery)
     if not takes_cams(metric):
@@ -165,7 +101,7 @@ def rank_gallery(
 def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, cams_probe=None, cams_gallery=None):
     """Rank a gallery as `rank_gallery` does; messages name the function that the user called, `owner`."""
     check_is_fitted(estimator)
-    metric = _split(estimator)[1]
+    metric = split_system(estimator)[1]
     if not ((cams_probe is None and cams_gallery is None) or takes_cams(metric)):
         distance = "the Euclidean distance" if metric is None else f"{type(metric).__name__}.pairwise_distances"
         raise ValueError(
@@ -182,11 +118,6 @@ def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, c
     check_n_neighbors(n_neighbors, len(gallery), owner)
     distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     return (distances, indices) if return_distance else indices
-
-
-def takes_cams(metric):
-    """Return whether a metric's `pairwise_distances` takes cameras."""
-    return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
 
 
 def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=None):
@@ -230,52 +161,3 @@ def _check_widths(probes, gallery):
             f"The probes have {probes.shape[1]} features and the gallery has {gallery.shape[1]}: descriptors "
             "must come from the same fitted estimator."
         )
-
-
-def _descriptors(X):
-    """Return X as an array if it is a table of floats, which may be descriptors; None otherwise."""
-    if isinstance(X, (list, tuple)):
-        is_table = len(X) > 0 and (isinstance(X[0], (list, tuple)) or len(getattr(X[0], "shape", ())) == 1)
-    else:
-        is_table = len(getattr(X, "shape", ())) == 2 and not hasattr(X, "toarray")
-    if not is_table:
-        return None
-    try:
-        table = np.asarray(X)
-    except ValueError:  # rows of different lengths
-        return None
-    if table.ndim != 2 or table.dtype.kind in "US" or isinstance(next(table.flat, None), (str, PathLike)):
-        return None  # a table of paths, say
-    table = as_array(X, "descriptors")
-    return table if table.dtype.kind == "f" else None
-
-
-def _first_step(estimator):
-    """Return the estimator that gets the images first in a Pipeline, a FeatureUnion or a search, however nested."""
-    if hasattr(estimator, "best_estimator_"):
-        return _first_step(estimator.best_estimator_)
-    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
-    for _, part in parts:
-        if part not in (None, "passthrough", "drop"):
-            return _first_step(part)
-    return estimator
-
-
-def _split(estimator):
-    """Return the describing part of an estimator (or None) and its learned metric (None if Euclidean).
-
-    The metric is the last step of a Pipeline, which may be inside another Pipeline or a fitted search.
-    """
-    if hasattr(estimator, "best_estimator_"):
-        return _split(estimator.best_estimator_)
-    if not isinstance(estimator, Pipeline):
-        return (None, estimator) if hasattr(estimator, "pairwise_distances") else (estimator, None)
-    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
-    if not steps:
-        return estimator, None
-    name, last = steps[-1]
-    describing, metric = _split(last)
-    if metric is None:
-        return estimator, None
-    steps = steps[:-1] + ([] if describing is None else [(name, describing)])
-    return (Pipeline(steps) if steps else None), metric

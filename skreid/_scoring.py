@@ -3,15 +3,19 @@
 The scorer is an object rather than a function, so that cameras can be routed to it.
 """
 
+import warnings
+from collections import Counter
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length
 
-from skreid._base.checks import check_int, check_ranks
+from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.labels import as_labels, factorize
-from skreid._ranking import check_usable, describe, gallery_distances
+from skreid._ranking import gallery_distances
+from skreid._search.system import check_usable, describe, identities_of, parts_of
+from skreid.exceptions import SeenIdentitiesWarning
 from skreid.metrics import ranking_metrics
 from skreid.model_selection import split_probe_gallery
 from skreid.protocols import Comparison
@@ -36,12 +40,17 @@ class CMCScorer:
         Gallery images per identity; 1 is the single-shot protocol.
     random_state : int, default=0
         Seeds the galleries, so that all candidates of a search are scored on the same ones.
+    on_seen : {"warn", "ignore"}, default="warn"
+        What to do if the estimator, or a step of it, was fitted on identities that it is scored on. Only labels are
+        compared: use "ignore" if it was fitted on another dataset whose identities happen to have the same labels.
 
     Notes
     -----
-    If the estimator was trained on the identities that it is scored on, the score is too high, and there is no
-    warning: split by identity, as `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses
-    such identities.
+    If the estimator was fitted on identities that it is scored on, the score is too high: split by identity, as
+    `skreid.model_selection.IdentityKFold` does. `skreid.evaluation.evaluate` refuses such identities. A score on
+    exactly the training images is a training score, which `cross_validate`, `learning_curve` and epoch monitors
+    compute on purpose, and does not warn. Images are taken for the training images if each identity has as many of
+    them as in the training.
 
     With one rank and no mAP the score is a float; otherwise a dict such as ``{"rank_1": 0.7, "mAP": 0.6}``,
     which searches take with ``refit="rank_1"``. Cameras reach the scorer through scikit-learn's metadata
@@ -58,7 +67,10 @@ class CMCScorer:
     {'rank_1': 1.0, 'rank_2': 1.0}
     """
 
-    def __init__(self, ranks=1, *, mean_average_precision=False, n_repeats=10, n_shots=1, random_state=0):
+    def __init__(
+        self, ranks=1, *, mean_average_precision=False, n_repeats=10, n_shots=1, random_state=0, on_seen="warn"
+    ):
+        check_choice(on_seen, "on_seen", "CMCScorer", ("warn", "ignore"))
         check_int(n_repeats, "n_repeats", "CMCScorer")
         check_int(n_shots, "n_shots", "CMCScorer")
         self.ranks = ranks
@@ -66,6 +78,7 @@ class CMCScorer:
         self.n_repeats = n_repeats
         self.n_shots = n_shots
         self.random_state = random_state
+        self.on_seen = on_seen
         self._request = MetadataRequest(owner="CMCScorer")
         self._request.score.add_request(param="cams", alias=True)
 
@@ -94,11 +107,17 @@ class CMCScorer:
         ValueError
             If there is only one identity, if no identity has a probe (each has one image, or one camera), or if an
             image has no usable descriptor.
+
+        Warns
+        -----
+        SeenIdentitiesWarning
+            If the estimator was fitted on some of the identities, unless `on_seen` says otherwise.
         """
         ranks = check_ranks(self.ranks, "CMCScorer")
         if not ranks:
             raise ValueError("The 'ranks' parameter of CMCScorer is empty: give one rank or several.")
-        galleries = random_galleries(estimator, X, y, cams, self.n_repeats, self.n_shots, self.random_state)
+        on_seen = getattr(self, "on_seen", "warn")  # a scorer pickled by an earlier version has none
+        galleries = random_galleries(estimator, X, y, cams, self.n_repeats, self.n_shots, self.random_state, on_seen)
         repeats = [ranking_metrics(**comparison._asdict(), ranks=ranks) for comparison in galleries]
         scores = {f"rank_{k}": float(np.mean([repeat.ranks[k] for repeat in repeats])) for k in ranks}
         if self.mean_average_precision:
@@ -119,7 +138,7 @@ class CMCScorer:
 cmc_score = CMCScorer()
 
 
-def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
+def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state, on_seen="warn"):
     """Yield several random draws of probes and gallery, each with its distances.
 
     Parameters
@@ -135,6 +154,8 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
         Galleries, and gallery images per identity.
     random_state : int
         Seeds the draws.
+    on_seen : {"warn", "ignore"}, default="warn"
+        What to do if the estimator was fitted on some of the identities.
 
     Yields
     ------
@@ -152,6 +173,8 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
         check_consistent_length(X, y, cams)
     if len(factorize(y=y)[1]) == 1:
         raise ValueError(f"y holds only one identity, {y[0]}: every ranking would be right. Score two or more.")
+    if on_seen == "warn":
+        _warn_seen(estimator, y)
     descriptors = describe(estimator, X)
     check_consistent_length(descriptors, y, cams)
     check_usable(descriptors)
@@ -162,3 +185,23 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
         views = {} if cams is None else {"cams_probe": cams[probe], "cams_gallery": cams[gallery]}
         distances = gallery_distances(estimator, descriptors[probe], descriptors[gallery], **views)
         yield Comparison(y[probe], y[gallery], distances, **views)
+
+
+def _warn_seen(estimator, y):
+    """Warn if the identities are some that an estimator was fitted on, unless the images are those of its training."""
+    scored = Counter(y.tolist())
+    for part in parts_of(estimator):
+        trained = identities_of(part)
+        is_known = None not in trained.values()
+        on_purpose = trained == scored if is_known else trained.keys() == scored.keys()
+        seen = [identity for identity in scored if identity in trained]
+        if seen and not on_purpose:
+            warnings.warn(
+                f"{type(part).__name__} was fitted on {len(seen)} of the {len(scored)} identities that are scored, "
+                f"such as {seen[0]!r}, going by their labels: the score is too high. Score other people, splitting by "
+                "identity as skreid.model_selection.IdentityKFold does. If these labels meant other people when it was "
+                "fitted, use CMCScorer(on_seen='ignore').",
+                SeenIdentitiesWarning,
+                stacklevel=5,
+            )
+            return

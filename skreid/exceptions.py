@@ -1,4 +1,4 @@
-"""The exceptions that skreid raises, and which of them to catch.
+"""The exceptions that skreid raises, which of them to catch, and its warnings.
 
 skreid has one public exception of its own, :class:`ImageError`; all others are Python's and scikit-learn's::
 
@@ -18,9 +18,37 @@ skreid has one public exception of its own, :class:`ImageError`; all others are 
 
 Every message says what is wrong, what is allowed, what was given, and where it helps, what to do. To leave out images
 that cannot be used, catch `ImageError` and drop the image at its `index`.
+
+Two warnings have classes of their own, so that they can be filtered: :class:`SeenIdentitiesWarning` and
+:class:`MeasureWarning`. All others are `UserWarning`.
 """
 
-__all__ = ["ImageError"]
+__all__ = ["ImageError", "MeasureWarning", "SeenIdentitiesWarning"]
+
+
+class SeenIdentitiesWarning(UserWarning):
+    """A score is of people that the estimator was fitted on, so it is too high.
+
+    Identities are compared by their labels alone. A score of as many images of each identity as in the training is
+    taken for a training score, and does not warn.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skreid.exceptions import SeenIdentitiesWarning
+    >>> warnings.filterwarnings("error", category=SeenIdentitiesWarning)  # refuse such scores
+    """
+
+
+class MeasureWarning(UserWarning):
+    """Descriptors are ranked by another measure than the system that they come from ranks by.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skreid.exceptions import MeasureWarning
+    >>> warnings.filterwarnings("error", category=MeasureWarning)  # refuse such rankings
+    """
 
 
 class ImageError(ValueError):

@@ -33,7 +33,6 @@ from skreid._network.layers import check_layers, deepest_layers, identity_of, ma
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
 from skreid._network.reader import MapReader
 from skreid._network.weights import initial_weights
-from skreid._scoring import cmc_score
 from skreid._training.augmentation import AUGMENTATIONS
 from skreid._training.cache import remember, remember_each
 from skreid._training.checkpoint import Checkpoint
@@ -129,6 +128,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     ----------
     classes_ : ndarray of shape (n_identities,)
         The training identities.
+    class_count_ : ndarray of shape (n_identities,)
+        Number of training images of each of them.
     image_shape_ : tuple of int
         Height and width of the frame.
     history_ : list of dict
@@ -191,7 +192,6 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     """
 
     __metadata_request__fit = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
-    __metadata_request__score = {"cams": True}  # noqa: RUF012
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
         "backbone": [str, callable],
@@ -424,7 +424,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _keep(self, data, weights, history, statistics, filters):
         """Set the learned attributes."""
-        self.classes_ = data.classes
+        self.classes_, self.class_count_ = data.classes, np.bincount(data.identities)
         self.image_shape_ = data.images.size
         self.normalization_ = data.normalization
         self.weights_ = weights
@@ -491,26 +491,6 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 maps = compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])  # Eq. 1
                 parts.append(scale_maps(maps, self.normalize, means.get(layer)))
             yield torch.cat(parts, dim=1)
-
-    def score(self, X, y, cams=None):
-        """Return the rank-1 score of `skreid.cmc_score`: the share of probes whose nearest image is a true match.
-
-        Parameters
-        ----------
-        X : images, n of them
-            Of people that the estimator was not fitted on.
-        y : array-like of shape (n,)
-            Identities.
-        cams : array-like of shape (n,), optional
-            Camera of each image.
-
-        Returns
-        -------
-        score : float
-            In [0, 1].
-        """
-        check_is_fitted(self)
-        return cmc_score(self, X, y, cams=cams)
 
     def feature_maps(self, X, layers=None, smooth=False):
         """Compute the feature maps of all filters of one or more layers.

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import sklearn
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import GridSearchCV, cross_validate, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skreid import CMCScorer, cmc_score
 from skreid.displays import CMCDisplay
+from skreid.exceptions import SeenIdentitiesWarning
+from skreid.metric_learning import XQDA
 from skreid.metrics import cmc_curve
 from skreid.model_selection import IdentityKFold, split_probe_gallery
 
@@ -152,3 +155,61 @@ def test_the_scorer_and_the_display_draw_the_same_galleries():
         curves = CMCDisplay.from_estimator(identity, X, y, n_repeats=3, random_state=5, ax=ax, **given).cmc
         scores = CMCScorer(ranks=range(1, 13), n_repeats=3, random_state=5)(identity, X, y, **given)
         assert list(scores.values()) == curves.mean(axis=0).tolist()
+
+
+class TestPeopleSeenInTraining:
+    """Scores of people that an estimator was fitted on warn; training scores, computed on purpose, do not."""
+
+    strangers = rng.normal(size=(12, 5))[y] + rng.normal(size=(48, 5))
+
+    def test_other_images_of_training_people_warn(self):
+        """The warning names the step, how many people, one of them, and what to do."""
+        system = make_pipeline(StandardScaler(), XQDA()).fit(X[::2], y[::2])
+        for images in (slice(None), slice(0, 20), slice(1, 40, 2)):
+            n_people = len(set(y[images]))
+            with pytest.warns(SeenIdentitiesWarning, match=f"XQDA was fitted on {n_people} of the {n_people} .* as 0"):
+                cmc_score(system, X[images], y[images])
+        with pytest.warns(SeenIdentitiesWarning, match=r"fitted on 12 of the 13 identities"):
+            cmc_score(system, X, np.r_[y[:-2], 99, 99])
+
+    def test_other_people_do_not_warn(self):
+        """Labels that were not in training are other people."""
+        system = make_pipeline(StandardScaler(), XQDA()).fit(X[:24], y[:24])
+        cmc_score(system, X[24:], y[24:])
+        cmc_score(XQDA().fit(X, [f"p{i}" for i in y]), X, y)
+
+    def test_on_seen_ignores_labels_that_mean_other_people(self):
+        """The way out for two datasets numbered alike; other words are refused."""
+        CMCScorer(on_seen="ignore")(XQDA().fit(X[:40], y[:40]), self.strangers, y)
+        with pytest.raises(ValueError, match="'on_seen' parameter of CMCScorer must be among"):
+            CMCScorer(on_seen="raise")
+
+    def test_training_scores_do_not_warn(self):
+        """cross_validate, searches and learning curves score the very images of the training, in any order."""
+        system = make_pipeline(StandardScaler(), XQDA())
+        given = {"scoring": cmc_score, "cv": IdentityKFold(3), "error_score": "raise"}
+        cross_validate(system, X, y, return_train_score=True, **given)
+        GridSearchCV(system, {"xqda__reg": [1e-3, 1.0]}, return_train_score=True, **given).fit(X, y)
+        learning_curve(system, X, y, train_sizes=[12, 20], **given)
+        order = rng.permutation(48)
+        cmc_score(system.fit(X, y), X[order], y[order])
+
+    def test_folds_that_share_people_warn(self):
+        """A splitter that ignores identities leaves the same people on both sides."""
+        first = np.arange(48) % 4 < 3
+        split = [(np.flatnonzero(first), np.flatnonzero(~first | (y < 6)))]
+        with pytest.warns(SeenIdentitiesWarning):
+            cross_validate(XQDA(), X, y, scoring=cmc_score, cv=split, error_score="raise")
+
+    def test_an_estimator_that_counts_no_images_warns_for_some_of_its_people(self):
+        """Without numbers of images, all of the training people are taken for a training score."""
+        lda = LinearDiscriminantAnalysis().fit(X, y)
+        cmc_score(lda, X, y)
+        with pytest.warns(SeenIdentitiesWarning, match="LinearDiscriminantAnalysis was fitted on 5 of the 5"):
+            cmc_score(lda, X[:20], y[:20])
+
+    def test_a_display_of_seen_people_warns_too(self):
+        """Its curve is that of the scorer."""
+        ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+        with pytest.warns(SeenIdentitiesWarning):
+            CMCDisplay.from_estimator(XQDA().fit(X, y), X[:20], y[:20], ax=ax)

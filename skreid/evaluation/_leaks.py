@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skreid._search.system import identities_of, parts_of
+
 
 def refuse_leaks(trials, target):
     """Refuse a protocol that trains on the people it tests."""
@@ -17,9 +19,8 @@ def refuse_leaks(trials, target):
 def refuse_seen(estimator, trials, target):
     """Refuse a fitted estimator that was trained on the identity of a probe."""
     tested = set(target[np.concatenate([trial.probe for trial in trials])].tolist())
-    for part in _parts(estimator):
-        classes = getattr(part, "classes_", None)
-        seen = set() if classes is None else tested & set(np.asarray(classes).tolist())
+    for part in parts_of(estimator):
+        seen = tested & identities_of(part).keys()
         if seen:
             raise ValueError(
                 f"{type(part).__name__} was fitted on {len(seen)} of the {len(tested)} identities that are probes "
@@ -27,13 +28,3 @@ def refuse_seen(estimator, trials, target):
                 "each repeat's training images, or on_seen='ignore' if these names meant other people when it "
                 "was fitted."
             )
-
-
-def _parts(estimator):
-    """Yield an estimator and every fitted one within it: steps of Pipelines, members of unions, searches."""
-    yield estimator
-    nested = [part for _, part in getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", ())]
-    nested += [getattr(estimator, name) for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
-    for part in nested:
-        if not isinstance(part, (str, type(None))):
-            yield from _parts(part)

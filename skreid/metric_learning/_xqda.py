@@ -79,6 +79,8 @@ class XQDA(CrossViewMetric):
         Mean of the training descriptors. It reduces rounding errors; distances do not depend on it otherwise.
     n_components_ : int
         Dimension of the subspace.
+    classes_, class_count_ : ndarray of shape (n_identities,)
+        The training identities, and the number of training images of each.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -17,7 +17,6 @@ from skreid._base.labels import encode
 from skreid._estimator.base import ImageEstimator
 from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
-from skreid._scoring import cmc_score
 from skreid._search.nearest import check_n_neighbors
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.multidepth import MultiDepthReID
@@ -57,6 +56,8 @@ class FCDF(ImageEstimator):
         Centre and scale the hand-crafted and the deep features.
     classes_ : ndarray of shape (n_identities,)
         The training identities.
+    class_count_ : ndarray of shape (n_identities,)
+        Number of training images of each of them.
     n_features_out_ : int
         Number of dimensions of a descriptor.
 
@@ -115,7 +116,8 @@ class FCDF(ImageEstimator):
         self : FCDF
         """
         X = as_sequence(X)
-        self.classes_ = encode(y, "y", len(X))[0]
+        self.classes_, identities = encode(y, "y", len(X))
+        self.class_count_ = np.bincount(identities)
         deep = self.deep
         if deep is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -192,24 +194,6 @@ class FCDF(ImageEstimator):
         """
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return ClusterFirst(n_clusters=self.n_clusters, n_searched=self.n_searched, random_state=seed)
-
-    def score(self, X, y):
-        """Return the rank-1 score of the descriptors, see `skreid.cmc_score`. Clusters are not used.
-
-        Parameters
-        ----------
-        X : images, n of them
-            Images of people who were not in the training images.
-        y : array-like of shape (n,)
-            Identity of each image.
-
-        Returns
-        -------
-        score : float
-            Share of probes whose nearest gallery image is a true match, in [0, 1].
-        """
-        check_is_fitted(self)
-        return cmc_score(self, X, y)
 
     def get_feature_names_out(self, input_features=None):
         """Return a name for each dimension: "handcrafted_0", ..., "deep_0", ...

@@ -23,7 +23,6 @@ from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.inputs import check_images
 from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
-from skreid._scoring import cmc_score
 from skreid._training.cache import remember
 from skreid.rivals._part_network import build_network, crop
 from skreid.rivals._triplet import TripletSettings, train_triplets
@@ -90,6 +89,8 @@ class TCPNet(NetworkEstimator):
     ----------
     classes_ : ndarray of shape (n_identities,)
         The training identities.
+    class_count_ : ndarray of shape (n_identities,)
+        Number of training images of each of them.
     weights_ : dict of str to ndarray
         The weights of the trained network.
     history_ : list of dict
@@ -228,7 +229,8 @@ class TCPNet(NetworkEstimator):
                 origin,
                 lambda: train_triplets(images, identities, settings, device=device, on_epoch=on_epoch),
             )
-        self.classes_, self.image_shape_ = labelled.classes, images.size
+        self.classes_, self.class_count_ = labelled.classes, np.bincount(identities)
+        self.image_shape_ = images.size
         self.n_features_out_ = self.n_body + self.n_parts * self.n_part
         return self
 
@@ -260,24 +262,6 @@ class TCPNet(NetworkEstimator):
                 done += len(batch)
                 bar.update(len(batch))
         return descriptors
-
-    def score(self, X, y):
-        """Return the rank-1 score, see `skreid.cmc_score`.
-
-        Parameters
-        ----------
-        X : images, n of them
-            Images of people who were not in the training images.
-        y : array-like of shape (n,)
-            Identity of each image.
-
-        Returns
-        -------
-        score : float
-            Share of probes whose nearest gallery image is a true match, in [0, 1].
-        """
-        check_is_fitted(self)
-        return cmc_score(self, X, y)
 
     def get_feature_names_out(self, input_features=None):
         """Return a name for each dimension: its channel and its position within the channel.

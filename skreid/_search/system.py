@@ -1,0 +1,146 @@
+"""A fitted system: the part that describes images, the learned metric at its end, and the estimators within it.
+
+A last step with a method `pairwise_distances` is a learned metric; without one, distances are Euclidean.
+"""
+
+from inspect import signature
+from os import PathLike
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from skreid._base.arrays import as_array, tabular
+
+
+def describe(estimator, X):
+    """Describe images with an estimator, leaving out a metric at its end.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        If its last step has `pairwise_distances`, the steps before it describe.
+    X : images, or array of shape (n, n_features)
+        If the estimator takes images, a two-dimensional float array is assumed to be its descriptors, and returned.
+
+    Returns
+    -------
+    descriptors : ndarray of shape (n, n_features)
+    """
+    transformer, _ = split_system(estimator)
+    if transformer is None:
+        return as_array(X, "descriptors")
+    X = tabular(X, "X")
+    descriptors = _descriptors(X)
+    if descriptors is not None:
+        if not get_tags(_first_step(transformer)).input_tags.two_d_array:
+            return descriptors
+        if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
+            X = descriptors
+    if hasattr(X, "__len__") and len(X) == 0:
+        return _describe_nothing(transformer, X)
+    if not hasattr(transformer, "transform"):
+        raise TypeError(
+            f"{type(transformer).__name__} has no transform method, so it cannot describe images; rank "
+            "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
+        )
+    return as_array(transformer.transform(X), "descriptors")
+
+
+def check_usable(descriptors, places=None):
+    """Raise a ValueError if an image has no usable descriptor, naming the index of the first one."""
+    bad = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(descriptors)} images have descriptors with NaN or infinity, the first being image "
+            f"{bad[0] if places is None else places[bad[0]]}: leave out images that cannot be used before scoring."
+        )
+
+
+def takes_cams(metric):
+    """Return whether a metric's `pairwise_distances` takes cameras."""
+    return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
+
+
+def split_system(estimator):
+    """Return the describing part of an estimator (or None) and its learned metric (None if Euclidean).
+
+    The metric is the last step of a Pipeline, which may be inside another Pipeline or a fitted search.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return split_system(estimator.best_estimator_)
+    if not isinstance(estimator, Pipeline):
+        return (None, estimator) if hasattr(estimator, "pairwise_distances") else (estimator, None)
+    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
+    if not steps:
+        return estimator, None
+    name, last = steps[-1]
+    describing, metric = split_system(last)
+    if metric is None:
+        return estimator, None
+    steps = steps[:-1] + ([] if describing is None else [(name, describing)])
+    return (Pipeline(steps) if steps else None), metric
+
+
+def parts_of(estimator):
+    """Yield an estimator and every fitted one within it: steps of Pipelines, members of unions, searches."""
+    yield estimator
+    nested = [part for _, part in getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", ())]
+    nested += [getattr(estimator, name) for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
+    for part in nested:
+        if not isinstance(part, (str, type(None))):
+            yield from parts_of(part)
+
+
+def identities_of(part):
+    """Return the identities that an estimator was fitted on -> number of images, or None where it is not known."""
+    passes_on = hasattr(part, "steps") or hasattr(part, "best_estimator_")  # those of an estimator within it
+    classes = np.asarray(() if passes_on else getattr(part, "classes_", ()))
+    if classes.ndim != 1:
+        return {}
+    counts = getattr(part, "class_count_", None)
+    counts = [None] * len(classes) if counts is None else np.asarray(counts).tolist()
+    return dict(zip(classes.tolist(), counts, strict=True))
+
+
+def _describe_nothing(transformer, X):
+    """Describe no images: no rows, as wide as the descriptor of a black image; scikit-learn's steps refuse no rows."""
+    first = _first_step(transformer)
+    shape = getattr(X, "shape", ())
+    n_features = shape[1] if len(shape) == 2 and shape[1] else getattr(first, "n_features_in_", None)
+    if n_features is not None and get_tags(first).input_tags.two_d_array:
+        return as_array(transformer.transform(np.zeros((1, n_features))), "descriptors")[:0]
+    size = getattr(first, "image_shape_", None) or getattr(first, "input_size", None)
+    if size is None and hasattr(first, "input_size"):
+        return first.transform(X)  # says that the size of images is unknown
+    black = np.zeros((1, *(size or (128, 48)), 3), np.uint8)
+    return as_array(transformer.transform(black), "descriptors")[:0]
+
+
+def _descriptors(X):
+    """Return X as an array if it is a table of floats, which may be descriptors; None otherwise."""
+    if isinstance(X, (list, tuple)):
+        is_table = len(X) > 0 and (isinstance(X[0], (list, tuple)) or len(getattr(X[0], "shape", ())) == 1)
+    else:
+        is_table = len(getattr(X, "shape", ())) == 2 and not hasattr(X, "toarray")
+    if not is_table:
+        return None
+    try:
+        table = np.asarray(X)
+    except ValueError:  # rows of different lengths
+        return None
+    if table.ndim != 2 or table.dtype.kind in "US" or isinstance(next(table.flat, None), (str, PathLike)):
+        return None  # a table of paths, say
+    table = as_array(X, "descriptors")
+    return table if table.dtype.kind == "f" else None
+
+
+def _first_step(estimator):
+    """Return the estimator that gets the images first in a Pipeline, a FeatureUnion or a search, however nested."""
+    if hasattr(estimator, "best_estimator_"):
+        return _first_step(estimator.best_estimator_)
+    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
+    for _, part in parts:
+        if part not in (None, "passthrough", "drop"):
+            return _first_step(part)
+    return estimator
