@@ -6,6 +6,7 @@ The curve of one random gallery is partly luck; the band shows how much curves v
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skreid._base.arrays import as_array, tabular
 from skreid._base.checks import check_choice, check_int
 from skreid._base.labels import as_labels
 from skreid._scoring import random_galleries
@@ -111,7 +112,7 @@ class CMCDisplay:
         return self
 
     def _curves(self):
-        curves = np.atleast_2d(np.asarray(self.cmc, dtype=np.float64))
+        curves = np.atleast_2d(as_array(self.cmc, "cmc").astype(np.float64))
         if curves.ndim != 2 or not curves.size:
             raise ValueError(
                 f"cmc must have shape (n_ranks,) or (n_repeats, n_ranks). Got an array of shape {np.shape(self.cmc)}."
@@ -283,7 +284,7 @@ class CMCDisplay:
                 "cv_results has no estimators or no indices: call cross_validate with return_estimator=True and "
                 "return_indices=True."
             )
-        y = as_labels(y, "y")
+        X, y = tabular(X, "X"), as_labels(y, "y")
         tests = cv_results["indices"]["test"]
         n_samples = len(cv_results["indices"]["train"][0]) + len(tests[0])
         if len(y) < n_samples or len(y) <= max(int(np.max(test)) for test in tests):

@@ -6,9 +6,11 @@ Seeing which people a system confuses says more than its rank-1 figure.
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
 from skreid._base.labels import factorize
 from skreid._ranking import describe, gallery_distances
+from skreid._search.distances import check_finite
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
 
@@ -285,9 +287,10 @@ class RankingDisplay:
         is_known = same is not None
         same = same if is_known else np.zeros(shape, dtype=bool)
         left_out = None if left_out is None else same & left_out
-        matrix = np.asarray(distances(0, n_probes) if callable(distances) else distances, dtype=np.float64)
+        matrix = as_array(distances(0, n_probes) if callable(distances) else distances, "distances")
         if matrix.shape != shape:
             raise ValueError(f"distances must have shape (n_probe, n_gallery) = {shape}. Got {matrix.shape} instead.")
+        check_finite("distances", matrix)
         nearest = nearest_images(matrix, same, left_out, n_neighbors)
         rows = [row[row >= 0] for row in nearest.indices]
         return cls(

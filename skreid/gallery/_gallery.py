@@ -7,7 +7,7 @@ from threading import Lock
 
 import numpy as np
 
-from skreid._images.sequence import from_torch
+from skreid._base.arrays import as_array
 from skreid._search.distances import check_range
 from skreid._search.nearest import check_n_neighbors, nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import empty_index, import_faiss, read_index, search_index
@@ -232,8 +232,7 @@ class Gallery:
 
     def _checked(self, name, descriptors):
         """Return descriptors as a two-dimensional array of floats that can be measured."""
-        descriptors = from_torch(descriptors)
-        descriptors = descriptors if isinstance(descriptors, np.ndarray) else np.asarray(descriptors)
+        descriptors = as_array(descriptors, name)
         if descriptors.dtype.kind in "iub":
             descriptors = descriptors.astype(np.float64)
         if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
