@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from skreid import MultiDepthReID
-from skreid.datasets import load_image_folder, make_pedestrians
+from skreid import MultiDepthReID, datasets
+from skreid.protocols import TwoViewProtocol
 
 RANKS = (1, 5, 10, 20)
+LAYOUTS = ("cuhk01", "viper", "prid2011", "pku_reid")  # of two cameras
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -32,11 +33,13 @@ def add_options(parser, difficulties, n_repeats, repeats, out):
     """
     parser.add_argument("--folder", type=Path, help="a folder of pictures; without one, people are drawn")
     parser.add_argument("--pattern", help="regular expression with groups identity and camera, for --folder")
+    parser.add_argument("--layout", choices=LAYOUTS, help="of a known set in --folder, instead of --pattern")
     parser.add_argument("--views-per-camera", type=int, default=1, help="divide the camera number by this")
     parser.add_argument("--difficulty", nargs="+", default=difficulties, help="of drawn people")
     parser.add_argument("--n-train", type=int, default=100, help="training identities")
     parser.add_argument("--n-test", type=int, default=100, help="test identities")
     parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one per line")
+    parser.add_argument("--probe-shots", type=int, help="probes drawn per test identity; without it, all")
     parser.add_argument("--repeats", type=int, default=n_repeats, help=repeats)
     parser.add_argument(
         "--input-size", type=int, nargs=2, default=(64, 32), metavar=("HEIGHT", "WIDTH"), help="of the frame, in pixels"
@@ -54,15 +57,24 @@ def add_options(parser, difficulties, n_repeats, repeats, out):
 
 def read_sets(options):
     """Return name -> data set, a dict of arrays: pictures (``images`` or ``paths``), ``target`` and ``cams``."""
-    if options.folder:
+    if options.layout:
+        sets = {options.folder.name: getattr(datasets, f"load_{options.layout}")(options.folder)}
+    elif options.folder:
         camera = None if options.views_per_camera == 1 else (lambda number: int(number) // options.views_per_camera)
-        sets = {options.folder.name: load_image_folder(options.folder, pattern=options.pattern, camera=camera)}
+        sets = {options.folder.name: datasets.load_image_folder(options.folder, pattern=options.pattern, camera=camera)}
     else:
         n, size = options.n_train + options.n_test, tuple(options.input_size)
-        sets = {level: make_pedestrians(n, image_size=size, difficulty=level, random_state=0)
+        sets = {level: datasets.make_pedestrians(n, image_size=size, difficulty=level, random_state=0)
                 for level in options.difficulty}  # fmt: skip
     sets = {name: _columns(dataset) for name, dataset in sets.items()}
     return {name: _with_shots(dataset, options.shots) for name, dataset in sets.items()} if options.shots else sets
+
+
+def galleries(options, n_train):
+    """Return the protocol that draws test identities, their probes and their galleries."""
+    return TwoViewProtocol(
+        n_train=n_train, n_test=options.n_test, probe_shots=options.probe_shots, n_repeats=options.repeats
+    )
 
 
 def network(options, memory):

@@ -1,11 +1,11 @@
 """From the paper's setting to the default, and on to the strongest descriptor: what each step adds, on any people.
 
-Run ``python -m benchmarks.ablation`` for drawn people, or with ``--folder DIR --pattern REGEX`` (named groups
-``identity`` and ``camera``) for pictures on disk. One network is trained. Each picture then passes through it once:
-the maps of its three deepest blocks are kept in a temporary folder, and every row of the table is made of them.
-``--repeats`` random galleries are ranked, of people that the network has never seen: ``--n-test`` identities, or
-those that ``--test-identities FILE`` names, one per line; all others are then trained on. Prints a table, and writes
-``ablation.json`` and ``ablation.png``.
+Run ``python -m benchmarks.ablation`` for drawn people. For pictures on disk, add ``--folder DIR`` and ``--layout NAME``
+or ``--pattern REGEX`` (named groups ``identity`` and ``camera``). One network is trained. Each picture then passes
+through it once: the maps of its three deepest blocks are kept in a temporary folder, and every row of the table is made
+of them. ``--repeats`` random galleries are ranked, of people that the network has never seen: ``--n-test`` identities,
+or as many of those that ``--test-identities FILE`` names, one per line; all others are then trained on. Prints a table,
+and writes ``ablation.json`` and ``ablation.png``.
 """
 
 import argparse
@@ -23,9 +23,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks._common import print_table
-from benchmarks._data import RANKS, HelpFormatter, add_options, listed, network, plain, read_sets
+from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, listed, network, plain, read_sets
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, evaluate
-from skreid.protocols import TwoViewProtocol
 
 LAYERS = STRONGEST["layers"]
 COUNTS = (1, 2, 8, 16, 32, 64, 256)  # filters per layer
@@ -136,10 +135,10 @@ def run(name, dataset, options, memory):
         tested = np.isin(identities, listed(options.test_identities, identities))
         train = np.flatnonzero(~tested)
     else:
-        trial = next(TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=1).split(dataset))
+        trial = next(galleries(options, options.n_train).split(dataset))
         tested, train = np.isin(identities, identities[trial.probe]), trial.train
     tested = np.flatnonzero(tested)
-    protocol = TwoViewProtocol(n_train=0, n_test=options.n_test, n_repeats=options.repeats)
+    protocol = galleries(options, 0)
     reid = network(options, memory).fit(X[train], identities[train], cams=cams[train])
     rows, as_they_are = [], FunctionTransformer().fit(np.zeros((1, 1)))
     with tempfile.TemporaryDirectory() as folder:

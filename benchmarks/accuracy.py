@@ -1,8 +1,8 @@
 """How well each descriptor finds people again, beside its size and cost, on drawn people and on real folders.
 
-Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties, or with
-``--folder DIR --pattern REGEX`` (named groups ``identity`` and ``camera``) for pictures on disk. Each repeat draws
-training and test identities anew. With ``--test-identities FILE`` (one per line) those are tested, all others are
+Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties. For pictures on disk, add
+``--folder DIR`` with ``--layout NAME`` or ``--pattern REGEX`` (named groups ``identity`` and ``camera``). Each repeat
+draws training and test identities anew. With ``--test-identities FILE`` (one per line) those are tested, all others are
 trained on once, and each repeat draws a gallery of ``--n-test`` of them. All systems of a repeat share one trained
 network. ``--search`` adds a system whose blur, filters and layers are chosen within the training identities. With
 ``--memory DIR``, trained networks are kept there for the next run. Prints a table and writes ``accuracy.json``.
@@ -23,12 +23,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-from benchmarks._data import RANKS, HelpFormatter, add_options, box, listed, network, plain, read_sets
+from benchmarks._data import RANKS, HelpFormatter, add_options, box, galleries, listed, network, plain, read_sets
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score, evaluate
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
-from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
+from skreid.protocols import GivenSplitProtocol
 
 
 class Resized(TransformerMixin, BaseEstimator):
@@ -135,9 +135,9 @@ def run(name, dataset, options, memory):
         first = dataset["cams"] == dataset["cams"].min()
         dataset["subset"] = np.where(tested, np.where(first, "query", "gallery"), "train")
         unknown = {key: column[tested] for key, column in dataset.items()}
-        protocol = TwoViewProtocol(n_train=0, n_test=options.n_test, n_repeats=options.repeats)
+        protocol = galleries(options, 0)
     else:
-        protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=options.repeats)
+        protocol = galleries(options, options.n_train)
         train = next(iter(protocol.split(dataset))).train
     chosen = None
     if options.search:

@@ -120,6 +120,18 @@ def test_identities_to_test_are_drawn_without_a_list_of_them(ablation, folder, t
     assert rows[0]["layers"] == ["6", "13", "18"]
 
 
+def test_known_layouts_are_read_and_probes_drawn(ablation, tmp_path):
+    """The views of CUHK01 need no pattern; `--probe-shots` draws some of a person's probes."""
+    people = make_pedestrians(n_identities=6, n_shots=2, image_size=(32, 16), random_state=0)
+    for image, identity, camera, shot in zip(people.images, people.target, people.cams, people.shots, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{identity + 1:04}{2 * camera + shot + 1:03}.png")
+    options = "--layout cuhk01 --n-train 3 --n-test 3 --probe-shots 1 --input-size 32 16 --backbone vgg11 --epochs 0"
+    out = tmp_path / "out"
+    ablation.main(["--folder", str(tmp_path), "--out", str(out), "--repeats", "2", *options.split()])
+    written = json.loads((out / "ablation.json").read_text())
+    assert all(3 * row["rank_1"][0] * 2 == pytest.approx(round(3 * row["rank_1"][0] * 2)) for row in written["rows"])
+
+
 def test_settings_of_the_steps_are_the_public_ones(ablation):
     """The last step is what `STRONGEST` says, where the layers have so many filters."""
     last = ablation.steps(20, {"a": 256, "b": 512, "c": 512})[-1].parameters
