@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sklearn.utils.validation import _num_samples
 
+from skreid._base.arrays import tabular
 from skreid._base.labels import as_labels
 
 WITHOUT_CAMS = "Without cameras, give use_cams=False."
@@ -63,6 +64,7 @@ def get_images(dataset, n_images):
     for name in IMAGES:
         images = get_column(dataset, name)
         if images is not None:
+            images = tabular(images, f"dataset.{name}")
             if _num_samples(images) != n_images:
                 raise ValueError(
                     f"dataset.{name} has {_num_samples(images)} entries, but dataset.target has {n_images}."

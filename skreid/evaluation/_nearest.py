@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.labels import factorize
+from skreid._search.nearest import MISSING, is_row
 
 BLOCK_VALUES = 2**21  # distances ranked at once
 
@@ -17,8 +19,9 @@ class Nearest(NamedTuple):
 
     Attributes
     ----------
-    indices : ndarray of shape (n_probes, k), intp
-        Gallery columns, nearest first; -1 beyond the end of a short gallery.
+    indices : ndarray of shape (n_probes, k), int64
+        Gallery columns, nearest first. Beyond the end of a short gallery an index larger than any, with which
+        indexing fails: use ``numpy.isfinite(distances)`` first.
     distances : ndarray of shape (n_probes, k)
         NaN beyond the end.
     matches : ndarray of shape (n_probes, k), bool
@@ -70,12 +73,12 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
     >>> nearest.indices, nearest.first_rank
     (array([[1, 2]]), array([3]))
     """
-    values = np.array(distances, dtype=np.float64)
+    values, same = as_array(distances, "distances").astype(np.float64), as_array(same, "same").astype(bool)
     if left_out is not None:
-        values[left_out] = np.inf
+        values[as_array(left_out, "left_out").astype(bool)] = np.inf
     n_probes, n_gallery = values.shape
     kept = min(n_neighbors, n_gallery)
-    indices = np.full((n_probes, n_neighbors), -1, dtype=np.intp)
+    indices = np.full((n_probes, n_neighbors), MISSING, dtype=np.int64)
     if kept:
         limit = np.partition(values, kept - 1, axis=1)[:, kept - 1 : kept]
         probe, column = np.nonzero((values <= limit) & np.isfinite(values))
@@ -84,13 +87,14 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
         place = np.arange(len(probe)) - np.searchsorted(probe, probe)
         first = place < kept
         indices[probe[first], place[first]] = column[first]
-    there, rows = indices >= 0, np.arange(n_probes)[:, None]
+    there, rows = is_row(indices), np.arange(n_probes)[:, None]
+    shown = np.where(there, indices, 0)
     nearest_match = np.where(same, values, np.inf).min(axis=1, initial=np.inf)[:, None]
     wrong_before = ((values <= nearest_match) & ~same).sum(axis=1)
     return Nearest(
         indices,
-        np.where(there, values[rows, indices], np.nan),
-        np.where(there, same[rows, indices], False),
+        np.where(there, values[rows, shown], np.nan),
+        np.where(there, same[rows, shown], False),
         np.where(np.isfinite(nearest_match[:, 0]), wrong_before + 1, 0),
     )
 
@@ -132,13 +136,14 @@ class NearestRecorder:
         return nearest._replace(indices=_in_dataset(nearest.indices, places))
 
     def match(self, places):
-        """Return dataset index and distance of each probe's nearest true match; -1 and NaN if it has none."""
+        """Return dataset index and distance of each probe's nearest true match; `MISSING` and NaN if it has none."""
         column, distance = _joined(self._matches)
         return _in_dataset(column, places), distance
 
 
 def _in_dataset(columns, places):
-    return np.where(columns >= 0, places[columns], -1)
+    there = is_row(columns)
+    return np.where(there, places[np.where(there, columns, 0)], MISSING)
 
 
 def _joined(blocks):
@@ -151,4 +156,4 @@ def _nearest_match(distances, is_match):
     column = values.argmin(axis=1)
     distance = values[np.arange(len(values)), column]
     has_match = np.isfinite(distance)
-    return np.where(has_match, column, -1), np.where(has_match, distance, np.nan)
+    return np.where(has_match, column, MISSING), np.where(has_match, distance, np.nan)
