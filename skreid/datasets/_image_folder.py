@@ -90,11 +90,11 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
             parents[identity].add(f"{parent}/{identity}" if parent else identity)
         else:
             match = pattern.search(name)
-            groups = match and match.groupdict("")
+            groups = match and match.groupdict()
         if groups is None:
             listing.unmatched.append(name)
             continue
-        labels = {key: groups.pop(key) for key in ("identity", "camera", "subset") if key in groups}
+        labels = {key: groups.pop(key) or "" for key in ("identity", "camera", "subset") if key in groups}
         if camera is not None and labels["camera"]:
             labels["camera"] = _called(camera, labels["camera"], name)
         listing.add(name, **labels, extras=groups)

@@ -5,7 +5,8 @@ from collections import Counter
 
 from skreid.datasets._tree import ELSEWHERE, ENDING, LISTED, SERVICE, UNMATCHED, is_service
 
-_SHOWN = 5
+_SHOWN = 5  # images or labels
+_SHOWN_KINDS = 20  # endings or folders
 
 
 def count(number, noun, plural=None):
@@ -13,15 +14,14 @@ def count(number, noun, plural=None):
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def first(items):
+def first(items, number=_SHOWN):
     """Return the first items as text."""
-    shown = ", ".join(str(i) for i in items[:_SHOWN])
-    return shown + (", ..." if len(items) > _SHOWN else "")
+    return ", ".join(map(str, items[:number])) + (", ..." if len(items) > number else "")
 
 
 def counted(items):
     """Return the most frequent items with their numbers, such as ".heic (7), .txt (1)"."""
-    return first([f"{item} ({number})" for item, number in Counter(items).most_common()])
+    return first([f"{item} ({number})" for item, number in Counter(items).most_common()], _SHOWN_KINDS)
 
 
 def _printable(text):
