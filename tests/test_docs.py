@@ -125,6 +125,38 @@ def test_code_without_prompts_is_valid(page):
                 assert {word.arg for word in node.keywords if word.arg} <= set(allowed)
 
 
+def test_code_of_the_readme_runs(tmp_path, monkeypatch):
+    """The README's code runs in order as it stands, here with fewer people and one epoch."""
+    monkeypatch.chdir(tmp_path)  # its cache is a folder beside it
+    code = "\n".join(fences(ROOT / "README.md"))
+    for written, small in {"n_identities=60": "n_identities=12", "< 40": "< 8", "max_epochs=6": "max_epochs=1"}.items():
+        assert code.count(written) == 1
+        code = code.replace(written, small)
+    names = {}
+    exec(code, names)
+    assert names["indices"].shape == (8, 5)
+    assert set(names["search"].best_params_) == {"blur_size"}
+
+
+def test_calls_of_the_table_of_tasks_exist():
+    """In "Which of these do I need?", every call is Python, its names exist, and so do its parameters."""
+    table = (ROOT / "docs" / "user_guide" / "index.md").read_text(encoding="utf-8").partition("| I want to |")[2]
+    calls = [call for row in table.splitlines() if row.startswith("| ") for call in re.findall("`([^`]+)`", row)]
+    ours = {name.rpartition(".")[2]: value for name, value in PUBLIC.items()}
+    others = {"GridSearchCV", "PCA", "make_pipeline", "joblib", "skreid"}  # and the names that the page defines
+    others |= {"reid", "system", "people", "paths", "X", "y", "cams"}
+    assert len(calls) > 15
+    for call in calls:
+        for node in ast.walk(ast.parse(call)):
+            if isinstance(node, ast.Name):
+                assert node.id in ours or node.id in others, call
+            elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "reid":
+                assert hasattr(ours["MultiDepthReID"], node.attr), call
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", None) in ours:
+                allowed = inspect.signature(ours[node.func.id]).parameters
+                assert {word.arg for word in node.keywords if word.arg} <= set(allowed), call
+
+
 @pytest.mark.parametrize(("name", "room", "code"), MODULES, ids=[name for name, _, _ in MODULES])
 def test_modules_of_the_page_on_extending_work_in_their_rooms(name, room, code, tmp_path, monkeypatch):
     """Their examples print what they show, and their docstrings pass the same checks as those of skreid."""
