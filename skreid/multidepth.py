@@ -28,6 +28,7 @@ from skreid._estimator.inputs import FitInputs, check_backbone, check_images, ch
 from skreid._filters.choosing import choose_filters, score_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
+from skreid._images.docs import fill_images
 from skreid._images.source import ImageSource
 from skreid._network.layers import check_layers, deepest_layers, identity_of, map_shapes
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
@@ -272,14 +273,13 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @fill_images
     def fit(self, X, y, cams=None):
         """Train the network on identities, explore its filters and choose the best of each layer.
 
         Parameters
         ----------
-        X : images, n of them
-            Array of shape (n, height, width, 3) or (n, height, width), uint8 or float in [0, 1]; or a
-            sequence of such images of any sizes, of PIL images, or of file paths.
+        %(images)s
         y : array-like of shape (n,)
             Identity of each image, numbers or strings.
         cams : array-like of shape (n,), optional
@@ -450,13 +450,13 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         ended._keep(data, weights, history, statistics, ended._choose(statistics))
         return learned_attributes(ended)
 
+    @fill_images
     def transform(self, X):
         """Describe images by the smoothed maps of the chosen filters.
 
         Parameters
         ----------
-        X : images, n of them
-            As for `fit`.
+        %(images)s
 
         Returns
         -------

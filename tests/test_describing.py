@@ -104,13 +104,15 @@ def test_unusable_images_are_named_by_their_position_in_the_list(fitted, people)
         assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [9]
 
 
-def test_wrong_outputs_and_empty_lists_are_refused(images):
+def test_wrong_outputs_are_refused(images):
     """Each error says what is expected."""
     means = Means().fit(images)
     with pytest.raises(ValueError, match=r"out has shape \(45, 4\); 45 descriptors of 3 dimensions need \(45, 3\)"):
         describe(means, images, out=np.empty((45, 4)))
-    with pytest.raises(ValueError, match="no image to describe"):
-        describe(means, [])
+    with pytest.raises(ValueError, match="out holds int64, which cannot hold descriptors of float64"):
+        describe(means, images, out=np.empty((45, 3), np.int64))
+    with pytest.raises(TypeError, match=r"'out' parameter of describe must be a path, an array or None\. Got a list"):
+        describe(means, images, out=[])
     for batch_size in (0, 2.5, True, "8"):
         with pytest.raises(ValueError, match="'batch_size' parameter of describe must be an int"):
             describe(means, images, batch_size=batch_size)

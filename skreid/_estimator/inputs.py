@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skreid._base.labels import encode, encode_cams, encode_identities
+from skreid._images.sequence import refuse_empty
 from skreid._images.source import ImageSource
 from skreid._network.layers import deepest_layers, map_shapes
 
@@ -90,6 +91,7 @@ def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
     LabelledImages
     """
     images = ImageSource(X, input_size, n_jobs, on_error)
+    refuse_empty(images)
     classes, identities = encode_identities(y, len(images))
     if cams is not None:
         cameras, codes = encode(cams, "cams", len(images))

@@ -3,15 +3,19 @@
 No torch here: networks and hand-crafted descriptors see the same pixels.
 """
 
+import io
+import mimetypes
 import os
+import reprlib
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from skreid._images.sequence import EXPECTED, dtype_hint, from_torch
+from skreid._images.forms import Unreadable, one_image, shape_hint
+from skreid._images.sequence import EXPECTED, dtype_hint
 from skreid.exceptions import ImageError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -19,25 +23,37 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 
 def load(image, index):
     """Return one image as a checked array of shape (H, W) or (H, W, 3), uint8 or float."""
+    image = one_image(image)
     if isinstance(image, (str, os.PathLike)):
         return _open(image, index)
     name = f"image {index}"
+    if isinstance(image, Unreadable):
+        raise ImageError(index, f"{name} {image.reason}")
+    if isinstance(image, bytes):
+        return _decoded(image, index)
     if isinstance(image, Image.Image):
         with _named_errors(index, name):  # its file may not be decoded yet
             return _from_pil(image, index, name)
     try:
-        array = np.asarray(from_torch(image))
+        array = np.asarray(image)
         if array.dtype == object:  # an image taken from an array of objects
             array = np.array(array.tolist())
     except Exception as error:  # __array__ of an arbitrary object may raise anything
         reason = str(error) or type(error).__name__
         raise ImageError(index, f"{name} is not an array ({reason}). {EXPECTED}.") from error
+    if array.ndim == 0:
+        raise ImageError(
+            index,
+            f"{name} is {reprlib.repr(image)}, of type {type(image).__name__}, which is no image. Where an image is "
+            "missing, leave it out, with its label.",
+        )
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] != 3):
         raise ImageError(
             index,
-            f"{name} has shape {array.shape}; expected (height, width) or (height, width, 3). {EXPECTED}.",
+            f"{name} has shape {array.shape}; expected (height, width) or (height, width, 3). {EXPECTED}."
+            f"{shape_hint(array.shape, 'image')}",
         )
     if array.size == 0:
         raise ImageError(index, f"{name} has shape {array.shape}: it has no pixels.")
@@ -71,19 +87,33 @@ def check_values(array, index, name):
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
         hint = " Divide by 255, or pass uint8." if low >= 0 and high <= 255 else ""
+        if low < 0:
+            hint = " Leave out their normalization by mean and standard deviation: the estimator has its own."
         raise ImageError(index, f"{name} has values in [{low:g}, {high:g}]; float images must be in [0, 1].{hint}")
 
 
+def _decoded(content, index):
+    name = f"image {index} ({len(content):,} bytes)"
+    with _named_errors(index, name), Image.open(io.BytesIO(content), formats=_formats()) as image:
+        return _from_pil(image, index, name)
+
+
 def _open(path, index):
+    if path == "":
+        raise ImageError(index, f"image {index} is an empty path. Leave it out, with its label.")
     with _named_errors(index, f"image {index}"):
         path = Path(path)
     name = f"image {index} ('{path}')"
     with _named_errors(index, name):
         if path.is_dir():
-            raise ImageError(index, f"{name} is a folder; pass the paths of its files.")
+            raise ImageError(
+                index, f"{name} is a folder; pass the paths of its files. skreid.datasets.load_image_folder lists them."
+            )
         if not path.is_file():
             what = "is a pipe or device, not a file" if path.exists() else "does not exist"
             raise ImageError(index, f"{name} {what}; relative paths start from {Path.cwd()}.")
+        if (mimetypes.guess_type(path)[0] or "").startswith("video/"):
+            raise ImageError(index, f"{name} is a video; pass its frames, read with a decoder of videos.")
         with Image.open(path, formats=_formats()) as image:
             return _from_pil(image, index, name)
 
@@ -111,6 +141,8 @@ def _named_errors(index, name):
         raise
     except Exception as error:  # decoders raise errors of all types
         reason = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError) and "BytesIO" in reason:  # encoded bytes have no name
+            reason = f"cannot identify it as one of {', '.join(FORMATS)}"
         raise ImageError(index, f"{name} could not be read as an image: {reason}") from error
 
 

@@ -15,7 +15,8 @@ from sklearn.utils import gen_batches
 
 from skreid._images.batches import join, resize, stack_images, to_channels
 from skreid._images.decode import bad_pixels, check_values, load
-from skreid._images.sequence import as_sequence
+from skreid._images.items import Items
+from skreid._images.sequence import as_sequence, refuse_empty
 from skreid.exceptions import ImageError
 
 CACHE_BYTES = 2 * 2**30  # decoded training images are kept in memory up to this size
@@ -26,8 +27,8 @@ class ImageSource:
 
     Parameters
     ----------
-    X : array of shape (n, height, width[, 3]), or sequence of images, PIL images or paths
-        uint8, or float in [0, 1].
+    X : array of shape (n, height, width[, 3]), or images in any form that `as_sequence` takes
+        uint8, or float in [0, 1]. A data set is read by one thread, since its code may not stand several.
     input_size : tuple of int or None
         Height and width to resize images to (bilinear, antialiased); None takes those of the first image.
     n_jobs : int or None
@@ -45,13 +46,13 @@ class ImageSource:
     Raises
     ------
     ValueError
-        If `X` is empty or in none of the accepted forms.
+        If `X` is in none of the accepted forms, or empty and without an `input_size`.
     """
 
     def __init__(self, X, input_size=None, n_jobs=None, on_error="raise"):
         self._images = as_sequence(X)
         self._places = range(len(self._images))  # index of each image in X, for errors
-        self._threads = effective_n_jobs(n_jobs)
+        self._threads = 1 if isinstance(self._images, Items) else effective_n_jobs(n_jobs)
         self._on_error = on_error
         self.unusable = {}
         self.size = tuple(input_size) if input_size is not None else self._first_size()
@@ -61,6 +62,7 @@ class ImageSource:
 
     def _first_size(self):
         """Return the size of the first image, or of the first usable one with `on_error="nan"`."""
+        refuse_empty(self)
         for place in range(len(self)):
             try:
                 return self._load(place).shape[:2]
@@ -100,6 +102,8 @@ class ImageSource:
                     stack = np.array(stack)  # the caller's pixels do not change
                     stack[bad] = 0
             return resize(to_channels(stack), self.size)  # (n, 3, H, W)
+        if not places:
+            return torch.empty(0, 3, *self.size, dtype=torch.uint8)
         if self._threads > 1 and len(places) > 1:
             with ThreadPoolExecutor(self._threads) as pool:
                 images = list(pool.map(self._read_one, places))
@@ -124,9 +128,12 @@ class ImageSource:
         chosen = copy.copy(self)
         chosen._places = [self._places[i] for i in places]
         chosen._on_error = "raise"
-        chosen._images = (
-            self._images[places] if isinstance(self._images, np.ndarray) else [self._images[i] for i in places]
-        )
+        if isinstance(self._images, np.ndarray):
+            chosen._images = self._images[places]
+        elif isinstance(self._images, Items):
+            chosen._images = self._images.take(places)
+        else:
+            chosen._images = [self._images[i] for i in places]
         chosen.unusable = {}
         return chosen
 
@@ -160,8 +167,9 @@ class ImageSource:
             )
 
     def batches(self, batch_size, order=None):
-        """Yield the images, or those at the indices of `order`, in batches of `batch_size`."""
-        parts = list(gen_batches(len(self) if order is None else len(order), batch_size))
+        """Yield the images, or those at the indices of `order`, in batches of `batch_size`; at least one batch."""
+        n_images = len(self) if order is None else len(order)
+        parts = list(gen_batches(n_images, batch_size)) if n_images else [slice(0, 0)]
         if order is not None:
             parts = [order[part] for part in parts]
         yield from self.read_ahead(parts)

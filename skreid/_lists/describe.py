@@ -8,6 +8,7 @@ import os
 import warnings
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, nullcontext
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
@@ -18,7 +19,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skreid._base.checks import check_int
-from skreid._lists.output import ArrayOutput, FileOutput
+from skreid._images.docs import fill_images
+from skreid._lists.chunks import Chunks, count_images, listed
+from skreid._lists.output import ArrayOutput, FileOutput, GrowingFile
 from skreid._ranking import describe as describe_chunk
 from skreid.exceptions import ImageError
 
@@ -30,6 +33,7 @@ except ImportError:  # joblib before 1.6 carries it along
 _loaded, _lock = {}, Lock()  # in a worker: digest -> estimator of that pickle; only the last one
 
 
+@fill_images
 def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     """Describe many images, in chunks that joblib may spread over processes and machines.
 
@@ -40,15 +44,18 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     ----------
     estimator : fitted transformer or Pipeline
         If its last step has `pairwise_distances`, the steps before it describe.
-    X : images, n of them
-        In any form the estimator takes. On several machines: paths that mean the same file everywhere.
+    %(images)s
+        An iterator is read one chunk at a time, never as a whole. On several machines: paths that mean the same file
+        everywhere.
     batch_size : int, default=256
         Images per chunk, the unit of work that a worker gets.
     out : path-like, ndarray or None, default=None
         Where descriptors go. A path: a new ``.npy`` file, memory-mapped, so that only a few chunks are in memory. An
         array of shape (n, n_features), memory-mapped or not. None: a new array in memory. Beside a file, a second one
         ending in ``.progress`` records the finished chunks: after an interruption, the same call resumes from there. It
-        refuses other images: it compares pixels, or the name, size and modification time of files.
+        refuses other images: it compares pixels, or the name, size and modification time of files. Images of a data
+        set or an iterator are compared chunk by chunk: the resumed call reads them again from the start, and describes
+        the rest.
     n_jobs : int or None, default=None
         Number of chunks described at the same time, as in joblib; None means 1, or what `joblib.parallel_config` says.
     verbose : int, default=0
@@ -64,11 +71,12 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     ImageError
         If an image cannot be used; the message gives its position in `X`.
     ValueError
-        If `out` has another shape; if the file holds descriptors of another estimator or of other images; if the file
-        or its record is damaged; or if `out` is a path and the estimator cannot be pickled.
+        If `X` does not hold images; if `out` has another shape, or a type that would change descriptors; if the file
+        holds descriptors of another estimator or of other images; if the file or its record is damaged; or if `out` is
+        a path and the estimator cannot be pickled.
     OSError
-        If the file or its record cannot be written. A disk that is too small is noticed after the first chunk, when
-        the whole file is allocated.
+        If the file or its record cannot be written, or their folder does not exist. A disk that is too small is noticed
+        after the first chunk, when the whole file is allocated; that of an iterator grows with each chunk.
 
     Warns
     -----
@@ -92,58 +100,60 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     True
     """
     check_int(batch_size, "batch_size", "describe")
-    X = X if hasattr(X, "__len__") and hasattr(X, "__getitem__") else list(X)
-    todo = dict.fromkeys(range(0, len(X), batch_size))
-    if not todo:
-        raise ValueError("X is empty: there is no image to describe.")
-    to_file = isinstance(out, (str, os.PathLike))
-    output = FileOutput(Path(out), estimator, X, batch_size) if to_file else ArrayOutput(out, len(X))
+    X = listed(X)
+    n_images = count_images(X)
+    if isinstance(out, (str, os.PathLike)):
+        output = (GrowingFile if n_images is None else FileOutput)(Path(out), estimator, X, batch_size)
+    else:
+        output = ArrayOutput(out, n_images)
     with (
-        tqdm(total=len(X), desc="Describing", unit="image", disable=not verbose) as bar,
+        tqdm(total=n_images, desc="Describing", unit="image", disable=not verbose) as bar,
         warnings.catch_warnings(),  # workers inherit the filters
     ):
         # of each chunk: one warning at the end covers all
         warnings.filterwarnings("ignore", r"\d+ of \d+ images cannot be used and are described by NaN")
-        for start in output.done:
-            bar.update(min(batch_size, len(X) - start))
-            del todo[start]
-        while todo:
-            n_before = len(todo)
+        chunks = Chunks(X, batch_size, output.is_done, bar.update)
+        while not chunks.exhausted:
+            n_before = chunks.n_finished
             try:
-                for start, rows in _spread(estimator, X, list(todo), batch_size, n_jobs):
-                    output.write(start, rows)
-                    del todo[start]
+                for start, rows in _spread(estimator, chunks, n_jobs):
+                    output.write(start, rows, chunks.waiting[start])
+                    chunks.finish(start)
                     bar.update(len(rows))
             except BrokenExecutor:  # a process was killed, perhaps for using too much memory
-                if len(todo) == n_before:
+                if chunks.n_finished == n_before:
                     raise
+    if chunks.error:
+        raise chunks.error
+    if not chunks.n_images:
+        output.write(0, describe_chunk(estimator, [] if n_images is None else X), [])
     if output.unusable:
         named = ", ".join(map(str, sorted(output.unusable)))
         warnings.warn(
-            f"{len(output.unusable)} of {len(X)} images are described by NaN, at positions {named}.", stacklevel=2
+            f"{len(output.unusable)} of {chunks.n_images} images are described by NaN, at positions {named}.",
+            stacklevel=2,
         )
-    return output.result()
+    return output.result(chunks.n_images)
 
 
-def _spread(estimator, X, starts, batch_size, n_jobs):
+def _spread(estimator, chunks, n_jobs):
     """Yield (start, descriptors) of each chunk, in the order they are finished."""
     backend, _ = get_active_backend()
     n_workers = joblib.effective_n_jobs(n_jobs)
     streams = getattr(backend, "supports_return_generator", True)
-    wave = len(starts) if streams else 4 * n_workers  # other backends keep all results of a call in memory
     parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered" if streams else "list")
+    given = iter(chunks)
+    first = list(islice(given, 1))
+    if not first:
+        return
     with _carried(estimator, backend, n_workers) as carried, nullcontext() if streams else parallel:
-        for first in range(0, len(starts), wave):
-            calls = (
-                delayed(_describe)(carried, start, (_rows(X, start, start + batch_size),))
-                for start in starts[first : first + wave]
-            )
-            chunks = parallel(calls)
-            if streams:
-                with closing(chunks):
-                    yield from chunks
-            else:
-                yield from chunks
+        calls = (delayed(_describe)(carried, start, (images,)) for start, images in chain(first, given))
+        if streams:
+            with closing(parallel(calls)) as described:
+                yield from described
+        else:  # these keep all results of a call in memory
+            while wave := list(islice(calls, 4 * n_workers)):
+                yield from parallel(wave)
 
 
 @contextmanager
@@ -189,7 +199,3 @@ def _unpacked(pickled, digest):
             _loaded.clear()
             _loaded[digest] = cloudpickle.loads(pickled.data)
         return _loaded[digest]
-
-
-def _rows(X, start, stop):
-    return X.iloc[start:stop] if hasattr(X, "iloc") else X[start:stop]

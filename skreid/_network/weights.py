@@ -40,6 +40,8 @@ def initial_weights(weights, backbone):
     ------
     ValueError
         If the name or file is unknown, or the file is not a plain state dict.
+    OSError
+        If the weights of a name cannot be downloaded.
     """
     if weights is None:
         return None, IMAGENET_MEAN, IMAGENET_STD
@@ -75,6 +77,13 @@ def _torchvision_weights(weights, backbone):
         raise ValueError(
             f"weights={weights!r}: the downloaded file is not a plain state dict (nothing in it was run); "
             f"delete it from {Path(torch.hub.get_dir()) / 'checkpoints'} to have it downloaded again."
+        ) from error
+    except (OSError, RuntimeError) as error:  # no network, no space; or a download cut short, whose digest is wrong
+        file = chosen.url.rpartition("/")[2]
+        raise OSError(
+            f"weights={weights!r} could not be downloaded ({error}). Download {chosen.url} elsewhere, and give the "
+            f"path of that file, weights='{file}'; or put it into {Path(torch.hub.get_dir()) / 'checkpoints'}. Other "
+            "files of weights for this backbone work as well, and weights=None starts from random ones."
         ) from error
     return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
 

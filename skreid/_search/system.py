@@ -4,13 +4,14 @@ A last step with a method `pairwise_distances` is a learned metric; without one,
 """
 
 from inspect import signature
-from os import PathLike
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from skreid._base.arrays import as_array, tabular
+from skreid._images.forms import is_image
+from skreid._images.sequence import refuse_single
 
 
 def describe(estimator, X):
@@ -31,12 +32,14 @@ def describe(estimator, X):
     if transformer is None:
         return as_array(X, "descriptors")
     X = tabular(X, "X")
-    descriptors = _descriptors(X)
+    descriptors, takes_images = _descriptors(X), not get_tags(_first_step(transformer)).input_tags.two_d_array
     if descriptors is not None:
-        if not get_tags(_first_step(transformer)).input_tags.two_d_array:
+        if takes_images:
             return descriptors
         if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
             X = descriptors
+    elif takes_images:
+        refuse_single(X)
     if hasattr(X, "__len__") and len(X) == 0:
         return _describe_nothing(transformer, X)
     if not hasattr(transformer, "transform"):
@@ -129,7 +132,7 @@ def _descriptors(X):
         table = np.asarray(X)
     except ValueError:  # rows of different lengths
         return None
-    if table.ndim != 2 or table.dtype.kind in "US" or isinstance(next(table.flat, None), (str, PathLike)):
+    if table.ndim != 2 or table.dtype.kind in "US" or is_image(next(table.flat, None)):
         return None  # a table of paths, say
     table = as_array(X, "descriptors")
     return table if table.dtype.kind == "f" else None

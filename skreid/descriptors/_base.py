@@ -10,11 +10,13 @@ import numpy as np
 from joblib import effective_n_jobs
 from PIL.Image import Resampling
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
 from skreid._base.checks import check_frame_size
-from skreid._images.sequence import as_sequence
+from skreid._images.docs import fill_images
+from skreid._images.sequence import as_sequence, refuse_empty
 from skreid.descriptors._read import read_image, resize_image
 
 _CHUNK = 32  # images per task: long enough to hide joblib's overhead, short enough to balance the workers
@@ -31,13 +33,13 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     _resampling = Resampling.BILINEAR
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fill_images
     def fit(self, X, y=None):
         """Check the parameters and store the size of the first image; nothing is learned.
 
         Parameters
         ----------
-        X : ndarray of shape (n, H, W, 3) or (n, H, W), or sequence of images
-            uint8 or float in [0, 1] arrays, PIL images or file paths.
+        %(images)s
         y : ignored
             Not used, present for API consistency.
 
@@ -47,18 +49,20 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             The descriptor itself.
         """
         self._check_settings()
-        image = self._prepare(read_image(as_sequence(X)[0], 0), 0)
+        images = as_sequence(X)
+        refuse_empty(images)
+        image = self._prepare(read_image(images[0], 0), 0)
         self.image_shape_ = image.shape[:2]
         return self
 
+    @fill_images
     def transform(self, X):
         """Describe each image.
 
         Parameters
         ----------
-        X : ndarray of shape (n, H, W, 3) or (n, H, W), or sequence of images
-            uint8 or float in [0, 1] arrays, PIL images or file paths. The worker that describes a file reads
-            it.
+        %(images)s
+            The worker that describes a file reads it.
 
         Returns
         -------
@@ -69,10 +73,14 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If an image cannot be read or has the wrong size; the message names its index or path.
+        NotFittedError
+            If `X` is empty, and the size of images, which decides the number of features, is unknown.
         """
         self._validate_params()
         self._check_settings()
         images = as_sequence(X)
+        if not len(images):
+            return self._describe_nothing()
         first = self._prepare(read_image(images[0], 0), 0)
         shape = first.shape[:2]
         expected = getattr(self, "image_shape_", shape)
@@ -87,6 +95,17 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             delayed(_describe_chunk)(self, images[part], part.start, shape) for part in gen_batches(n, chunk)
         )
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _describe_nothing(self):
+        """Return the descriptors of no images, which are as wide as that of a black one."""
+        size = self._frame_size() or getattr(self, "image_shape_", None)
+        if size is None:
+            raise NotFittedError(
+                f"X is empty. The number of features of {type(self).__name__} depends on the image size: call fit, or "
+                "set input_size."
+            )
+        black = self._prepare(np.zeros((*size, 3), np.uint8), 0)
+        return np.empty((0, len(self._describe(black))), np.float32)
 
     def _check_settings(self):
         """Raise if a parameter is wrong in a way that `_parameter_constraints` cannot express."""
