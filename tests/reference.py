@@ -6,6 +6,8 @@ Nothing here uses the package, so that an error in it cannot hide in the expecte
 import numpy as np
 from scipy.spatial.distance import cdist
 
+MISSING = 2**63 - 1  # larger than any index: indexing with it fails
+
 
 def rank(distances, k, hidden=None, last=None):
     """Sort each row of a distance matrix.
@@ -25,13 +27,13 @@ def rank(distances, k, hidden=None, last=None):
     distances : ndarray of shape (n_probes, k)
         Ascending; infinite where no image is left.
     indices : ndarray of shape (n_probes, k)
-        Equal distances in the gallery's order; -1 where no image is left.
+        Equal distances in the gallery's order; `MISSING` where no image is left.
     """
     distances = np.array(distances, dtype=np.float64)
     if hidden is not None:
         distances[np.asarray(hidden)] = np.inf
     late = np.zeros(distances.shape) if last is None else np.asarray(last)
-    ranked, indices = np.full((len(distances), k), np.inf), np.full((len(distances), k), -1)
+    ranked, indices = np.full((len(distances), k), np.inf), np.full((len(distances), k), MISSING)
     for probe, row in enumerate(distances):
         order = np.lexsort((np.arange(len(row)), late[probe], row))
         order = order[np.isfinite(row[order])][:k]
@@ -52,6 +54,6 @@ def true_match_ranks(y_probe, y_gallery, distances, cams_probe=None, cams_galler
         hidden |= same & (np.asarray(cams_probe)[:, None] == np.asarray(cams_gallery))
     _, indices = rank(distances, len(y_gallery), hidden, last=same)
     return [
-        [place for place, column in enumerate(row, start=1) if column >= 0 and same[probe, column]]
+        [place for place, column in enumerate(row, start=1) if column != MISSING and same[probe, column]]
         for probe, row in enumerate(indices.tolist())
     ]

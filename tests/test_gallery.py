@@ -43,12 +43,20 @@ def test_rankings_equal_brute_force_with_rows_left_out(filled, filters):
 
 
 def test_rankings_shorter_than_asked_for_are_padded():
-    """Where the filter leaves fewer images than asked for, indices are -1 and distances infinite."""
+    """Where the filter leaves fewer images than asked for, distances are infinite and indices name nobody."""
     gallery = Gallery(rows(4), cams=[0, 0, 0, 1])
     distances, indices = gallery.kneighbors(rows(2, seed=1), 3, cams=[0, 7])
-    assert indices[0].tolist() == [3, -1, -1]
+    assert indices[0].tolist() == [3, 2**63 - 1, 2**63 - 1]
     assert np.isinf(distances[0, 1:]).all()
-    assert (indices[1] >= 0).all()
+    assert (indices[1] < 4).all()
+    for use in (gallery.cams.__getitem__, gallery.descriptors.__getitem__, gallery.cams.take):
+        with pytest.raises(IndexError):
+            use(indices[0])
+    with pytest.raises(IndexError, match="index -1 is out of bounds: the gallery has 4 images"):
+        gallery.descriptors[[0, -1]]
+    gallery.add(rows(5), cams=[0] * 5)
+    with pytest.raises(IndexError):
+        gallery.cams[indices[0]]  # not even after more images came
 
 
 def test_a_changed_gallery_equals_one_built_from_its_images(filled):

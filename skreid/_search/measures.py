@@ -132,6 +132,12 @@ class LearnedMeasure:
         if cams is not None:
             self.cams = self.cams[codes[self.rows]]
 
+    def common_keys(self, row_keys):
+        """Return the key that all gallery rows equal to each distinct row have, or -1 where they have several."""
+        keys = row_keys[self.rows]
+        keys[self.group[row_keys != keys[self.group]]] = -1
+        return keys
+
     def block(self, probes, cams=None):
         """Prepare a block of probes, with their cameras if the metric takes them."""
         return _LearnedBlock(self, probes, cams)

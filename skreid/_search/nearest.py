@@ -16,6 +16,7 @@ from skreid._search.measures import LearnedMeasure
 
 BLOCK_PROBES = 1024
 FIRST_ROWS = 1024  # in the first tile, which is small because all of its rows are candidates
+MISSING = np.iinfo(np.int64).max  # index where a ranking has no row: whatever is indexed with it raises IndexError
 
 
 def check_n_neighbors(n_neighbors, n_gallery, owner):
@@ -29,6 +30,12 @@ def check_n_neighbors(n_neighbors, n_gallery, owner):
     return n_neighbors
 
 
+def is_row(indices):
+    """Return which indices of a ranking are those of a row; earlier versions stored -1 where there was none."""
+    indices = np.asarray(indices)
+    return (indices >= 0) & (indices != MISSING)
+
+
 def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, row_keys=None):
     """Find the nearest rows of each probe, passing over the gallery once per block of probes.
 
@@ -40,27 +47,28 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
     cams : array-like of shape (n_probes,), optional
         Cameras, for a learned metric that takes them.
     probe_keys, row_keys : ndarray of shape (n_probes,) and (n_gallery,), int, optional
-        Rows with a probe's own key are hidden from it; for Euclidean distances only.
+        Rows with a probe's own key are hidden from it.
 
     Returns
     -------
     distances : ndarray of shape (n_probes, n_neighbors)
         Ascending; infinite where no row is left.
     indices : ndarray of shape (n_probes, n_neighbors), int64
-        Equal distances in the gallery's order; -1 where no row is left.
+        Equal distances in the gallery's order; `MISSING` where no row is left.
     """
     learned = isinstance(measure, LearnedMeasure)
     check_finite("probes", probes)
     distances = np.full((len(probes), n_neighbors), np.inf)
-    indices = np.full((len(probes), n_neighbors), -1, dtype=np.int64)
+    indices = np.full((len(probes), n_neighbors), MISSING, dtype=np.int64)
+    keys_of_rows = measure.common_keys(row_keys) if learned and row_keys is not None else row_keys
     with single_threaded_blas() as n_threads:
         for start in range(0, len(probes), BLOCK_PROBES):
             part = slice(start, start + BLOCK_PROBES)
-            keys = None if row_keys is None else (probe_keys[part], row_keys)
+            keys = None if row_keys is None else (probe_keys[part], keys_of_rows)
             block = measure.block(probes[part], None if cams is None else cams[part])
             distances[part], indices[part] = _search(block, n_neighbors, keys, 1 if learned else n_threads)
     if learned and measure.n_rows < len(measure.group):
-        distances, indices = _expand(distances, indices, measure)
+        distances, indices = _expand(distances, indices, measure, probe_keys, row_keys)
     return distances, indices
 
 
@@ -136,7 +144,7 @@ class _Best:
         self.worst[probe[last]] = distance[last]
 
     def finish(self):
-        """Return distances and rows, padded with infinity and -1."""
+        """Return distances and rows, padded with infinity and `MISSING`."""
         return sorted_neighbors(*(np.concatenate(parts) for parts in zip(*self.pairs, strict=True)), self.shape)
 
 
@@ -148,24 +156,27 @@ def _in_order(probe, distance, row):
 
 
 def sorted_neighbors(probe, distance, row, shape):
-    """Turn pairs into rankings: distances and rows of a shape, padded with infinity and -1."""
-    distances, indices = np.full(shape, np.inf), np.full(shape, -1, dtype=np.int64)
+    """Turn pairs into rankings: distances and rows of a shape, padded with infinity and `MISSING`."""
+    distances, indices = np.full(shape, np.inf), np.full(shape, MISSING, dtype=np.int64)
     probe, distance, row, place = _in_order(probe, distance, row)
     first = place < shape[1]
     distances[probe[first], place[first]], indices[probe[first], place[first]] = distance[first], row[first]
     return distances, indices
 
 
-def _expand(distances, indices, measure):
-    """Turn rankings of distinct rows into rankings of all gallery rows."""
+def _expand(distances, indices, measure, probe_keys=None, row_keys=None):
+    """Turn rankings of distinct rows into rankings of all gallery rows, without those with the probe's own key."""
     members = np.argsort(measure.group, kind="stable")
     sizes = np.bincount(measure.group)
     ends = np.cumsum(sizes)
-    out = np.full(distances.shape, np.inf), np.full(distances.shape, -1, dtype=np.int64)
+    out = np.full(distances.shape, np.inf), np.full(distances.shape, MISSING, dtype=np.int64)
     for probe, (distance, index) in enumerate(zip(distances, indices, strict=True)):
-        distance, index = distance[index >= 0], index[index >= 0]
+        distance, index = distance[is_row(index)], index[is_row(index)]
         rows = np.concatenate([members[ends[i] - sizes[i] : ends[i]] for i in index] or [members[:0]])
         repeated = np.repeat(distance, sizes[index])
+        if row_keys is not None:
+            shown = row_keys[rows] != probe_keys[probe]
+            rows, repeated = rows[shown], repeated[shown]
         order = np.lexsort((rows, repeated))[: distances.shape[1]]
         out[0][probe, : len(order)], out[1][probe, : len(order)] = repeated[order], rows[order]
     return out

@@ -11,6 +11,7 @@ from skreid._base.checks import check_int
 from skreid._base.labels import factorize
 from skreid._ranking import describe, gallery_distances
 from skreid._search.distances import check_finite
+from skreid._search.nearest import is_row
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
 
@@ -292,7 +293,7 @@ class RankingDisplay:
             raise ValueError(f"distances must have shape (n_probe, n_gallery) = {shape}. Got {matrix.shape} instead.")
         check_finite("distances", matrix)
         nearest = nearest_images(matrix, same, left_out, n_neighbors)
-        rows = [row[row >= 0] for row in nearest.indices]
+        rows = [row[is_row(row)] for row in nearest.indices]
         return cls(
             probes=[picture(probes, i) for i in range(n_probes)],
             ranked=[[picture(gallery, i) for i in row] for row in rows],

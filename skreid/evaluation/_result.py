@@ -32,7 +32,8 @@ class Repeat:
     seconds_fit, seconds_rank : float
         Wall-clock time of fitting, and of describing and ranking.
     match : ndarray of shape (n_probes,), intp
-        Dataset index of each probe's nearest true match, however far down its ranking; -1 if it has none.
+        Dataset index of each probe's nearest true match, however far down its ranking. If it has none, an index larger
+        than any, with which indexing fails.
     match_distance : ndarray of shape (n_probes,)
         Distance of that match; NaN if there is none.
     cameras : object or None

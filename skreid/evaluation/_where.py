@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skreid._base.labels import factorize
+from skreid._search.nearest import MISSING, is_row
 from skreid.evaluation._table import ResultTable
 from skreid.metrics import ranking_metrics
 
@@ -186,7 +187,7 @@ def hardest(result, n):
         return np.concatenate([column(one) for one in result.repeats])
 
     def first_of(one):
-        return one.nearest.indices[:, 0] if one.nearest.indices.shape[1] else np.full(len(one.probe), -1)
+        return one.nearest.indices[:, 0] if one.nearest.indices.shape[1] else np.full(len(one.probe), MISSING)
 
     repeat = np.repeat(np.arange(len(result.repeats)), [len(one.probe) for one in result.repeats])
     probe, match, first = gather(lambda one: one.probe), gather(lambda one: one.match), gather(first_of)
@@ -202,9 +203,9 @@ def hardest(result, n):
     known = {name: values for name, values in known.items() if values is not None}
     for name, values in known.items():
         columns[name] = [_entry(values, place) for place in probe[order]]
-    columns["first"] = [int(place) if place >= 0 else None for place in first[order]]
+    columns["first"] = [int(place) if is_row(place) else None for place in first[order]]
     for name, values in known.items():
-        columns[f"first_{name}"] = [_entry(values, place) if place >= 0 else None for place in first[order]]
+        columns[f"first_{name}"] = [_entry(values, place) if is_row(place) else None for place in first[order]]
     if len(result.repeats) > 1:
         columns["repeat"] = repeat[order]
     n_missing = int((rank == 0).sum())

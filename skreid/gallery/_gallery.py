@@ -205,7 +205,9 @@ class Gallery:
         distances : ndarray of shape (n_probes, n_neighbors)
             Euclidean, ascending, in float64; infinite where too few images are left. Only if `return_distance`.
         indices : ndarray of shape (n_probes, n_neighbors), int64
-            Indices of gallery images; equal distances in the gallery's order; -1 where too few images are left.
+            Indices of gallery images; equal distances in the gallery's order. Where too few images are left, an index
+            larger than any: ``ids[indices]`` then raises an IndexError. ``numpy.isfinite(distances)`` says which are
+            there.
 
         Raises
         ------

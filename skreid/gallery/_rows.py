@@ -32,6 +32,9 @@ class Rows:
                 return self._range(start, max(start, stop))
             rows = np.arange(start, stop, step)
         rows = np.asarray(rows)
+        outside = np.flatnonzero((rows < 0) | (rows >= len(self)))
+        if len(outside):
+            raise IndexError(f"index {rows[outside[0]]} is out of bounds: the gallery has {len(self)} images.")
         out = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         part_of_row = np.searchsorted(self._ends, rows, side="right")
         for part in np.unique(part_of_row):
