@@ -295,6 +295,33 @@ def test_fitted_metrics_pickle_clone_and_return_data_frames(metric):
 
 
 @each_metric
+def test_fits_show_their_steps_when_asked(metric, capfd):
+    """On the error stream, to the last step; silent by default, with the same result."""
+    X, y, cams = make_people()
+    silent = clone(metric).fit(X, y, cams)
+    assert capfd.readouterr() == ("", "")
+    shown = clone(metric).set_params(verbose=1).fit(X, y, cams)
+    out, bar = capfd.readouterr()
+    assert out == ""
+    assert f"Fitting {type(metric).__name__}: 100%" in bar
+    np.testing.assert_array_equal(shown.pairwise_distances(X, X), silent.pairwise_distances(X, X))
+
+
+@each_metric
+def test_metrics_saved_before_they_were_verbose_still_work(metric):
+    """Their state has no `verbose`."""
+    X, y, cams = make_people()
+    fitted = clone(metric).fit(X, y, cams)
+    state = fitted.__getstate__()
+    del state["verbose"]
+    old = type(metric).__new__(type(metric))
+    old.__setstate__(state)
+    assert old.get_params()["verbose"] == 0
+    np.testing.assert_array_equal(old.pairwise_distances(X, X), fitted.pairwise_distances(X, X))
+    clone(old).fit(X, y, cams)
+
+
+@each_metric
 def test_a_pipeline_routes_cams_to_fit(metric):
     """With metadata routing on, the result is that of direct calls."""
     X, y, cams = make_people(n_ids=12)

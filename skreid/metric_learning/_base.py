@@ -1,9 +1,12 @@
 """Shared by all learned metrics: checks of their input, scikit-learn's tags, and linear algebra."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
+from tqdm.auto import tqdm
 
 from skreid._base.arrays import unwrapped
 from skreid._base.labels import encode_cams, encode_identities
@@ -13,6 +16,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """Base of the learned metrics: checks ``X, y, cams`` and sets scikit-learn's tags."""
 
     __metadata_request__fit = {"cams": True}  # noqa: RUF012 - scikit-learn's way to set a default request
+    verbose = 0  # of metrics saved before they had this parameter
 
     def _check_fit(self, X, y, cams):
         """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
@@ -30,6 +34,20 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"The 'n_components' parameter of {type(self).__name__} must be at most {limit}, {meaning}. "
                 f"Got {self.n_components} instead."
             )
+
+    @contextmanager
+    def _steps(self, *names):
+        """Yield ``run(function, *arguments)``, which runs the next of these steps; with `verbose`, a bar names it."""
+        title, coming = f"Fitting {type(self).__name__}", iter(names)
+        with tqdm(total=len(names), desc=title, unit="step", disable=not self.verbose) as bar:
+
+            def run(function, *arguments):
+                bar.set_postfix_str(next(coming))
+                result = function(*arguments)
+                bar.update()
+                return result
+
+            yield run
 
     def _check_rows(self, X):
         """Check descriptors passed after `fit`."""

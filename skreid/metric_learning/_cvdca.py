@@ -3,6 +3,7 @@
 Each camera distorts people in its own way, so each has its own projection into the space where distances are computed.
 """
 
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -20,18 +21,20 @@ from skreid.metric_learning._views import add_ridge, objective_blocks, solve_vie
 class ViewSpecificMetric(CrossViewMetric):
     """Base of CVDCA and its kernel form, which define the coordinates of an image and the projections."""
 
-    def _solve(self, X, ids, views, n_features):
-        """Minimise the objective over rows of float64 ``X``; return projections (n_views, n_components, d)."""
+    def _solve(self, run, X, ids, views, n_features):
+        """Minimise the objective over rows of float64 ``X``; return projections (n_views, n_components, d).
+
+        `run` runs two of the steps of `fit`.
+        """
         if not X.any():
             raise ValueError("All features of X (or of its kernel) are zero: there is nothing to learn from.")
         # Without cams there is one view, and its pairs take the place of cross-view pairs.
         within_weight = 1.0 if views is None else self.within_weight
         views = np.zeros(len(X), dtype=int) if views is None else views
-        blocks, moments = objective_blocks(
-            X, ids, views, negative_weight=self.negative_weight, within_weight=within_weight
-        )
+        objective = partial(objective_blocks, negative_weight=self.negative_weight, within_weight=within_weight)
+        blocks, moments = run(objective, X, ids, views)
         constraints = add_ridge(moments, self.reg, n_features)
-        projections, self.eigenvalues_ = solve_views(blocks, constraints, self.view_reg, self.n_components)
+        projections, self.eigenvalues_ = run(solve_views, blocks, constraints, self.view_reg, self.n_components)
         self.n_components_ = self._n_features_out = len(self.eigenvalues_)
         return projections.transpose(0, 2, 1)
 
@@ -134,6 +137,7 @@ VIEW_CONSTRAINTS = {
     "reg": [Interval(Real, 0, None, closed="left")],
     "negative_weight": [Interval(Real, 0, None, closed="left")],
     "within_weight": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
 }
 
 
@@ -171,6 +175,8 @@ class CVDCA(ViewSpecificMetric):
         Weight of pairs of different people, relative to pairs of the same person. Unknown in the publication.
     within_weight : float, default=1.0
         Weight of pairs within one camera, relative to pairs across cameras. Unknown in the publication.
+    verbose : int, default=0
+        1 shows a progress bar of the steps of `fit`.
 
     Attributes
     ----------
@@ -226,12 +232,15 @@ class CVDCA(ViewSpecificMetric):
 
     _parameter_constraints: dict = VIEW_CONSTRAINTS
 
-    def __init__(self, *, n_components=None, view_reg=0.01, reg=0.01, negative_weight=1.0, within_weight=1.0):
+    def __init__(
+        self, *, n_components=None, view_reg=0.01, reg=0.01, negative_weight=1.0, within_weight=1.0, verbose=0
+    ):
         self.n_components = n_components
         self.view_reg = view_reg
         self.reg = reg
         self.negative_weight = negative_weight
         self.within_weight = within_weight
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
@@ -258,10 +267,10 @@ class CVDCA(ViewSpecificMetric):
             If no identity has a cross-view pair, or the constraint is singular and needs a larger ``reg``.
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
-        coordinates, lift = span_coordinates(X.astype(np.float64, copy=False))
-        self._check_n_components(coordinates.shape[1], "the dimension of the training data")
-        maps = self._solve(coordinates, ids, views, X.shape[1])
-        self.components_ = lift(maps)
+        with self._steps("coordinates", "pairs", "projections", "components") as run:
+            coordinates, lift = run(span_coordinates, X.astype(np.float64, copy=False))
+            self._check_n_components(coordinates.shape[1], "the dimension of the training data")
+            self.components_ = run(lift, self._solve(run, coordinates, ids, views, X.shape[1]))
         # One sign per component, shared by all views.
         self.components_ *= fix_signs(self.components_.mean(axis=0))
         return self

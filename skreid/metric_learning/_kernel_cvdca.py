@@ -42,6 +42,8 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         Weight of pairs of different people, relative to pairs of the same person. Unknown in the publication.
     within_weight : float, default=1.0
         Weight of pairs within one camera, relative to pairs across cameras. Unknown in the publication.
+    verbose : int, default=0
+        1 shows a progress bar of the steps of `fit`.
 
     Attributes
     ----------
@@ -104,6 +106,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         reg=0.01,
         negative_weight=1.0,
         within_weight=1.0,
+        verbose=0,
     ):
         self.n_components = n_components
         self.kernel = kernel
@@ -114,6 +117,7 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         self.reg = reg
         self.negative_weight = negative_weight
         self.within_weight = within_weight
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
@@ -141,7 +145,8 @@ class KCVDCA(KernelMixin, ViewSpecificMetric):
         """
         X, ids, views, self.cameras_ = self._check_fit(X, y, cams)
         self._check_n_components(len(X), "the number of training images")
-        maps = self._solve(self._fit_kernel(X), ids, views, len(X))
+        with self._steps("kernel", "pairs", "projections") as run:
+            maps = self._solve(run, run(self._fit_kernel, X), ids, views, len(X))
         self.dual_components_ = maps * fix_signs(maps.mean(axis=0))
         return self
 

@@ -64,6 +64,8 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
     psd : bool, default=True
         Whether to set negative eigenvalues of the quadratic form to zero. Distances are then at least 0, up to
         rounding.
+    verbose : int, default=0
+        1 shows a progress bar of the steps of `fit`.
 
     Attributes
     ----------
@@ -115,7 +117,9 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
 
     _parameter_constraints: dict = KERNEL_CONSTRAINTS | {"psd": ["boolean"]}
 
-    def __init__(self, *, n_components=None, kernel="rbf", gamma=None, degree=3, coef0=1, reg=1e-7, psd=True):
+    def __init__(
+        self, *, n_components=None, kernel="rbf", gamma=None, degree=3, coef0=1, reg=1e-7, psd=True, verbose=0
+    ):
         self.n_components = n_components
         self.kernel = kernel
         self.gamma = gamma
@@ -123,6 +127,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         self.coef0 = coef0
         self.reg = reg
         self.psd = psd
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
@@ -150,10 +155,11 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
         """
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
-        coordinates, dual = kernel_coordinates(self._fit_kernel(X))
-        self._check_n_components(coordinates.shape[1], "the rank of the centred kernel")
-        intra, inter = scatter_from_codes(coordinates, ids, views)
-        subspace, metric, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
+        with self._steps("kernel", "coordinates", "scatter matrices", "subspace") as run:
+            coordinates, dual = run(kernel_coordinates, run(self._fit_kernel, X))
+            self._check_n_components(coordinates.shape[1], "the rank of the centred kernel")
+            scatter = run(scatter_from_codes, coordinates, ids, views)
+            subspace, metric, self.singular_values_ = run(solve_xqda, *scatter, self.reg, self.n_components)
         dual = (dual @ subspace).T
         signs = fix_signs(dual)
         self.dual_components_ = np.ascontiguousarray(signs * dual)

@@ -18,6 +18,7 @@ KERNEL_CONSTRAINTS = {
     "degree": [Interval(Real, 0, None, closed="left")],
     "coef0": [Interval(Real, None, None, closed="neither")],
     "reg": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
 }
 
 

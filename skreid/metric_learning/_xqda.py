@@ -36,6 +36,7 @@ def solve_xqda(intra, inter, reg, n_components=None):
 PARAMETER_CONSTRAINTS = {
     "n_components": [IntRange(1), None],
     "reg": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
 }
 
 
@@ -65,6 +66,8 @@ class XQDA(CrossViewMetric):
     reg : float, default=1e-3
         Added to the diagonal of :math:`\Sigma_I`, in squared units of the features. The default suits descriptors of
         unit length. 0 works only if :math:`\Sigma_I` is not singular.
+    verbose : int, default=0
+        1 shows a progress bar of the steps of `fit`.
 
     Attributes
     ----------
@@ -123,9 +126,10 @@ class XQDA(CrossViewMetric):
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
-    def __init__(self, *, n_components=None, reg=1e-3):
+    def __init__(self, *, n_components=None, reg=1e-3, verbose=0):
         self.n_components = n_components
         self.reg = reg
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, cams=None):
@@ -154,11 +158,12 @@ class XQDA(CrossViewMetric):
         X, ids, views, _ = self._check_fit(X, y, cams)
         views = np.arange(len(X)) if views is None else views
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        coordinates, lift = span_coordinates(X - self.mean_)  # differences do not depend on the mean
-        self._check_n_components(coordinates.shape[1], "the dimension of the training data")
-        intra, inter = scatter_from_codes(coordinates, ids, views)
-        subspace, self.metric_, self.singular_values_ = solve_xqda(intra, inter, self.reg, self.n_components)
-        components = lift(subspace.T)
+        with self._steps("coordinates", "scatter matrices", "subspace", "components") as run:
+            coordinates, lift = run(span_coordinates, X - self.mean_)  # differences do not depend on the mean
+            self._check_n_components(coordinates.shape[1], "the dimension of the training data")
+            scatter = run(scatter_from_codes, coordinates, ids, views)
+            subspace, self.metric_, self.singular_values_ = run(solve_xqda, *scatter, self.reg, self.n_components)
+            components = run(lift, subspace.T)
         signs = fix_signs(components)
         self.components_ = np.ascontiguousarray(signs * components)
         self.metric_ *= signs * signs.T
