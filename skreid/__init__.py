@@ -23,6 +23,7 @@ _HOME = {
     "evaluation_report": "skreid.report",
     "explain_match": "skreid._explaining",
     "rank_gallery": "skreid._ranking",
+    "use_idle_cores": "skreid._network.device",
 }
 _ROOMS = (
     "datasets",

@@ -1,9 +1,13 @@
-"""The device on which a network runs now, and torch's threads in forked processes."""
+"""The device on which a network runs now, and torch's threads: as many as cores are idle, one in a forked process."""
 
 import os
 import warnings
 
 import torch
+
+from skreid._base.cores import idle_cores
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # set by users who want a certain number
 
 
 def resolve_device(name, fall_back=False):
@@ -46,6 +50,30 @@ def _exists(device):
     present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     same_type = present is not None and device.type == present.type
     return same_type and (device.index or 0) < torch.accelerator.device_count()
+
+
+def use_idle_cores():
+    """Let torch use as many threads as cores are idle now, and return their number.
+
+    Training beside a busy process takes twice as long if two threads share one core. The number of threads decides
+    how sums are rounded, so the same seed returns the same weights only for the same number. This is why no `fit` does
+    it by itself: call it once, before `fit`, where speed matters more than equal bits.
+
+    Returns
+    -------
+    n_threads : int
+        At least 1, and at most the number that torch used before. That number stays if ``OMP_NUM_THREADS`` or
+        ``MKL_NUM_THREADS`` is set.
+
+    Examples
+    --------
+    >>> from skreid import use_idle_cores
+    >>> use_idle_cores() >= 1
+    True
+    """
+    if not any(os.environ.get(name) for name in THREAD_VARIABLES):
+        torch.set_num_threads(min(torch.get_num_threads(), idle_cores()))
+    return torch.get_num_threads()
 
 
 if hasattr(os, "register_at_fork"):
