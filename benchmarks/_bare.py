@@ -1,6 +1,7 @@
-"""Training as skreid does it, written bare in PyTorch: what the benchmarks of training are compared with.
+"""What the benchmarks of training are compared with: the same training written bare in PyTorch, and its convolutions.
 
-The same layers, losses, augmentations and optimiser steps; no reading of images, validation, early stopping or history.
+The bare training has the same layers, losses, augmentations and optimiser steps, but no reading of images, validation,
+early stopping or history. The convolutions alone are the limit of any training.
 """
 
 import math
@@ -72,7 +73,7 @@ def augment(batch, kinds, generator):
 
 def trainer(model, n_steps, learning_rate=1e-4):
     """Return a function that trains on batches of (images, labels): AdamW, with a warm-up and a cosine schedule."""
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=5e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=5e-4, fused=True)
     warmup = max(1, round(0.1 * n_steps))
 
     def share(step):
@@ -94,3 +95,30 @@ def trainer(model, n_steps, learning_rate=1e-4):
             schedule.step()
 
     return train
+
+
+def convolutions(name, frame, n_images, precision):
+    """Return a function that computes the convolutions of a torchvision VGG alone, forward and backward, for a batch.
+
+    Maps, weights and gradients are in `precision`, "float32" or "bfloat16", from the start: nothing is cast.
+    """
+    layers = models.get_model(name, weights=None).features[:-1].to(memory_format=torch.channels_last)
+    given = []
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_pre_hook(lambda layer, inputs: given.append((layer, inputs[0].detach())))
+    with torch.no_grad():
+        layers(torch.rand(n_images, 3, *frame).contiguous(memory_format=torch.channels_last))
+    steps = []
+    for layer, maps in given:
+        values = [part.detach().to(getattr(torch, precision)) for part in (maps, layer.weight, layer.bias)]
+        wanted = [part.requires_grad_() for part in values[len(steps) == 0 :]]  # images need no gradient
+        outgoing = torch.ones_like(F.conv2d(*values, padding=layer.padding))
+        steps.append((values, layer.padding, wanted, outgoing))
+
+    def step():
+        for values, padding, wanted, outgoing in steps:
+            torch.autograd.grad(F.conv2d(*values, padding=padding), wanted, outgoing)
+
+    step()
+    return step

@@ -134,8 +134,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     image_shape_ : tuple of int
         Height and width of the frame.
     history_ : list of dict
-        One record per epoch: epoch, learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy
-        (NaN if nothing could be held out), seconds, best.
+        One record per epoch: epoch (its position in the list: 0 is the first, which bars and pictures call 1),
+        learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy (NaN if nothing could be held
+        out), seconds, best.
     weights_ : dict of str to ndarray
         The trained network, with torchvision's names.
     normalization_ : tuple of two tuples of three floats

@@ -175,7 +175,7 @@ def train_triplets(source, labels, settings, *, device, on_epoch):
         record["seconds"] = time.perf_counter() - started
         if not math.isfinite(record["train_loss"]):
             raise FloatingPointError(
-                f"The training loss is not finite in epoch {epoch}: lower learning_rate "
+                f"The training loss is not finite in epoch {epoch + 1}: lower learning_rate "
                 f"(now {settings.learning_rate:g})."
             )
         history.append(record)
