@@ -272,3 +272,38 @@ def test_broken_files_are_named(tmp_path):
         gog.transform([good, text])
     with pytest.raises(ValueError, match=r"image 1 \(.*short\.png.*\) could not be read as an image"):
         gog.transform([good, short])
+
+
+@SMALL
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_bar_counts_images_when_asked(descriptor, n_jobs, capfd):
+    """On the error stream; silent by default, with the same descriptors in the same order."""
+    images = random_images(70)
+    with parallel_config("threading"):
+        silent = clone(descriptor).set_params(n_jobs=n_jobs).transform(images)
+        assert capfd.readouterr() == ("", "")
+        shown = clone(descriptor).set_params(n_jobs=n_jobs, verbose=1).transform(images)
+    out, bar = capfd.readouterr()
+    assert out == ""
+    assert "Describing: 100%" in bar
+    assert "70/70" in bar
+    np.testing.assert_array_equal(shown, silent)
+
+
+def test_a_backend_that_streams_no_results_has_a_bar_too(monkeypatch, capfd):
+    """Its bar moves when all images are described."""
+    monkeypatch.setattr("joblib._parallel_backends.ThreadingBackend.supports_return_generator", False)
+    with parallel_config("threading"):
+        LOMO(**SMALL_LOMO.get_params() | {"verbose": 1, "n_jobs": 2}).transform(random_images(5))
+    assert "5/5" in capfd.readouterr().err
+
+
+@SMALL
+def test_descriptors_saved_before_they_were_verbose_still_work(descriptor):
+    """Their state has no `verbose`."""
+    state = descriptor.__getstate__()
+    del state["verbose"]
+    old = type(descriptor).__new__(type(descriptor))
+    old.__setstate__(state)
+    assert old.get_params()["verbose"] == 0
+    np.testing.assert_array_equal(old.transform(random_images()), descriptor.transform(random_images()))

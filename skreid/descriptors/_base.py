@@ -1,6 +1,6 @@
 """Shared by all hand-crafted descriptors: no state, parallel work over images, errors that name the image.
 
-A subclass has the parameters `input_size` and `n_jobs`, and says in `_describe` how one image becomes a vector.
+A subclass has the parameters `input_size`, `n_jobs` and `verbose`; `_describe` says how one image becomes a vector.
 """
 
 from abc import ABCMeta, abstractmethod
@@ -8,11 +8,13 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from PIL.Image import Resampling
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
 
 from skreid._base.checks import check_frame_size
 from skreid._images.docs import fill_images
@@ -28,7 +30,9 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     _parameter_constraints = {  # noqa: RUF012 - scikit-learn's convention
         "input_size": "no_validation",  # see _frame_size
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     }
+    verbose = 0  # of descriptors saved before they had this parameter
     _may_keep_size = True  # whether input_size may be None
     _resampling = Resampling.BILINEAR
 
@@ -91,9 +95,13 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             )
         n = len(images)
         chunk = max(1, min(_CHUNK, -(-n // effective_n_jobs(self.n_jobs))))
-        parts = Parallel(n_jobs=self.n_jobs)(
-            delayed(_describe_chunk)(self, images[part], part.start, shape) for part in gen_batches(n, chunk)
-        )
+        streams = self.verbose and getattr(get_active_backend()[0], "supports_return_generator", True)
+        calls = (delayed(_describe_chunk)(self, images[part], part.start, shape) for part in gen_batches(n, chunk))
+        parts = []
+        with tqdm(total=n, desc="Describing", unit="image", disable=not self.verbose) as bar:
+            for part in Parallel(n_jobs=self.n_jobs, return_as="generator" if streams else "list")(calls):
+                parts.append(part)
+                bar.update(len(part))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _describe_nothing(self):

@@ -37,6 +37,8 @@ class GOG(GaussianDescriptor):
     n_jobs : int or None, default=None
         Number of jobs over the images. None means 1 unless in a :obj:`joblib.parallel_config` context, -1 all
         processors.
+    verbose : int, default=0
+        1 shows a progress bar of the images that `transform` describes.
 
     Attributes
     ----------
@@ -93,6 +95,7 @@ class GOG(GaussianDescriptor):
         n_strips=7,
         regularization=1e-3,
         n_jobs=None,
+        verbose=0,
     ):
         self.color = color
         self.input_size = input_size
@@ -101,6 +104,7 @@ class GOG(GaussianDescriptor):
         self.n_strips = n_strips
         self.regularization = regularization
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def _blocks(self):
         colors = (self.color,) if isinstance(self.color, str) else tuple(self.color)

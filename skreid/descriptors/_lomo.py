@@ -49,6 +49,8 @@ class LOMO(ImageDescriptor):
     n_jobs : int or None, default=None
         Number of jobs over the images. None means 1 unless in a :obj:`joblib.parallel_config` context, -1 all
         processors.
+    verbose : int, default=0
+        1 shows a progress bar of the images that `transform` describes.
 
     Attributes
     ----------
@@ -105,6 +107,7 @@ class LOMO(ImageDescriptor):
         retinex="multiscale",
         input_size=None,
         n_jobs=None,
+        verbose=0,
     ):
         self.n_scales = n_scales
         self.window_size = window_size
@@ -115,6 +118,7 @@ class LOMO(ImageDescriptor):
         self.retinex = retinex
         self.input_size = input_size
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the dimensions: block, scale, row of windows, bin.

@@ -39,6 +39,8 @@ class MLGD(GaussianDescriptor):
     n_jobs : int or None, default=None
         Number of jobs over the images. None means 1 unless in a :obj:`joblib.parallel_config` context, -1 all
         processors.
+    verbose : int, default=0
+        1 shows a progress bar of the images that `transform` describes.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class MLGD(GaussianDescriptor):
         n_strips=7,
         regularization=1e-3,
         n_jobs=None,
+        verbose=0,
     ):
         self.features = features
         self.input_size = input_size
@@ -97,6 +100,7 @@ class MLGD(GaussianDescriptor):
         self.n_strips = n_strips
         self.regularization = regularization
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def _blocks(self):
         return {"mlgd": resolve(self.features, "MLGD")}

@@ -5,10 +5,10 @@ scikit-learn's `StandardScaler(with_std=False)` and `Normalizer` would scale all
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted
 
-from skreid._base.arrays import unwrapped
 from skreid._base.checks import is_int
+from skreid._base.tables import validate_table
 
 
 class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -71,7 +71,7 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If `block_sizes` does not add up to the number of features.
         """
-        X = validate_data(self, unwrapped(X, "X"), dtype=FLOAT_DTYPES)
+        X = validate_table(self, X, dtype=FLOAT_DTYPES)
         self._block_starts(X.shape[1])
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         return self
@@ -90,7 +90,7 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Of the floating type of `X`.
         """
         check_is_fitted(self)
-        X = validate_data(self, unwrapped(X, "X"), dtype=FLOAT_DTYPES, reset=False)
+        X = validate_table(self, X, dtype=FLOAT_DTYPES, reset=False)
         centred = X - self.mean_.astype(X.dtype)
         starts = self._block_starts(X.shape[1])
         for start, stop in zip(starts, [*starts[1:], X.shape[1]], strict=True):
