@@ -16,8 +16,8 @@ MANY = 6  # cameras
 class CameraPairDisplay:
     """Rank-1 or mAP of each pair of a probe's camera and a gallery camera, with the number of probes it is based on.
 
-    The worst pair is framed. A pair without any true match has a dash, and a pair that the protocol leaves out is
-    empty. Use :meth:`from_evaluation` to create one.
+    The probes counted are those with a true match in that camera. The worst pair is framed. A pair without any true
+    match has a dash, and a pair that the protocol leaves out is empty. Use :meth:`from_evaluation` to create one.
 
     Parameters
     ----------
@@ -104,24 +104,27 @@ class CameraPairDisplay:
             self.values_[place] = row[figure]
 
         n_rows, n_columns = self.values_.shape
-        cell = CELL if max(n_rows, n_columns) <= MANY else SMALL_CELL
-        size = (cell * n_columns + 2.2, cell * n_rows + 1.6)
-        self.ax_ = single_axes(ax, "CameraPairDisplay", figsize=(max(size[0], 5.2), max(size[1], 3)))
+        is_large = max(n_rows, n_columns) <= MANY
+        self.ax_ = single_axes(ax, "CameraPairDisplay", figsize=figure_size(n_columns, n_rows))
         self.figure_ = self.ax_.figure
         self.image_ = self.ax_.imshow(100 * self.values_, **{"cmap": "cividis", "vmin": 0, "vmax": 100} | kwargs)
         self.ax_.set_facecolor("0.93")
-        self._write(rows, places, figure, cell == CELL, text_kwargs)
+        self._write(rows, places, figure, is_large, text_kwargs)
         self._frame_worst()
         scale = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.9)
         scale.set_label(f"{FIGURES[figure]} (%)")
-        self.ax_.set_xticks(range(n_columns), [str(cam) for cam in self.gallery_cams_])
-        self.ax_.set_yticks(range(n_rows), [str(cam) for cam in self.probe_cams_])
+        self.ax_.set_xticks(range(n_columns), [_drawable(cam) for cam in self.gallery_cams_])
+        self.ax_.set_yticks(range(n_rows), [_drawable(cam) for cam in self.probe_cams_])
         if max(len(str(cam)) for cam in self.gallery_cams_) > 4:
             self.ax_.tick_params(axis="x", rotation=90 if n_columns > MANY else 30)
         self.ax_.set(xlabel="Camera of the gallery", ylabel="Camera of the probe")
         name = self.name if name is None else name
-        title = f"{FIGURES[figure]} in percent, and number of probes with a true match"
-        self.ax_.set_title(title if name is None else f"{name}\n{title}", fontsize="medium")
+        title = (
+            f"{FIGURES[figure]} of n probes"
+            if is_large
+            else f"{FIGURES[figure]} in percent, above the number of probes"
+        )
+        self.ax_.set_title(f"{name}\n{title}" if name else title, fontsize="medium")
         return self
 
     def _write(self, rows, places, figure, is_large, text_kwargs):
@@ -172,6 +175,17 @@ class CameraPairDisplay:
             If the cameras are not known, or there is no pair to draw.
         """
         return cls(pairs=result.by_camera_pair(), name=result.name if name is None else name).plot(ax, **kwargs)
+
+
+def figure_size(n_columns, n_rows):
+    """Return width and height in inches of a figure in which all cells can be read."""
+    cell = CELL if max(n_columns, n_rows) <= MANY else SMALL_CELL
+    return max(cell * n_columns + 2.2, 5.2), max(cell * n_rows + 1.6, 3)
+
+
+def _drawable(cam):
+    """Return the name of a camera that matplotlib draws as it is: a dollar sign does not start a formula."""
+    return str(cam).replace("$", r"\$")
 
 
 def _ordered(cams):

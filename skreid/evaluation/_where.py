@@ -158,12 +158,12 @@ def by_camera_pair(result):
     notes = ["Each probe is ranked against the images of that gallery camera alone."]
     n_missing = int((n_probes - n_valid).sum())
     if n_missing:
-        notes.append(f"In {n_missing} cases the probe has no true match in that camera: not in rank_1 and mAP.")
+        notes.append(f"In {n_missing} cases the probe has no true match in that camera: left out of rank-1 and mAP.")
     if any(repeat.cameras.across_only for repeat in result.repeats):
         notes.append("The protocol leaves out true matches in the probe's own camera, so these pairs have no row.")
     n_repeats = len(result.repeats)
     if n_repeats > 1:
-        notes.append(f"Probes of all {n_repeats} repeats are counted together; n_gallery is a mean over the repeats.")
+        notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over the repeats.")
     means = np.array([np.mean(n_gallery[pair]) for pair in pairs])
     return ResultTable(
         f"Camera pairs of {result.name}, worst rank-1 first",

@@ -10,6 +10,8 @@ import io
 import numpy as np
 from PIL import Image
 
+NARROW = 5.5  # inches: the text of a plot of this width can be read on a narrow screen
+
 STYLE = """
 :root { --ink: #1b1b1b; --soft: #595959; --line: #cfcfcf; --right: #00694d; --wrong: #a04000; }
 * { box-sizing: border-box; }
@@ -30,10 +32,13 @@ table { border-collapse: collapse; margin: 0.5rem 0; font-variant-numeric: tabul
 th, td { padding: 0.3rem 0.7rem 0.3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; white-space: nowrap; }
-td.value { overflow-wrap: anywhere; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 0.9rem; }
-td small { color: var(--soft); display: block; }
+td.value { overflow-wrap: anywhere; min-width: 8rem; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 0.9rem; }
+td small, th small { color: var(--soft); display: block; font-weight: 400; }
 figure { margin: 0.5rem 0; }
-.plot img { display: block; width: 100%; min-width: 34rem; height: auto; }
+.plot img { display: block; width: 100%; height: auto; }
+.plot.scroll img { min-width: 34rem; }
+.plots { display: flex; flex-wrap: wrap; gap: 0 1rem; }
+.plots figure { flex: 1 1 20rem; }
 .strip { display: flex; flex-wrap: wrap; gap: 0.6rem; list-style: none; margin: 0.4rem 0; padding: 0; }
 .strip figure { margin: 0; text-align: center; font-size: 0.85rem; line-height: 1.3; }
 .strip img { display: block; height: 8rem; width: auto; margin: 0 auto 0.2rem;
@@ -43,11 +48,13 @@ figure { margin: 0.5rem 0; }
 .strip .right { color: var(--right); font-weight: 600; }
 .strip .wrong img { border: 4px dashed var(--wrong); }
 .strip .wrong { color: var(--wrong); }
+.strip .gap { align-self: center; color: var(--soft); }
 summary { cursor: pointer; padding: 0.3rem 0; font-weight: 600; }
 .protocol { border-left: 4px solid #0b4f94; padding: 0.2rem 0 0.2rem 0.8rem; }
 @media (max-width: 40rem) { .strip img { height: 6.5rem; } body { font-size: 0.95rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; }
-  .plot img { min-width: 0; }
+  .plot.scroll img { min-width: 0; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   figure, tr, .ranking { break-inside: avoid; } h2, h3 { break-after: avoid; } .scroll { overflow: visible; }
   * { print-color-adjust: exact; } }
 """
@@ -159,16 +166,26 @@ def folded(title, body):
     return f"<details><summary>{escape(title)}</summary>\n{body}\n</details>"
 
 
+def new_figure(width, height):
+    """Return a new figure, which pyplot does not manage, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
 def plot(figure, label, alt):
-    """Return a matplotlib figure as an embedded SVG image, which scrolls where the screen is narrow."""
+    """Return a matplotlib figure as an embedded SVG image; a wide one scrolls where the screen is narrow."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "skreid"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})  # equal results make equal files
-    width = f"max-width: {figure.get_figwidth() * 6:g}rem"
+    kind = 'class="plot"'
+    if figure.get_figwidth() > NARROW:
+        kind = f'class="plot scroll" tabindex="0" role="region" aria-label="{escape(label)}"'
     return (
-        f'<figure class="plot scroll" tabindex="0" role="region" aria-label="{escape(label)}" style="{width}">'
+        f'<figure {kind} style="max-width: {figure.get_figwidth() * 6:g}rem">'
         f'<img src="{_data_uri("svg+xml", buffer)}" alt="{escape(alt)}"></figure>'
     )
 

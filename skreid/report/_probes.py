@@ -9,7 +9,8 @@ import warnings
 import numpy as np
 
 from skreid._base.dataset import get_column
-from skreid.displays._common import picture
+from skreid._search.nearest import is_row
+from skreid.displays._common import picture, readable
 from skreid.exceptions import ImageError
 from skreid.report._page import escape, paragraph, thumbnail
 
@@ -22,7 +23,8 @@ def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
     images = None if dataset is None else get_column(dataset, "images", "paths")
     if not n_probes or images is None or not done.nearest.indices.shape[1]:
         return ""
-    last = max(done.nearest.indices.max(), done.probe.max())
+    shown = done.nearest.indices[is_row(done.nearest.indices)]
+    last = max(shown.max(initial=0), done.probe.max())
     target = get_column(dataset, "target")
     if target is None or len(target) <= last:
         raise ValueError(
@@ -38,10 +40,11 @@ def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
     parts = [
         paragraph(
             f"{result.name}, repeat {repeat + 1}. A solid frame and ✓ mark a true match; a dashed frame and ✗ mark "
-            "somebody else. The number below the rank is the distance."
+            "somebody else. The number below the rank is the distance. Where the nearest true match ranks behind the "
+            "images shown, it stands at the end, after a gap."
         )
     ]
-    for heading, rows in (("Best", best), ("Worst", worst)):
+    for heading, rows in (("Best probes, best first", best), ("Worst probes, worst first", worst)):
         if len(rows):
             parts.append(f"<h3>{heading}</h3>")
             parts += [rankings.ranking(done, row) for row in rows]
@@ -68,15 +71,21 @@ class _Rankings:
             f"{metrics.average_precision[row]:.2f}"
         )
         items = [f'<li class="probe">{self._figure(probe, "Probe", ["probe"])}</li>']
-        columns = zip(nearest.indices[row], nearest.distances[row], nearest.matches[row], strict=True)
-        for rank, (index, distance, match) in enumerate(columns, 1):
-            if index < 0 or rank > self._n_neighbors:
-                break
-            sign, kind = ("✓", "right") if match else ("✗", "wrong")
-            lines = [f"{sign} {rank}", f"{distance:.3g}"]
-            figure = self._figure(int(index), f"Rank {rank}, {kind}, distance {distance:.3g}", lines)
-            items.append(f'<li class="{kind}">{figure}</li>')
+        n_shown = min(self._n_neighbors, int(is_row(nearest.indices[row]).sum()))
+        for column in range(n_shown):
+            place, distance = nearest.indices[row, column], nearest.distances[row, column]
+            items.append(self._ranked(column + 1, place, distance, nearest.matches[row, column]))
+        rank = int(metrics.first_rank[row])
+        if rank > n_shown and done.match is not None:
+            items.append('<li class="gap">…</li>')
+            items.append(self._ranked(rank, done.match[row], done.match_distance[row], True))
         return f'<div class="ranking"><p>{escape(heading)}</p>\n<ul class="strip">\n{"".join(items)}\n</ul></div>'
+
+    def _ranked(self, rank, place, distance, match):
+        """Return a gallery image with its rank and distance, marked as right or wrong."""
+        sign, kind = ("✓", "right") if match else ("✗", "wrong")
+        alt = f"Rank {rank}, {kind}, distance {readable(distance)}"
+        return f'<li class="{kind}">{self._figure(int(place), alt, [f"{sign} {rank}", readable(distance)])}</li>'
 
     def _figure(self, place, alt, lines):
         """Return an image with lines of text below it."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from skreid._base.checks import check_int
 from skreid.displays._common import require_matplotlib
 from skreid.evaluation import EvaluationResult
+from skreid.report._failures import failures
+from skreid.report._learned import filters, training
 from skreid.report._page import page
 from skreid.report._probes import best_and_worst
-from skreid.report._sections import curves, figures, filters, settings, training, versions
+from skreid.report._sections import curves, figures, settings, versions
 
 
 def evaluation_report(
@@ -29,8 +31,8 @@ def evaluation_report(
     Parameters
     ----------
     results : EvaluationResult or sequence of EvaluationResult
-        What :func:`skreid.evaluation.evaluate` returned. The figures of all results are compared; rankings, training
-        and filters are those of the first.
+        What :func:`skreid.evaluation.evaluate` returned. The figures of all results are compared; rankings, failures,
+        training and filters are those of the first.
     path : str or path-like
         The file to write. An existing file is replaced.
     dataset : Bunch, dict or object, default=None
@@ -43,7 +45,8 @@ def evaluation_report(
     n_probes : int, default=3
         Number of best probes, and of worst probes, to show; 0 shows none.
     n_neighbors : int, default=10
-        Number of gallery images shown per probe, at most as many as `evaluate` kept.
+        Number of gallery images shown per probe, at most as many as `evaluate` kept. A true match behind them is shown
+        after a gap.
     repeat : int, default=0
         The repeat whose rankings are shown, counted from 0.
 
@@ -96,6 +99,7 @@ def evaluation_report(
         ("Protocol and figures", figures(results)),
         ("Recognition by rank", curves(results)),
         ("Best and worst probes", best_and_worst(first, dataset, n_probes, n_neighbors, repeat)),
+        ("Where it fails", failures(first)),
         ("Training", training(estimator)),
         ("Chosen filters", filters(estimator)),
         ("Settings", settings(results)),
