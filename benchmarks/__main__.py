@@ -25,6 +25,7 @@ NAMES = (
     "descriptors",
     "metric_learning",
     "search",
+    "export",
     "cuda",
 )
 

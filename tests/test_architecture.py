@@ -24,7 +24,6 @@ ROOMS = (
     "_search",
     "gallery",
     "_ranking",
-    "_explaining",
     "metrics",
     "model_selection",
     "protocols",
@@ -40,6 +39,7 @@ ROOMS = (
     "_estimator",
     "multidepth",
     "rivals",
+    "export",
     "skreid",
 )
 WITHOUT_TORCH = ("metrics", "displays", "descriptors", "metric_learning")

@@ -8,6 +8,7 @@ from inspect import signature
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.arrays import as_array, tabular
 from skreid._images.forms import is_image
@@ -83,6 +84,16 @@ def split_system(estimator):
         return estimator, None
     steps = steps[:-1] + ([] if describing is None else [(name, describing)])
     return (Pipeline(steps) if steps else None), metric
+
+
+def steps_of(system):
+    """Return the fitted steps of a system, however nested, in order, without those that do nothing."""
+    if hasattr(system, "best_estimator_"):
+        return steps_of(system.best_estimator_)
+    if isinstance(system, Pipeline):
+        return [inner for _, step in system.steps if step not in (None, "passthrough") for inner in steps_of(step)]
+    check_is_fitted(system)
+    return [system]
 
 
 def parts_of(estimator):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skreid._base.checks import check_int
-from skreid._explaining import explain_match
+from skreid._search.explaining import explain_match
 from skreid.displays._common import BLUE, VERMILION, grid_of_axes, picture
 
 DARKEST = 0.5  # opacity of the band that adds most

@@ -8,11 +8,10 @@ from copy import copy
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
-from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.checks import check_int
+from skreid._search.system import steps_of
 
 PROBED_VALUES = 2**24  # of unit vectors, sent through a step at once
 ROUNDING = 1e-6  # relative error up to which a step counts as linear
@@ -155,7 +154,7 @@ def explain_match(system, probe, candidate):
     >>> list(explanation.by_layer())
     ['conv4_3', 'conv5_3']
     """
-    describing, *steps = _flattened(system)
+    describing, *steps = steps_of(system)
     if not hasattr(describing, "filters_") or not hasattr(describing, "mean_maps_"):
         raise ValueError(
             "explain_match needs a fitted MultiDepthReID, alone or as the first step of a Pipeline. Got "
@@ -173,16 +172,6 @@ def explain_match(system, probe, candidate):
         filters=filters,
         heights=heights,
     )
-
-
-def _flattened(system):
-    """Return the steps of a system, however nested, fitted and without those that do nothing."""
-    if hasattr(system, "best_estimator_"):
-        return _flattened(system.best_estimator_)
-    if isinstance(system, Pipeline):
-        return [inner for _, step in system.steps if step not in (None, "passthrough") for inner in _flattened(step)]
-    check_is_fitted(system)
-    return [system]
 
 
 def _described(describing, image, name):

@@ -1,0 +1,186 @@
+"""One ONNX file from the pixels of frames to descriptors, checked against the system that it was made from."""
+
+import json
+from copy import copy
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+
+from skreid._base.files import replacing
+from skreid._search.system import describe, steps_of
+from skreid._version import __version__
+from skreid.datasets import make_pedestrians
+from skreid.multidepth import MultiDepthReID
+
+TOLERANCE = 1e-4  # trained networks stay near 1e-6; square roots enlarge the rounding of what is close to zero
+
+
+@dataclass(frozen=True)
+class Export:
+    """What `to_onnx` wrote.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    metadata : dict of str to str
+        What the file says about itself, as stored in its `metadata_props`.
+    relative_error : float
+        Norm of the difference between the descriptors of the file and those of the system, divided by the norm of the
+        latter.
+    resizing_error : float or None
+        The same for pictures of twice the height and width, which the file resizes itself; None without ``resize``.
+    """
+
+    path: Path
+    metadata: dict
+    relative_error: float
+    resizing_error: float | None
+
+
+def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
+    """Write a fitted system as one ONNX file: from uint8 frames to descriptors.
+
+    The graph holds everything: scaling of the pixels, network, smoothing, square roots, lengths, and the scikit-learn
+    steps behind them. It needs neither torch nor scikit-learn to run, and takes batches of any size.
+
+    Parameters
+    ----------
+    system : fitted MultiDepthReID, or Pipeline that begins with one
+        Steps after it: those that skl2onnx converts (PCA, scalers, `Normalizer`, selectors and others),
+        `LinearDiscriminantAnalysis` as a transformer, `skreid.descriptors.CenteredNormalizer`, and `XQDA` at the end.
+    path : str or path-like
+        The file to write, usually with the ending ``.onnx``. An existing file is replaced once the new one is complete
+        and checked.
+    resize : bool, default=False
+        Whether the graph resizes frames (bilinear, antialiased). If False, frames must have the system's size.
+    X : images, default=None
+        Images to check the file with. None draws sixteen pictures of people.
+    tolerance : float, default=1e-4
+        Largest `relative_error` allowed. It is usually near 1e-6; untrained networks reach 1e-5.
+
+    Returns
+    -------
+    export : Export
+        The path, the metadata and the measured errors.
+
+    Raises
+    ------
+    ImportError
+        If onnx, onnxscript or onnxruntime is missing, or skl2onnx for a Pipeline.
+    TypeError
+        If the system does not begin with a fitted `MultiDepthReID`, or a step cannot be converted.
+    ValueError
+        If the file's descriptors differ from the system's by more than `tolerance`. No file is written then.
+
+    Notes
+    -----
+    Input ``frames``: uint8, shape (n, height, width, 3), colours in the order RGB. Output ``descriptors``: float32,
+    shape (n, n_dimensions). Descriptors are compared by the Euclidean distance, unless the metadata's ``distance`` says
+    otherwise: behind XQDA, the outputs are projections whose distance is a difference of two sums of squares.
+
+    The file computes in float32, also for a system with ``precision="bfloat16"``.
+
+    Examples
+    --------
+    >>> import numpy as np, onnxruntime                      # doctest: +SKIP
+    >>> from skreid.export import to_onnx                    # doctest: +SKIP
+    >>> to_onnx(reid, "reid.onnx").relative_error < 1e-5     # doctest: +SKIP
+    True
+    >>> session = onnxruntime.InferenceSession("reid.onnx")  # doctest: +SKIP
+    >>> descriptors = session.run(None, {"frames": frames})  # doctest: +SKIP
+    """
+    _require("onnx", "onnxscript", "onnxruntime")
+    describing, *steps = steps_of(system)
+    if not isinstance(describing, MultiDepthReID):
+        raise TypeError(
+            "to_onnx takes a fitted MultiDepthReID, alone or as the first step of a Pipeline. Got "
+            f"{type(describing).__name__} instead."
+        )
+    if steps:
+        _require("skl2onnx")
+    from skreid.export._graph import describing_graph
+    from skreid.export._steps import append_steps, known_steps
+
+    exact = copy(describing).set_params(precision="float32", verbose=0)
+    known, distance = known_steps(steps)
+    model = append_steps(describing_graph(exact, resize), known, exact.n_features_out_)
+    metadata = _metadata(exact, [type(step).__name__ for step in steps], distance, resize)
+    _write_metadata(model, metadata)
+    content = model.SerializeToString()
+    learned = steps[-1:] if steps and hasattr(steps[-1], "pairwise_distances") else []
+    reference = make_pipeline(exact, *steps[: len(steps) - len(learned)], *known[-1:] * len(learned))
+    frames = _frames(exact, X)
+    relative_error = _relative_error(content, reference, frames)
+    if not relative_error <= tolerance:
+        raise ValueError(
+            f"The descriptors of the ONNX file differ from the system's by {relative_error:.2g} of their norm, more "
+            f"than tolerance={tolerance:g}: nothing was written. A step behind the descriptor may enlarge rounding; a "
+            "larger 'tolerance' accepts it."
+        )
+    large = frames.repeat(2, axis=1).repeat(2, axis=2)
+    resizing_error = _relative_error(content, reference, large) if resize else None
+    path = Path(path)
+    with replacing(path, path.with_name(path.name + ".part")) as file:
+        file.write(content)
+    return Export(path, metadata, relative_error, resizing_error)
+
+
+def _require(*modules):
+    """Raise an ImportError that says what to install if a module is missing."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ImportError(f"to_onnx requires {', '.join(missing)}. Install with 'pip install skreid[onnx]'.")
+
+
+def _metadata(estimator, steps, distance, resize):
+    """Return what the file says about itself."""
+    height, width = estimator.image_shape_
+    size = "any height and width" if resize else f"height {height}, width {width}"
+    return {
+        "skreid": __version__,
+        "input": f"frames: uint8, (n, height, width, 3), {size}",
+        "color_order": "RGB",
+        "frame_height": str(height),
+        "frame_width": str(width),
+        "resizes": json.dumps(bool(resize)),
+        "output": "descriptors: float32, (n, n_dimensions)",
+        "distance": distance,
+        "layers": json.dumps(list(estimator.layers_)),
+        "n_filters": json.dumps([len(estimator.filters_[layer]) for layer in estimator.layers_]),
+        "normalize": json.dumps(estimator.normalize),
+        "steps": json.dumps(steps),
+    }
+
+
+def _write_metadata(model, metadata):
+    """Write who made a model and what it says about itself."""
+    model.producer_name, model.producer_version = "skreid", __version__
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def _frames(estimator, X):
+    """Return frames to check with, uint8, of the size of the estimator."""
+    if X is None:
+        return make_pedestrians(n_identities=4, n_shots=2, image_size=estimator.image_shape_, random_state=0).images
+    from skreid._images.source import ImageSource
+
+    frames = ImageSource(X, estimator.image_shape_).read(slice(None)).permute(0, 2, 3, 1).numpy()
+    if frames.dtype != np.uint8:
+        raise ValueError("X must be uint8 images or files to check an ONNX file that takes uint8 frames. Got floats.")
+    return frames
+
+
+def _relative_error(content, reference, frames):
+    """Return how far the descriptors of a file are from those of a system, relative to their norm."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    written = session.run(["descriptors"], {"frames": frames})[0]
+    expected = describe(reference, frames)
+    return float(np.linalg.norm(written - expected) / np.linalg.norm(expected))
