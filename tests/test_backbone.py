@@ -1,6 +1,7 @@
 """Layers, folding and cutting compared with torchvision's own networks; weights in every accepted form."""
 
 import time
+import urllib.error
 from collections import OrderedDict
 
 import numpy as np
@@ -233,6 +234,27 @@ def test_torchvision_weights_come_with_their_own_normalisation(monkeypatch):
     assert list(state) == ["features.0.bias"]
     np.testing.assert_allclose(std, 1 / 255, rtol=1e-4)
     assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
+
+
+@pytest.mark.parametrize("failure", ["no network", "damaged"])
+def test_weights_that_cannot_be_downloaded_are_named_with_the_way_out(monkeypatch, tmp_path, failure):
+    """The error says where the file comes from, how to give it, and where torch looks for it."""
+
+    def fail(*_, **__):
+        if failure == "damaged":
+            raise RuntimeError('invalid hash value (expected "397923af", got "00")')
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    url = torchvision.models.VGG16_Weights.IMAGENET1K_V1.url
+    with pytest.raises(OSError, match=r"weights='IMAGENET1K_V1' could not be downloaded") as caught:
+        initial_weights("IMAGENET1K_V1", "vgg16")
+    message = str(caught.value)
+    assert ("not known" if failure == "no network" else "invalid hash value") in message
+    assert f"Download {url} elsewhere" in message
+    assert f"weights='{url.rpartition('/')[2]}'" in message
+    assert str(tmp_path / "hub" / "checkpoints") in message
 
 
 def test_a_malicious_pickle_is_refused_without_running_it(tmp_path):

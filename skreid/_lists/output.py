@@ -16,7 +16,7 @@ from skreid._base.provenance import origin_of
 from skreid._lists.chunks import count_images, is_read_once
 from skreid._lists.record import Record, stamps_of
 
-BY_CHUNK = "compared by chunk"  # in place of the digest of all images
+BY_CHUNK = "compared by chunk"  # in place of a digest of all images
 
 
 class ArrayOutput:
@@ -108,7 +108,8 @@ class FileOutput(ArrayOutput):
             origin = origin_of(estimator=estimator, images=None if by_chunk else (X, stamps_of(X)))
         except ValueError as error:
             raise ValueError(f"No record can be kept beside '{path}': {error} Or give an array as out.") from error
-        origin |= {"images": BY_CHUNK} if by_chunk else {}
+        if by_chunk:
+            origin["images"] = BY_CHUNK if self.n_images is None else f"{n_images} images, {BY_CHUNK}"
         starts = range(0, n_images, batch_size)
         self.record = Record(path, origin | {"batch_size": batch_size}, starts, by_chunk)
         before = self.record.read()
