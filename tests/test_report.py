@@ -14,8 +14,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 from test_images_broken import BROKEN
 
+from skreid.displays._common import readable
 from skreid.evaluation import evaluate
-from skreid.protocols import ShotProtocol, TwoViewProtocol
+from skreid.protocols import GivenSplitProtocol, ShotProtocol, TwoViewProtocol
 from skreid.report import evaluation_report
 from skreid.rivals import TCPNet
 
@@ -133,6 +134,82 @@ def test_best_and_worst_probes_are_those_of_the_first_repeat(results, page, data
     kinds = [attributes.get("class") for attributes in page.all("li")]
     assert kinds.count("right") == sum(word.startswith("✓ ") for word in page.words)
     assert kinds.count("probe") == 4
+
+
+def test_a_true_match_behind_the_images_shown_stands_after_a_gap(results, dataset, tmp_path):
+    """With its rank and distance, once for every probe shown whose match ranks behind them."""
+    repeat = results[0].repeats[0]
+    path = evaluation_report(results[0], tmp_path / "r.html", dataset=dataset, n_probes=99, n_neighbors=2)
+    page = Reader(path.read_text(encoding="utf-8"))
+    behind = np.flatnonzero(repeat.metrics.first_rank > 2)
+    assert len(behind)
+    assert page.words.count("…") == len(behind)
+    shown = [page.words[i + 1 : i + 3] for i, word in enumerate(page.words) if word == "…"]
+    wanted = [[f"✓ {repeat.metrics.first_rank[row]}", readable(repeat.match_distance[row])] for row in behind]
+    assert sorted(shown) == sorted(wanted)
+    alts = [attributes["alt"] for attributes in page.all("img")]
+    for row in behind:
+        start, end = f"Rank {repeat.metrics.first_rank[row]}, right", f", {repeat.match[row]}_<b>&.png"
+        assert any(alt.startswith(start) and alt.endswith(end) for alt in alts)
+
+
+def test_no_image_is_shown_where_a_ranking_has_none(tmp_path):
+    """A gallery of one image has one image per row, however many are asked for, and none in place of the others."""
+    people = Bunch(
+        images=np.arange(3 * 8 * 4 * 3, dtype=np.uint8).reshape(3, 8, 4, 3),
+        target=np.array([1, 2, 1]), cams=np.array([0, 0, 1]), subset=np.array(["query", "query", "gallery"]),
+    )  # fmt: skip
+    result = evaluate(FunctionTransformer(flatten), people, GivenSplitProtocol(), fit=False)
+    page = Reader(evaluation_report(result, tmp_path / "r.html", dataset=people).read_text(encoding="utf-8"))
+    kinds = [attributes.get("class") for attributes in page.all("li")]
+    assert (kinds.count("probe"), kinds.count("right"), kinds.count("wrong")) == (1, 1, 0)
+
+
+def test_pairs_of_cameras_and_hardest_probes_are_shown(people, tmp_path):
+    """Worst first, with counts; files by name only, because others see the page."""
+    cams = np.array([f"{cam}{i % 2}$" for i, cam in enumerate(people.cams)])
+    paths = [f"/home/me/{i}.png" for i in range(len(cams))]
+    data = Bunch(images=people.images, target=people.target, cams=cams, paths=paths)
+    result = evaluate(FunctionTransformer(flatten), data, ShotProtocol(n_train=0, n_repeats=2), fit=False)
+    page = Reader(evaluation_report(result, tmp_path / "r.html", dataset=data).read_text(encoding="utf-8"))
+    words = " ".join(page.words)
+    pairs, hardest = result.by_camera_pair(), result.hardest(10)
+    row = pairs[0]
+    assert re.search(
+        rf"{re.escape(row['probe_cam'])} {re.escape(row['gallery_cam'])} {100 * row['rank_1']:.1f} "
+        rf"{100 * row['mAP']:.1f} {row['n_valid']} {row['n_probes']} ",
+        words,
+    )
+    assert "Pairs of cameras, worst first" in words
+    for row in hardest:
+        assert f"image {row['probe']}, {row['probe']}.png" in words
+    assert "/home/me" not in words
+    assert any("The worst: probe of camera" in attributes["alt"] for attributes in page.all("img"))
+
+
+def test_a_single_pair_of_cameras_is_not_shown_apart(page):
+    """Its figures are those of the whole."""
+    assert "Pairs of cameras" not in "".join(page.words)
+    assert "Hardest probes" in "".join(page.words)
+
+
+def test_filters_are_folded_and_curves_are_not_cut(report, page):
+    """Each layer's filters are in a closed element, and the curve of the ranks is in no region that scrolls."""
+    text = report.read_text(encoding="utf-8")
+    for layer in ("low", "middle", "high"):
+        assert f"<details><summary>Filters of {layer}, best first</summary>" in text
+    assert "criterion “margin”" in "".join(page.words)
+    assert 'aria-label="Cumulative matching characteristic"' not in text
+    (curve,) = [attributes for attributes in page.all("img") if attributes["alt"].startswith("Cumulative")]
+    assert curve["src"].startswith("data:image/svg+xml")
+
+
+def test_a_single_repeat_has_no_deviation(people, tmp_path):
+    """The caption does not promise one, and no ± is shown."""
+    result = evaluate(FunctionTransformer(flatten), people, TwoViewProtocol(n_repeats=1), fit=False)
+    words = "".join(Reader(evaluation_report(result, tmp_path / "r.html").read_text(encoding="utf-8")).words)
+    assert "±" not in words
+    assert "95 % confidence interval" in words
 
 
 def test_page_is_accessible(page):
@@ -281,7 +358,7 @@ def browse(arguments, profile):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("width", [1200, 375])
 def test_a_browser_shows_text_and_images_without_console_messages(report, tmp_path, width):
     shot = tmp_path / "shot.png"
     done = browse([f"--window-size={width},1600", f"--screenshot={shot}", report.as_uri()], tmp_path / "profile")
@@ -302,7 +379,7 @@ def test_page_is_no_wider_than_a_narrow_screen(report, tmp_path):
     text = re.sub(r"<meta http-equiv=[^>]*>", "", report.read_text(encoding="utf-8")).replace("</body>", probe)
     copy = tmp_path / "copy.html"
     copy.write_text(text, encoding="utf-8")
-    done = browse(["--window-size=390,844", "--dump-dom", copy.as_uri()], tmp_path / "profile")
+    done = browse(["--window-size=375,844", "--dump-dom", copy.as_uri()], tmp_path / "profile")
     wide, broken = re.search(r"wide=(-?\d+) broken=(\d+)", done.stdout).groups()
     assert int(wide) <= 0
     assert int(broken) == 0

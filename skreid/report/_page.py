@@ -32,7 +32,8 @@ table { border-collapse: collapse; margin: 0.5rem 0; font-variant-numeric: tabul
 th, td { padding: 0.3rem 0.7rem 0.3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; white-space: nowrap; }
-td.value { overflow-wrap: anywhere; min-width: 8rem; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 0.9rem; }
+td.value { overflow-wrap: anywhere; min-width: 8rem;
+  font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 0.9rem; }
 td small, th small { color: var(--soft); display: block; font-weight: 400; }
 figure { margin: 0.5rem 0; }
 .plot img { display: block; width: 100%; height: auto; }
