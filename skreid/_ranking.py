@@ -64,7 +64,8 @@ def rank_gallery(
     probes : images or descriptors
         Images in any form the estimator takes, or a float array (n_probes, n_features) of descriptors.
     gallery : images, descriptors or Gallery
-        In the same forms, or as a `skreid.gallery.Gallery` of descriptors of the same estimator.
+        In the same forms, or as a `skreid.gallery.Gallery` of descriptors of the same estimator. One that was built by
+        `Gallery.from_estimator` ranks with its own cameras, and is refused if it is of another estimator.
     n_neighbors : int, default=5
         Length of each ranking.
     return_distance : bool, default=True
@@ -111,6 +112,9 @@ def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, c
     check_int(n_neighbors, "n_neighbors", owner)  # before images are described
     if isinstance(gallery, Gallery):
         check_n_neighbors(n_neighbors, len(gallery), owner)
+        gallery.check_system(estimator)
+        if gallery.estimator is not None and cams_gallery is None:
+            return gallery.kneighbors(probes, n_neighbors, return_distance, cams_probe=cams_probe)
     probes = describe(estimator, probes)
     if isinstance(gallery, Gallery) and metric is None:
         return gallery.kneighbors(probes, n_neighbors, return_distance)

@@ -15,24 +15,29 @@ import numpy as np
 from skreid._base.checks import check_choice, check_int
 from skreid._base.files import locked, replacing
 from skreid._search.distances import tiles
+from skreid._search.identity import Origin
 
 CARD = "gallery.json"
 FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids", "cams")}
 FILES["faiss"] = r"index-[0-9a-f]{32}\.faiss"
-SETTINGS = {"engine", "index", "effort"}
+FILES["system"] = r"system-[0-9a-f]{32}\.skops"
+SETTINGS = {"engine", "index", "effort"}  # and "metric", unless it is Euclidean
+METRICS = ("euclidean", "cosine")
 FORMAT = "skreid gallery"
 LABEL_KINDS = "biufSU"  # NumPy's kinds of numbers and strings
 
 
-def check_settings(engine, index, effort):
+def check_settings(engine, index, effort, metric="euclidean"):
     """Return the settings of a gallery as plain values; refuse a wrong one by name."""
+    check_choice(metric, "metric", "Gallery", METRICS)
     check_choice(engine, "engine", "Gallery", ("exact", "faiss"))
     if not isinstance(index, str) or not 0 < len(index) <= 100:
         raise ValueError(f"The 'index' parameter of Gallery must be a factory string of FAISS. Got {index!r} instead.")
-    return {"engine": engine, "index": index, "effort": check_int(effort, "effort", "Gallery", none=True)}
+    effort = check_int(effort, "effort", "Gallery", none=True)
+    return {"engine": engine, "index": index, "effort": effort, "metric": metric}
 
 
-def save_gallery(folder, columns, settings, extra=None):
+def save_gallery(folder, columns, settings, extra=None, origin=None):
     """Write columns (name -> array of rows, or None) and settings into a folder.
 
     Parameters
@@ -42,7 +47,9 @@ def save_gallery(folder, columns, settings, extra=None):
     settings : dict
         Plain values, kept in the JSON file.
     extra : dict of str to callable, optional
-        Extension of a further file -> function that writes it, given its path.
+        Name of a further file in `FILES` -> function that writes it, given its path.
+    origin : Origin, optional
+        What the descriptors come from, if that is known.
     """
     for name in ("ids", "cams"):
         column = columns.get(name)
@@ -59,10 +66,15 @@ def save_gallery(folder, columns, settings, extra=None):
             if column is not None:
                 files[name] = f"{name}-{token}.npy"
                 _write_npy(folder / files[name], column)
-        for extension, write in (extra or {}).items():
-            files[extension] = f"index-{token}.{extension}"
-            write(str(folder / files[extension]))
+        for name, write in (extra or {}).items():
+            stem, _, extension = FILES[name].partition(r"-[0-9a-f]{32}\.")
+            files[name] = f"{stem}-{token}.{extension}"
+            write(str(folder / files[name]))
+        if settings["metric"] == "euclidean":  # earlier versions read such a gallery too
+            settings = {name: settings[name] for name in SETTINGS}
         card = {"format": FORMAT, "version": 1, "files": files, "settings": settings}
+        if origin is not None:
+            card["described_by"] = origin._asdict()
         with locked(folder):  # each save removes the one before it, even if several run at once
             before = _read_card(folder)["files"].values() if os.path.lexists(folder / CARD) else ()
             with replacing(folder / CARD, folder / f"{CARD}-{token}") as file:  # the one step
@@ -74,7 +86,7 @@ def save_gallery(folder, columns, settings, extra=None):
 
 
 def open_gallery(folder):
-    """Return the columns of a gallery, memory-mapped, its settings, and the paths of further files.
+    """Return the columns of a gallery, memory-mapped, its settings, the paths of further files, and its origin.
 
     Raises
     ------
@@ -86,7 +98,7 @@ def open_gallery(folder):
         card = _read_card(folder)
         try:
             paths = {name: _own(folder, file) for name, file in card["files"].items()}
-            columns = {name: _map_npy(path) for name, path in paths.items() if name != "faiss"}
+            columns = {name: _map_npy(path) for name, path in paths.items() if path.suffix == ".npy"}
             break
         except FileNotFoundError:
             if attempt == 2:
@@ -100,7 +112,9 @@ def open_gallery(folder):
             raise ValueError(
                 f"The gallery in '{folder}' is damaged: its {name} are {column.dtype} of shape {column.shape}."
             )
-    return columns, card["settings"], {name: path for name, path in paths.items() if name == "faiss"}
+    others = {name: path for name, path in paths.items() if name not in columns}
+    origin = card.get("described_by")
+    return columns, check_settings(**card["settings"]), others, None if origin is None else Origin(**origin)
 
 
 def _read_card(folder):
@@ -109,9 +123,10 @@ def _read_card(folder):
         raise FileNotFoundError(f"'{folder}' holds no gallery: there is no {CARD}. Gallery.save writes one.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        known = card["format"] == FORMAT and card["version"] == 1 and set(card["settings"]) == SETTINGS
+        known = card["format"] == FORMAT and card["version"] == 1 and set(card["settings"]) - {"metric"} == SETTINGS
         known = known and bool(check_settings(**card["settings"]))
         known = known and "descriptors" in card["files"] and set(card["files"]) <= set(FILES)
+        known = known and set(card.get("described_by") or Origin._fields) == set(Origin._fields)
         safe = known and all(re.fullmatch(FILES[name], file) for name, file in card["files"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not the description of a gallery: {error!r}") from error

@@ -8,15 +8,22 @@ from threading import Lock
 import numpy as np
 
 from skreid._base.arrays import as_array
+from skreid._base.checks import check_int
 from skreid._search.distances import check_range
-from skreid._search.nearest import check_n_neighbors, nearest_rows, sorted_neighbors
-from skreid.gallery._faiss import empty_index, import_faiss, read_index, search_index
+from skreid._search.nearest import check_n_neighbors
+from skreid.gallery._faiss import empty_index, import_faiss, read_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
+from skreid.gallery._measuring import measuring_of
 from skreid.gallery._state import COLUMNS, State, column
+from skreid.gallery._system import System, check_origin, known_origin, refuse_other_system, warn_of_metric
+from skreid.persistence import dump, load
 
 
 class Gallery:
-    """Descriptors of known images, searched by Euclidean distance.
+    """Descriptors of known images, searched by Euclidean or cosine distance, or by a learned metric.
+
+    Build it from descriptors, or with :meth:`from_estimator` from a fitted system and images. Such a gallery describes
+    further images and probes itself, and ranks by the learned metric at the end of its system, if there is one.
 
     Parameters
     ----------
@@ -27,6 +34,8 @@ class Gallery:
         Identity of each image, numbers or strings.
     cams : array-like of shape (n_images,), optional
         Camera of each image.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        "cosine" is one minus the cosine similarity; a descriptor of zeros is at distance 1 from all others.
     engine : {"exact", "faiss"}, default="exact"
         "faiss" searches an approximate index in memory (package faiss-cpu); the distances it returns are still exact.
     index : str, default="HNSW32"
@@ -42,6 +51,8 @@ class Gallery:
     descriptors : array of shape (n_images, n_features)
         Rows by slice or by index array; ``numpy.asarray`` reads them all.
     ids, cams : ndarray of shape (n_images,) or None
+    estimator : estimator or None
+        The system of :meth:`from_estimator`, a copy.
 
     Raises
     ------
@@ -70,22 +81,95 @@ class Gallery:
     array([[2]])
     """
 
-    def __init__(self, descriptors, ids=None, cams=None, *, engine="exact", index="HNSW32", effort=None):
-        self._settings = check_settings(engine, index, effort)
-        self._lock = Lock()
-        descriptors = self._checked("descriptors", descriptors)
-        if engine == "faiss":
-            empty_index(index, *descriptors.shape)
-        n_images = len(descriptors)
-        self._state = State.of(descriptors, column("ids", ids, n_images), column("cams", cams, n_images))
+    def __init__(
+        self, descriptors, ids=None, cams=None, *, metric="euclidean", engine="exact", index="HNSW32", effort=None
+    ):
+        self._build(None, descriptors, ids, cams, check_settings(engine, index, effort, metric))
+
+    def _build(self, system, descriptors, ids, cams, settings):
+        """Set all attributes, from images or descriptors."""
+        self._settings, self._system, origin = settings, system, known_origin(descriptors)
+        descriptors = self._described("descriptors", descriptors)
+        columns = {name: column(name, given, len(descriptors)) for name, given in (("ids", ids), ("cams", cams))}
+        self._set(settings, system, origin, descriptors=descriptors, **columns)
+        if settings["engine"] == "faiss":
+            empty_index(settings["index"], len(self), self._state.embedding().n_features)
+
+    def _set(self, settings, system, origin, **columns):
+        """Set all attributes, from checked values."""
+        self._settings, self._system, self._lock = settings, system, Lock()
+        self._origin = system.origin if system else origin
+        self._state = State.of(**columns, measuring=measuring_of(settings["metric"], system and system.metric))
 
     @classmethod
-    def open(cls, folder):
+    def from_estimator(
+        cls, estimator, X, ids=None, cams=None, *, metric="euclidean", engine="exact", index="HNSW32", effort=None
+    ):
+        """Build a gallery from a fitted system and images.
+
+        The gallery keeps a copy of the system and takes images. It ranks as :func:`skreid.rank_gallery` does with that
+        system: by the learned metric at its end, if there is one. `save` writes the system too.
+        :func:`skreid.rank_gallery` and `kneighbors` of an estimator refuse a gallery of another system.
+
+        Parameters
+        ----------
+        estimator : fitted transformer or Pipeline
+            Such as `MultiDepthReID`, or a Pipeline that ends in `skreid.metric_learning.XQDA`.
+        X : images, n_images of them
+            In any form that the system takes. If it takes images, a float array (n_images, n_features) holds their
+            descriptors.
+        ids, cams : array-like of shape (n_images,), optional
+            Identity and camera of each image. A learned metric that takes cameras, such as
+            `skreid.metric_learning.CVDCA`, gets them.
+        metric : {"euclidean", "cosine"}, default="euclidean"
+            For a system without a learned metric.
+        engine, index, effort : str, str, int or None
+            As for the class. FAISS finds four candidates per neighbour for XQDA, CVDCA and their kernel versions, and
+            the metric chooses among them; other metrics, such as ClusterFirst, are refused.
+
+        Returns
+        -------
+        gallery : Gallery
+
+        Raises
+        ------
+        ValueError
+            If a metric is given for a system that has a learned one, FAISS cannot rank by it, or as for the class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from skreid.gallery import Gallery
+        >>> from skreid.metric_learning import XQDA
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat(np.arange(30), 2)
+        >>> X = rng.normal(size=(30, 4))[y] + rng.normal(size=(60, 4)) * [0.01, 0.01, 3, 3]
+        >>> system = make_pipeline(StandardScaler(), XQDA()).fit(X[:40], y[:40])
+        >>> gallery = Gallery.from_estimator(system, X[40::2], ids=y[40::2])
+        >>> gallery.ids[gallery.kneighbors(X[41:46:2], n_neighbors=1)[1]].ravel()
+        array([20, 21, 22])
+        """
+        settings, system = check_settings(engine, index, effort, metric), System(estimator)
+        if system.metric is not None and metric != "euclidean":
+            raise ValueError(
+                f"metric={metric!r} was given, but the system ranks by {system.origin.metric}: leave it out, or give "
+                "the system without that step."
+            )
+        gallery = cls.__new__(cls)
+        gallery._build(system, X, ids, cams, settings)
+        return gallery
+
+    @classmethod
+    def open(cls, folder, *, trusted=()):
         """Open a gallery that `save` wrote, its descriptors memory-mapped.
 
         Parameters
         ----------
         folder : path-like
+        trusted : sequence of str, default=()
+            Classes and functions to trust in the file of its system, as for :func:`skreid.persistence.load`.
 
         Returns
         -------
@@ -94,21 +178,21 @@ class Gallery:
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no gallery, or a damaged one.
+            If there is no gallery, or a damaged one, or its system has types that are not trusted.
         """
-        columns, settings, others = open_gallery(folder)
+        columns, settings, others, origin = open_gallery(folder)
         gallery = cls.__new__(cls)
-        gallery._settings, gallery._lock = settings, Lock()
-        state = {name: np.array(columns[name]) for name in COLUMNS if name in columns}
+        system = System(load(others["system"], trusted=trusted), copied=False) if "system" in others else None
+        labels = {name: np.array(columns[name]) for name in COLUMNS if name in columns}
+        gallery._set(settings, system, origin, descriptors=columns["descriptors"], **labels)
         if settings["engine"] == "faiss":
-            shape = columns["descriptors"].shape
+            shape = len(gallery), gallery._state.embedding().n_features
             try:
                 empty_index(settings["index"], *shape)
                 if "faiss" in others:
-                    state["index"] = read_index(others["faiss"], shape)
+                    gallery._state.set_index(read_index(others["faiss"], shape))
             except ValueError as error:
                 raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
-        gallery._state = State.of(columns["descriptors"], **state)
         return gallery
 
     def save(self, folder):
@@ -123,6 +207,11 @@ class Gallery:
         -------
         self : Gallery
 
+        Raises
+        ------
+        ImportError
+            If the gallery has a system, and skops, which writes it without code, is not installed.
+
         Notes
         -----
         If several processes save at the same time, the last one wins and removes the files of the others. A save that
@@ -134,7 +223,9 @@ class Gallery:
             index = state.searchable_index(self._settings["index"])
             extra["faiss"] = lambda path: import_faiss().write_index(index, path)
         columns = {"descriptors": state.rows, "ids": state.ids, "cams": state.cams}
-        save_gallery(folder, columns, self._settings, extra)
+        if self._system is not None:
+            extra["system"] = lambda path: dump(self._system.estimator, path)
+        save_gallery(folder, columns, self._settings, extra, None if self._system is not None else self._origin)
         return self
 
     def add(self, descriptors, ids=None, cams=None):
@@ -142,8 +233,8 @@ class Gallery:
 
         Parameters
         ----------
-        descriptors : ndarray of shape (n_new, n_features)
-            As `transform` returns them.
+        descriptors : ndarray of shape (n_new, n_features), or images
+            As `transform` returns them. A gallery of a system takes images.
         ids, cams : array-like of shape (n_new,)
             Needed if, and only if, the gallery has them.
 
@@ -157,7 +248,8 @@ class Gallery:
             If a value overflows the dtype of the gallery's descriptors, which new ones are cast to; or as for the
             constructor.
         """
-        descriptors = self._checked("the new descriptors", descriptors)
+        check_origin(self._origin, known_origin(descriptors), "the new descriptors")
+        descriptors = self._described("the new descriptors", descriptors)
         if descriptors.shape[1] != self.shape[1]:
             raise ValueError(
                 f"The gallery's descriptors have {self.shape[1]} features, the new ones {descriptors.shape[1]}: "
@@ -185,13 +277,13 @@ class Gallery:
             self._state = self._state.only(kept)
         return self
 
-    def kneighbors(self, probes, n_neighbors=5, return_distance=True, *, ids=None, cams=None):
+    def kneighbors(self, probes, n_neighbors=5, return_distance=True, *, ids=None, cams=None, cams_probe=None):
         """Find the nearest images of each probe.
 
         Parameters
         ----------
-        probes : array-like of shape (n_probes, n_features)
-            Descriptors.
+        probes : array-like of shape (n_probes, n_features), or images
+            Descriptors. A gallery of a system takes images.
         n_neighbors : int, default=5
             Length of each ranking.
         return_distance : bool, default=True
@@ -199,11 +291,14 @@ class Gallery:
         ids, cams : array-like of shape (n_probes,), optional
             Identities and cameras of the probes. With `cams` alone, images from the probe's own camera are left out of
             the search; with both, only those of them that also show the probe's own identity.
+        cams_probe : array-like of shape (n_probes,), optional
+            Cameras of the probes for a learned metric that takes them, where no image is to be left out; by default
+            `cams`.
 
         Returns
         -------
         distances : ndarray of shape (n_probes, n_neighbors)
-            Euclidean, ascending, in float64; infinite where too few images are left. Only if `return_distance`.
+            Ascending, in float64; infinite where too few images are left. Only if `return_distance`.
         indices : ndarray of shape (n_probes, n_neighbors), int64
             Indices of gallery images; equal distances in the gallery's order. Where too few images are left, an index
             larger than any: ``ids[indices]`` then raises an IndexError. ``numpy.isfinite(distances)`` says which are
@@ -212,29 +307,44 @@ class Gallery:
         Raises
         ------
         ValueError
-            If `n_neighbors` exceeds the size of the gallery, or the gallery lacks the identities or cameras needed.
+            If `n_neighbors` exceeds the size of the gallery, the gallery lacks the identities or cameras needed, or the
+            probes are known to be described by another system.
+
+        Warns
+        -----
+        MeasureWarning
+            If the gallery has no system, and its descriptors or the probes are known to come from one that ranks by a
+            learned metric.
         """
-        state = self._state
-        probes = self._checked("probes", probes)
+        state, origin = self._state, known_origin(probes)
+        check_int(n_neighbors, "n_neighbors", "Gallery.kneighbors")  # before images are described
+        check_origin(self._origin, origin, "the probes")
+        if self._system is None:
+            warn_of_metric(self._origin, origin, state.measuring.name)
+        probes = self._described("probes", probes)
         if probes.shape[1] != state.rows.shape[1]:
             raise ValueError(
                 f"The probes have {probes.shape[1]} features and the gallery has {state.rows.shape[1]}: descriptors "
                 "must come from the same fitted estimator."
             )
         n_neighbors = check_n_neighbors(n_neighbors, len(state.rows), "Gallery.kneighbors")
-        probe_keys, row_keys = state.keys(ids, cams, len(probes))
-        if self._settings["engine"] == "exact":
-            ranking = nearest_rows(state.measure(), probes, n_neighbors, probe_keys=probe_keys, row_keys=row_keys)
-        else:
-            index = state.searchable_index(self._settings["index"])
-            probe, row = search_index(index, probes, n_neighbors, self._settings["effort"], probe_keys, row_keys)
-            distances = state.measure().block(probes).exact(probe, row)
-            ranking = sorted_neighbors(probe, distances, row, (len(probes), n_neighbors))
+        keys = state.keys(ids, cams, len(probes))
+        cams = state.cams_for_metric(cams if cams_probe is None else cams_probe, len(probes))
+        ranking = state.nearest(probes, n_neighbors, self._settings, cams, keys)
         return ranking if return_distance else ranking[1]
 
-    def _checked(self, name, descriptors):
-        """Return descriptors as a two-dimensional array of floats that can be measured."""
-        descriptors = as_array(descriptors, name)
+    def check_system(self, estimator):
+        """Refuse an estimator that describes, or ranks, in another way than this gallery, as far as that is known.
+
+        Parameters
+        ----------
+        estimator : fitted transformer or Pipeline
+        """
+        refuse_other_system(self._system, self._origin, self._state.measuring.name, estimator)
+
+    def _described(self, name, X):
+        """Return descriptors as a two-dimensional array of floats that can be measured; a system describes images."""
+        descriptors = as_array(X if self._system is None else self._system.describe(X), name)
         if descriptors.dtype.kind in "iub":
             descriptors = descriptors.astype(np.float64)
         if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
@@ -249,6 +359,11 @@ class Gallery:
     def descriptors(self):
         """The descriptors of all images, read on demand."""
         return self._state.rows
+
+    @property
+    def estimator(self):
+        """The system of :meth:`from_estimator`, or None."""
+        return None if self._system is None else self._system.estimator
 
     @property
     def ids(self):
@@ -269,13 +384,16 @@ class Gallery:
         return len(self._state.rows)
 
     def __repr__(self):
-        return f"Gallery(n_images={len(self)}, n_features={self.shape[1]}, engine={self._settings['engine']!r})"
+        name = self._state.measuring.name
+        metric = "" if name == "euclidean" else f"metric={name!r}, "
+        return f"Gallery(n_images={len(self)}, n_features={self.shape[1]}, {metric}engine={self._settings['engine']!r})"
 
     def __getstate__(self):
         state = self._state
         plain = {"descriptors": np.asarray(state.rows), "ids": state.ids, "cams": state.cams}
-        return {"settings": self._settings, "columns": plain}
+        return {"settings": self._settings, "columns": plain, "system": self.estimator, "origin": self._origin}
 
     def __setstate__(self, pickled):
-        self._settings, self._lock = pickled["settings"], Lock()
-        self._state = State.of(**pickled["columns"])
+        estimator = pickled.get("system")  # a gallery pickled by an earlier version has none
+        system = None if estimator is None else System(estimator, copied=False)
+        self._set(check_settings(**pickled["settings"]), system, pickled.get("origin"), **pickled["columns"])

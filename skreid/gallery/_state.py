@@ -10,8 +10,9 @@ import numpy as np
 
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import encode
-from skreid._search.measures import EuclideanMeasure
-from skreid.gallery._faiss import build_index
+from skreid._search.nearest import nearest_rows, sorted_neighbors
+from skreid.gallery._faiss import build_index, search_index
+from skreid.gallery._measuring import Euclidean
 from skreid.gallery._rows import Rows
 
 COLUMNS = ("ids", "cams")
@@ -26,16 +27,19 @@ class State:
     ids, cams : ndarray of shape (n_images,) or None
     index : object, optional
         The approximate index, if it exists already.
+    measuring : object, optional
+        How distances are measured, one of `skreid.gallery._measuring`; Euclidean by default.
     """
 
-    def __init__(self, rows, ids=None, cams=None, index=None):
+    def __init__(self, rows, ids=None, cams=None, index=None, measuring=None):
         self.rows, self.ids, self.cams = rows, ids, cams
-        self._index, self._measure, self._codes, self._lock = index, None, {}, Lock()
+        self.measuring = Euclidean() if measuring is None else measuring
+        self._index, self._measure, self._embedding, self._codes, self._lock = index, None, None, {}, Lock()
 
     @classmethod
-    def of(cls, descriptors, ids=None, cams=None, index=None):
+    def of(cls, descriptors, ids=None, cams=None, index=None, measuring=None):
         """Return the state of one array of descriptors."""
-        return cls(Rows([(descriptors, None)]), ids, cams, index)
+        return cls(Rows([(descriptors, None)]), ids, cams, index, measuring)
 
     def plus(self, descriptors, **given):
         """Return the state with further images, whose identities and cameras are given if this one has them."""
@@ -49,25 +53,71 @@ class State:
                 new = column(name, new, len(descriptors))
                 check_same_kind(**{f"the gallery's {name}": ours, f"the new {name}": new})
                 columns[name] = np.concatenate([ours, new])
-        return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), **columns)
+        return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), measuring=self.measuring, **columns)
 
     def only(self, kept):
         """Return the state of the images where `kept`, an ndarray of bool, is true."""
         ids, cams = (None if values is None else values[kept] for values in (self.ids, self.cams))
-        return State(self.rows.only(kept), ids, cams)
+        return State(self.rows.only(kept), ids, cams, measuring=self.measuring)
 
     def measure(self):
         """Return the measure of distances to the rows, built once."""
         if self._measure is None:
-            self._measure = EuclideanMeasure(self.rows)
+            self._measure = self.measuring.measure(self.rows, self.cams)
         return self._measure
+
+    def embedding(self):
+        """Return what makes vectors for the approximate index, built once."""
+        if self._embedding is None:
+            self._embedding = self.measuring.embedding(self.rows, self.cams)
+        return self._embedding
 
     def searchable_index(self, factory):
         """Return the approximate index, built once."""
         with self._lock:
             if self._index is None:
-                self._index = build_index(self.rows, factory)
+                self._index = build_index(self.embedding().rows(), factory)
             return self._index
+
+    def set_index(self, index):
+        """Set the approximate index, read from a file."""
+        self._index = index
+
+    def cams_for_metric(self, cams, n_probes):
+        """Return the cameras of probes for a metric that takes them; None for any other."""
+        if cams is None or not getattr(self.measuring, "takes_cams", False):
+            return None
+        return column("cams_probe", cams, n_probes)
+
+    def nearest(self, probes, n_neighbors, settings, cams=None, keys=(None, None)):
+        """Return distances and rows of the nearest rows of each probe.
+
+        Parameters
+        ----------
+        probes : ndarray of shape (n_probes, n_features)
+        n_neighbors : int
+        settings : dict
+            Engine, index and effort.
+        cams : ndarray of shape (n_probes,), optional
+            Cameras, for a metric that takes them.
+        keys : pair
+            What `keys` returned.
+        """
+        measuring, measure = self.measuring, self.measure()
+        if settings["engine"] == "exact":
+            prepared = measuring.prepared(probes)
+            distances, rows = nearest_rows(
+                measure, prepared, n_neighbors, cams=cams, probe_keys=keys[0], row_keys=keys[1]
+            )
+            return measuring.final(distances), rows
+        index = self.searchable_index(settings["index"])
+        n_candidates = min(measuring.more * n_neighbors, len(self.rows))
+        vectors = self.embedding().probes(probes, cams)
+        probe, row = search_index(index, vectors, n_candidates, settings["effort"], *keys)
+        distances, rows = sorted_neighbors(
+            probe, measuring.exact(measure, probes, cams, probe, row), row, (len(probes), n_neighbors)
+        )
+        return measuring.final(distances), rows
 
     def keys(self, ids, cams, n_probes):
         """Return a key per probe and a key per row, equal where the row is hidden from the probe; None if none is."""
