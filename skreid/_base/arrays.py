@@ -76,24 +76,33 @@ def unwrapped(values, name):
             return [unwrapped(value, f"{name}[{i}]") for i, value in enumerate(values)]
         return values
     column = _column(values)
-    if len(column) and isinstance(column[0], (list, tuple, np.ndarray)):
-        return unwrapped(column, name)  # a row of numbers per entry
+    if column is not None and column.ndim == 2:  # polars' arrays
+        return column
+    if column is not None and len(column) and isinstance(column[0], (list, tuple, np.ndarray)):
+        return unwrapped(column.tolist(), name)  # a row of numbers per entry
     return values
 
 
 def tabular(X, name):
     """Return a table of numbers as `unwrapped` does; leave anything else, such as images, as it is."""
-    first = next(iter(X if isinstance(X, (list, tuple)) else _column(X)), None)
+    if hasattr(X, "to_pylist") and len(getattr(X, "shape", ())) == 2:  # Arrow's tables, which not all can index
+        return np.asarray(X)
+    column = X if isinstance(X, (list, tuple)) else _column(X)
+    first = next(iter(() if column is None else column), None)
     dimensions = 2 if isinstance(first, (list, tuple)) else len(getattr(first, "shape", ())) + 1
     return unwrapped(X, name) if 2 in (dimensions, getattr(X, "ndim", 0)) else X
 
 
 def _column(values):
-    """Return the entries of a column of objects of any library as a list, empty for anything else."""
+    """Return a column of any library (a container that says it has one dimension) as an array; None for the rest.
+
+    Columns of plain numbers are not read.
+    """
     if not hasattr(values, "__array__") or len(getattr(values, "shape", "n")) != 1:
-        return []
-    column = np.asarray(values)
-    return column.tolist() if column.dtype.kind == "O" else []
+        return None
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        return None
+    return np.asarray(values)
 
 
 def is_tensor(values):

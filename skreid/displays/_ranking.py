@@ -10,7 +10,6 @@ from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
 from skreid._base.labels import factorize
 from skreid._ranking import describe, gallery_distances
-from skreid._search.distances import check_finite
 from skreid._search.nearest import is_row
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
@@ -291,7 +290,6 @@ class RankingDisplay:
         matrix = as_array(distances(0, n_probes) if callable(distances) else distances, "distances")
         if matrix.shape != shape:
             raise ValueError(f"distances must have shape (n_probe, n_gallery) = {shape}. Got {matrix.shape} instead.")
-        check_finite("distances", matrix)
         nearest = nearest_images(matrix, same, left_out, n_neighbors)
         rows = [row[is_row(row)] for row in nearest.indices]
         return cls(

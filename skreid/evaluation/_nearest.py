@@ -9,6 +9,7 @@ import numpy as np
 
 from skreid._base.arrays import as_array
 from skreid._base.labels import factorize
+from skreid._search.distances import check_finite
 from skreid._search.nearest import MISSING, is_row
 
 BLOCK_VALUES = 2**21  # distances ranked at once
@@ -73,9 +74,17 @@ def nearest_images(distances, same, left_out=None, n_neighbors=10):
     >>> nearest.indices, nearest.first_rank
     (array([[1, 2]]), array([3]))
     """
-    values, same = as_array(distances, "distances").astype(np.float64), as_array(same, "same").astype(bool)
+    distances, same = as_array(distances, "distances"), as_array(same, "same").astype(bool)
+    check_finite("distances", distances)
+    left_out = None if left_out is None else as_array(left_out, "left_out").astype(bool)
+    return _nearest(distances, same, left_out, n_neighbors)
+
+
+def _nearest(distances, same, left_out, n_neighbors):
+    """Return the nearest images; distances that are not finite are refused by the metrics, which read them too."""
+    values = as_array(distances, "distances").astype(np.float64)
     if left_out is not None:
-        values[as_array(left_out, "left_out").astype(bool)] = np.inf
+        values[left_out] = np.inf
     n_probes, n_gallery = values.shape
     kept = min(n_neighbors, n_gallery)
     indices = np.full((n_probes, n_neighbors), MISSING, dtype=np.int64)
@@ -126,7 +135,7 @@ class NearestRecorder:
             same = self._probe[part, None] == self._gallery
             left_out = None if self._cams is None else same & (self._cams[0][part, None] == self._cams[1])
             block = values[low - start : part.stop - start]
-            self._blocks[low] = nearest_images(block, same, left_out, self._n_neighbors)
+            self._blocks[low] = _nearest(block, same, left_out, self._n_neighbors)
             self._matches[low] = _nearest_match(block, same if left_out is None else same & ~left_out)
         return values
 

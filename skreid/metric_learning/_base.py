@@ -5,11 +5,10 @@ from contextlib import contextmanager
 import numpy as np
 from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import validate_data
 from tqdm.auto import tqdm
 
-from skreid._base.arrays import unwrapped
 from skreid._base.labels import encode_cams, encode_identities
+from skreid._base.tables import validate_table
 
 
 class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -20,9 +19,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_fit(self, X, y, cams):
         """Check the arguments of `fit`: return float X, integer identities, integer views and the cameras' labels."""
-        X = validate_data(
-            self, unwrapped(X, "X"), dtype=[np.float64, np.float32], ensure_min_samples=2
-        )  # y is checked below
+        X = validate_table(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)  # y is checked below
         self.classes_, ids = encode_identities(y, len(X), "samples")
         self.class_count_ = np.bincount(ids)
         return X, ids, *encode_cams(cams, ids, "samples")
@@ -51,7 +48,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_rows(self, X):
         """Check descriptors passed after `fit`."""
-        return validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32], reset=False)
+        return validate_table(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

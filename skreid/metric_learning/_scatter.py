@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skreid._base.arrays import unwrapped
+from skreid._base.arrays import as_array
 from skreid._base.labels import encode_cams, encode_identities
 
 
@@ -81,7 +81,7 @@ def cross_view_scatter(X, y, cams=None):
     >>> intra.round(6), inter.round(6)      # (1 + 0) / 2, (20.25 + 12.25) / 2
     (array([[0.5]]), array([[16.25]]))
     """
-    X = check_array(unwrapped(X, "X"), dtype=np.float64, ensure_min_samples=2)
+    X = check_array(as_array(X, "X"), dtype=np.float64, ensure_min_samples=2)
     _, ids = encode_identities(y, len(X), "samples")
     views, _ = encode_cams(cams, ids, "samples")
     # Differences do not depend on the mean; subtracting it avoids cancellation in the squares.

@@ -10,6 +10,7 @@ import numpy as np
 from skreid._base.arrays import as_array
 from skreid._base.checks import check_choice
 from skreid._base.labels import as_labels, factorize
+from skreid._search.distances import check_finite
 
 
 class Comparison(NamedTuple):
@@ -83,6 +84,7 @@ def aggregate_distances(distances, y_probe, y_gallery, *, how="mean", probes=Tru
             f"distances must have shape (n_probe, n_gallery) = {(len(y_probe), len(y_gallery))}. "
             f"Got {distances.shape} instead."
         )
+    check_finite("distances", distances)
     distances, y_gallery, n_images = _combine(distances, y_gallery, options[how], axis=1)
     if how == "sum" and n_images.min() < n_images.max():
         fewest, most = y_gallery[[n_images.argmin(), n_images.argmax()]].tolist()

@@ -12,10 +12,10 @@ from sklearn.decomposition import PCA
 from sklearn.svm import LinearSVC
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skreid._base.arrays import unwrapped
 from skreid._base.constraints import IntRange
+from skreid._base.tables import validate_table
 from skreid._search.distances import distance_blocks
 
 
@@ -97,7 +97,7 @@ class ClusterFirst(BaseEstimator):
         -------
         self : ClusterFirst
         """
-        validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32])
+        validate_table(self, X, dtype=[np.float64, np.float32])
         return self
 
     def pairwise_distances(self, X_probe, X_gallery):
@@ -118,7 +118,7 @@ class ClusterFirst(BaseEstimator):
         """
         check_is_fitted(self)
         probe, gallery = (
-            validate_data(self, unwrapped(X, "X"), dtype=[np.float64, np.float32], reset=False)
+            validate_table(self, X, dtype=[np.float64, np.float32], reset=False)
             for X in (X_probe, X_gallery)
         )
         distances = distance_blocks(probe, gallery)(0, len(probe))
