@@ -33,6 +33,13 @@ class Export:
         latter.
     resizing_error : float or None
         The same for pictures of twice the height and width, which the file resizes itself; None without ``resize``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from skreid.export import Export
+    >>> Export(Path("reid.onnx"), {"distance": "Euclidean"}, 1e-6, None).metadata["distance"]
+    'Euclidean'
     """
 
     path: Path
