@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from networks import narrow
 
 from skreid._images.source import ImageSource
+from skreid._training import loop
 from skreid._training.augmentation import AUGMENTATIONS, augment
 from skreid._training.data import hold_out
 from skreid._training.heads import build_classifier
-from skreid._training.loop import TrainingSettings, build_optimizer, train
+from skreid._training.loop import GRADIENT_NORM, TrainingSettings, build_optimizer, train
 from skreid._training.stopping import EarlyStopping
 
 
@@ -206,3 +207,58 @@ def test_crop_changes_a_smooth_image_little(batch):
     smooth = torch.linspace(0, 1, 16).view(1, 1, 16, 1).expand(50, 3, 16, 8)
     changed = augment(smooth, ("crop",), torch.Generator().manual_seed(0))
     assert (changed - smooth).abs().max() < 0.2
+
+
+def test_figures_are_means_over_images_not_over_batches(people, monkeypatch):
+    """Batches of unequal size count by their images: worked out by hand, 26 training images and 6 held out."""
+    batches = [torch.tensor([[3.0, 1.0]] * 20), torch.tensor([[1.0, 0.0]] * 6)]
+    monkeypatch.setattr(loop, "train_one_epoch", lambda *arguments: batches)
+    monkeypatch.setattr(loop, "evaluate", lambda *arguments: [torch.tensor([[2.0, 1.0]] * 2 + [[5.0, 0.0]] * 4)])
+    ((record,), n_images) = run(people, max_epochs=1)[1], len(people.target)
+    assert n_images == 32
+    assert record["train_loss"] == pytest.approx((20 * 3 + 6) / 26)
+    assert record["train_accuracy"] == pytest.approx(20 / 26)
+    assert (record["validation_loss"], record["validation_accuracy"]) == pytest.approx((4, 1 / 3))
+
+
+@pytest.mark.parametrize("norm", [0.5 * GRADIENT_NORM, 3 * GRADIENT_NORM])
+def test_gradients_are_shortened_as_torch_does_and_short_ones_are_not_written(norm):
+    """The gradients are those of clip_grad_norm_, bit for bit."""
+    model = torch.nn.Sequential(torch.nn.Linear(7, 5), torch.nn.Linear(5, 3))
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    length = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
+    for parameter in model.parameters():
+        parameter.grad = parameter.grad * (norm / length)
+    model[1].bias.grad = None  # a layer that took no part
+    other = torch.nn.Sequential(torch.nn.Linear(7, 5), torch.nn.Linear(5, 3))
+    for parameter, copied in zip(model.parameters(), other.parameters(), strict=True):
+        copied.grad = None if parameter.grad is None else parameter.grad.clone()
+    versions = [parameter.grad._version for parameter in model.parameters() if parameter.grad is not None]
+    loop._shorten_gradients(model)
+    torch.nn.utils.clip_grad_norm_(other.parameters(), GRADIENT_NORM)
+    for parameter, copied in zip(model.parameters(), other.parameters(), strict=True):
+        assert (parameter.grad is None) == (copied.grad is None)
+        assert parameter.grad is None or torch.equal(parameter.grad, copied.grad)
+    written = [parameter.grad._version for parameter in model.parameters() if parameter.grad is not None] != versions
+    assert written == (norm > GRADIENT_NORM)
+
+
+def test_the_optimiser_steps_in_one_pass_and_as_adamw_is_defined():
+    """All groups are fused; three steps agree with the formula written out in float64 (Loshchilov and Hutter, 2019)."""
+    model = build_classifier((32, 16), 4, settings())
+    optimizer, _ = build_optimizer(model, settings(), 10)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    weight = next(model.parameters())
+    expected, first, second = weight.detach().double().numpy().copy(), 0.0, 0.0
+    for step in range(1, 4):
+        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        weight.grad = gradient
+        group = optimizer.param_groups[0]
+        optimizer.step()
+        g = gradient.double().numpy()
+        first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g * g
+        expected *= 1 - group["lr"] * loop.WEIGHT_DECAY
+        expected -= group["lr"] * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
