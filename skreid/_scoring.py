@@ -131,11 +131,43 @@ class CMCScorer:
         return self._request
 
     def __repr__(self):
-        changed = {name: value for name, value in vars(self).items() if name != "_request"}
+        changed = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return f"CMCScorer({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
 
 cmc_score = CMCScorer()
+cmc_score.__doc__ = """Score a fitted estimator by rank-1: the share of probes whose nearest gallery image is right.
+
+Called as ``cmc_score(estimator, X, y, *, cams=None)``, or passed as ``scoring=cmc_score`` to `cross_validate` and
+searches. Probes and gallery are drawn from X ten times, with one gallery image per identity. It is ``CMCScorer()``; see
+`skreid.CMCScorer` for other ranks, mAP and several gallery images.
+
+Parameters
+----------
+estimator : fitted transformer or Pipeline
+    A last step with `pairwise_distances` decides the metric; otherwise it is Euclidean.
+X : images, n of them
+    In any form the estimator takes. They should show people whom it was not trained on.
+y : array-like of shape (n,)
+    Identities.
+cams : array-like of shape (n,), optional
+    Camera of each image; probe and gallery then come from different cameras.
+
+Returns
+-------
+score : float
+    In [0, 1], higher is better.
+
+Examples
+--------
+>>> import numpy as np
+>>> from sklearn.preprocessing import FunctionTransformer
+>>> from skreid import cmc_score
+>>> X, y = np.array([[0.0], [0.1], [5.0], [5.2]]), ["ann", "ann", "bob", "bob"]
+>>> cmc_score(FunctionTransformer().fit(X), X, y)
+1.0
+"""
+__test__ = {"cmc_score": cmc_score.__doc__}  # doctest looks into classes and functions alone
 
 
 def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state, on_seen="warn"):

@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -96,6 +97,13 @@ def test_docstring_has_an_example(name):
     assert ">>> " in (inspect.getdoc(find(name)) or "")
 
 
+def test_help_of_the_default_scorer_says_how_to_call_it():
+    """`help(cmc_score)` shows what it takes and returns, and not how its class is made."""
+    shown = pydoc.render_doc(find("skreid.cmc_score"), renderer=pydoc.plaintext)
+    assert "estimator : fitted transformer or Pipeline" in shown
+    assert "n_repeats : int" not in shown
+
+
 @pytest.mark.parametrize("page", PAGES, ids=identify)
 def test_code_with_prompts_prints_what_the_page_shows(page):
     """Code with prompts, run in order, prints the output shown below it."""
@@ -136,6 +144,13 @@ def test_code_of_the_readme_runs(tmp_path, monkeypatch):
     exec(code, names)
     assert names["indices"].shape == (8, 5)
     assert set(names["search"].best_params_) == {"blur_size"}
+
+
+def test_front_page_shows_the_figures_of_the_readme():
+    """The section with the figures is the same on the front page of the site."""
+    readme, front = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/index.md"))
+    section = re.search(r"## How well it does\n.*?(?=\n## )", readme, flags=re.S)[0].strip()
+    assert section.replace("(docs/", "(") in front
 
 
 def test_calls_of_the_table_of_tasks_exist():
@@ -357,6 +372,18 @@ def test_pictures_of_the_pages_are_drawn_by_the_code_of_today(tmp_path):
     draw = importlib.import_module("draw")
     assert {path.name for path in draw.IMAGES.iterdir()} == set(draw.SCRIPTS)
     assert draw.outdated() == [], "run: python docs/pictures/draw.py"
+
+
+def test_the_picture_of_the_steps_shows_rows_of_the_table():
+    """Each bar has the settings, dimensions and rank-1 of one row of the method page's table."""
+    text = (
+        (ROOT / "docs" / "method.md").read_text(encoding="utf-8").partition("## Why it works")[2].partition("\n## ")[0]
+    )
+    rows = {
+        tuple(cell.strip().strip("*") for cell in line.split("|")[1:7]) for line in text.splitlines() if line[:1] == "|"
+    }
+    steps = importlib.import_module("steps").STEPS
+    assert {tuple(map(str, step)) for step in steps.values()} <= rows
 
 
 def test_a_digest_of_a_picture_sees_code_and_not_words(tmp_path):
