@@ -15,7 +15,6 @@ import torch
 from benchmarks._bare import Classifier, convolutions, trainer
 from benchmarks._common import judged, print_table, run_script, write
 from skreid import MultiDepthReID
-from skreid._network.precision import training_precision
 
 FRAME, BATCH, IDENTITIES = (96, 48), 16, 8
 BACKBONE, EPOCHS = "vgg11_bn", 3  # of each fit, whose first epoch warms up and is not counted
@@ -65,6 +64,12 @@ def convolution_epoch(n_batches, frame, backbone=BACKBONE, precision="float32"):
     return epoch
 
 
+def native_precision():
+    """Return the fastest precision of this processor: what ``precision="auto"`` means on it."""
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if able.get("amx_bf16") or able.get("avx512_bf16") else "float32"
+
+
 def in_turns(functions, repeats):
     """Return the fewest seconds that each of the functions returned, called in turns."""
     turns = [[function() for function in functions.values()] for _ in range(repeats)]
@@ -92,7 +97,7 @@ def main(out_folder=None, quick=False):
                      "of the limit": seconds["convolutions"] / seconds["skreid"]})  # fmt: skip
     print_table(f"training, wall-clock seconds for {n_batches} steps of {BATCH} images", rows)
     targets = [judged(f"training, augmentation {row['augmentation']} / bare loop", row["ratio"], 0.95) for row in rows]
-    images, precision, limits = draw(DEFAULT_FRAME), training_precision("auto", torch.device("cpu")), []
+    images, precision, limits = draw(DEFAULT_FRAME), native_precision(), []
     for backbone in ("vgg16",) if quick else ("vgg16", "vgg16_bn"):
         functions = {
             "skreid": partial(skreid_epoch, images, labels, DEFAULT_AUGMENTATIONS, backbone, precision),
