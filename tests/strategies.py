@@ -96,6 +96,9 @@ WORDS = {  # parts of the names in the layouts of the field
 }
 
 
+WORDS_FOR_MISSING = st.sampled_from(["", " ", "nan", "NaN", "None", "<NA>", "NA", "null", "unknown", "\u200b"])
+
+
 def file_names(loader):
     """Paths that resemble those of a layout: its own words, other digits, any letters, and bytes that are no text."""
     words = st.sampled_from(WORDS[loader.__name__])
@@ -109,7 +112,9 @@ def file_names(loader):
         )
     )
     part = (words | digits | odd | bytes_).filter(lambda name: name not in (".", "..") and len(os.fsencode(name)) < 99)
-    ending = st.sampled_from(["", ".png", ".jpg"])
+    clutter = st.sampled_from([".DS_Store", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "Thumbs.db", "lost+found"])
+    part |= clutter
+    ending = st.sampled_from(["", ".png", ".jpg", ".AVIF", ".heic"])
     return st.builds(lambda parts, end: "/".join(parts) + end, st.lists(part, min_size=1, max_size=3), ending)
 
 

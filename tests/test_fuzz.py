@@ -4,10 +4,13 @@
 """
 
 import contextlib
+import csv
 import functools
 import io
 import os
+import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ from skreid import MultiDepthReID, datasets
 from skreid._images.source import ImageSource
 from skreid._network.building import build_backbone
 from skreid._network.weights import fit_weights, initial_weights
+from skreid.datasets._labels import is_missing
 from skreid.exceptions import ImageError
 from skreid.gallery import Gallery
 from skreid.persistence import dump, load
@@ -343,26 +347,112 @@ LAYOUTS = [
     datasets.load_prid2011,
     datasets.load_viper,
 ]
+WHERE = (".", "..", "0.png", "../ann", "ann", "../ann/0.png", "nowhere", "/dev/null")  # what links lead to
+
+
+def accounted(report):
+    """Return whether the files of a report are those listed and those passed over, each once."""
+    names = [name for several in report.passed_over.values() for name in several]
+    return len(set(names)) == len(names) == report.n_files - report.n_listed
+
+
+def count_files(root):
+    """Return the number of entries below a folder that are not real folders."""
+    return sum(
+        len(files) + sum(os.path.islink(os.path.join(folder, inner)) for inner in inner_folders)
+        for folder, inner_folders, files in os.walk(os.fsencode(root))
+    )
 
 
 @pytest.mark.parametrize("loader", LAYOUTS)
 @a_fifth
 @given(data=st.data())
 def test_folder_with_any_file_names_is_listed_or_named(loader, data):
-    """All images are listed or reported as unmatched, or the error names the folder."""
+    """Every file and link is listed or passed over for a reason, or the error names the folder."""
     with tempfile.TemporaryDirectory() as name:
-        made = 0
-        for path in data.draw(st.lists(own.file_names(loader), min_size=1, max_size=5, unique=True)):
+        for path in data.draw(st.lists(own.file_names(loader), min_size=1, max_size=7, unique=True)):
             whole = Path(os.fsdecode(os.path.join(os.fsencode(name), os.fsencode(path))))
             with contextlib.suppress(OSError):  # a file where a folder should be
                 whole.parent.mkdir(parents=True, exist_ok=True)
-                whole.write_bytes(ENCODED["ppm"])
-                made += 1
+                where = data.draw(st.none() | st.sampled_from(WHERE))
+                if where is None:
+                    whole.write_bytes(data.draw(st.sampled_from([ENCODED["ppm"], ENCODED["png"], b""])))
+                else:
+                    whole.symlink_to(where)
         listed, message = attempt(lambda: loader(name))
         if message:
             assert name in message
         else:
             assert len(listed.paths) == len(listed.target)
-            assert len(listed.paths) + len(listed.report.unmatched) <= made
+            assert accounted(listed.report)
+            assert listed.report.n_files == count_files(name)
+            assert len({os.path.realpath(os.fsencode(path)) for path in listed.paths}) == len(set(listed.paths))
             assert listed.target.dtype.kind in "iU"
+            str(listed).encode()  # can be printed
             target(float(len(listed.paths)))
+
+
+PEOPLE = st.text(st.sampled_from("01aA .+-é\u0301e\uff11\u200bn"), min_size=1, max_size=4) | own.WORDS_FOR_MISSING
+
+
+@given(
+    people=st.lists(PEOPLE, min_size=1, max_size=5, unique=True),
+    cams=st.lists(PEOPLE, min_size=1, max_size=3, unique=True),
+)
+def test_no_two_names_become_one_person_or_camera_unnoticed(people, cams):
+    """Labels are equal exactly where Unicode says that the names are, or the error says which one is missing."""
+    with tempfile.TemporaryDirectory() as name:
+        made = {}
+        for who in people:
+            for cam in cams:
+                path = Path(name) / f"x{who}" / f"c{cam}_.png"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(ENCODED["png"])
+                made[str(path)] = who, cam
+        pattern = r"^x(?P<identity>.*)/c(?P<camera>.*)_\.png$"
+        listed, message = attempt(lambda: datasets.load_image_folder(name, pattern=pattern, check_duplicates=False))
+        absent = [text for text in (*people, *cams) if is_missing(text)]
+        if message:
+            assert name in message
+            assert absent
+            return
+        assert not set(absent) - set(cams)
+        assert len(listed.paths) == len(made)
+        same = functools.partial(unicodedata.normalize, "NFD")
+        for labels, place in ((listed.target, 0), (listed.cams, 1)):
+            if labels is None:
+                assert all(map(is_missing, cams))
+                continue
+            expected = [same(made[path][place]) for path in listed.paths]
+            for i, one in enumerate(expected):
+                for j, other in enumerate(expected):
+                    assert (labels[i] == labels[j]) == (one == other)
+
+
+@given(data=st.data())
+def test_any_cell_of_a_table_is_a_label_or_refused_by_line(folder, data):
+    """No label comes from another cell, none is blank, and none of two cells is joined but for blanks and Unicode."""
+    cell = st.text(st.sampled_from('01a ,"\n\r\t;é'), max_size=4) | own.WORDS_FOR_MISSING
+    rows = data.draw(st.lists(st.tuples(st.just("a.png"), cell, cell), min_size=1, max_size=4))
+    (folder / "a.png").write_bytes(ENCODED["png"])
+    path, text = folder / "cells.csv", io.StringIO()
+    csv.writer(text).writerows([("path", "identity", "camera"), *rows])
+    path.write_bytes(text.getvalue().encode())
+    table, message = attempt(lambda: datasets.load_csv(path))
+    if message:
+        assert "cells.csv" in message
+        assert re.search(r"(?i)line \d", message)
+    else:
+        assert [str(label) for label in to_plain(table.target)] == [to_plain(who) for _, who, _ in rows]
+        if table.cams is None:
+            assert all(is_missing(cam) or cam.strip() in ("NA", "NaN", "null") for _, _, cam in rows)
+        else:
+            assert [str(label) for label in to_plain(table.cams)] == [to_plain(cam) for _, _, cam in rows]
+
+
+def to_plain(given_):
+    """Return a cell, or labels, without blanks around them, and numbers without zeros before them."""
+    if isinstance(given_, np.ndarray):
+        return [to_plain(str(label)) for label in given_.tolist()]
+    text = unicodedata.normalize("NFC", given_.strip())
+    return str(int(text)) if re.fullmatch("[+-]?[0-9]+", text) else text
