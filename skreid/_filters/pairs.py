@@ -16,6 +16,7 @@ from skreid._filters.sums import distance_sums
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # memory for the maps of one block; layers that do not fit are read in further passes
+WITHOUT_FLOAT64 = ("mps",)  # devices whose maps are compared on the CPU
 
 
 class PairStatistics(NamedTuple):
@@ -166,6 +167,7 @@ class _LayerSums:
 
     def add(self, maps, labels, pairs):
         """Add a block: its compact maps, (n_filters, n_images, cells), identities, and pairs of both kinds."""
+        maps = maps.cpu() if maps.device.type in WITHOUT_FLOAT64 else maps
         self.maps = self.maps + maps.sum(dim=1).double().numpy(force=True)
         self._check_finite()
         roots = [signed_root(of_filter).sum(dim=0).double() for of_filter in maps]  # copies one filter's maps at a time
