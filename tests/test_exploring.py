@@ -250,9 +250,9 @@ def test_maps_of_a_device_without_float64_are_compared_on_the_cpu():
     maps = torch.rand(5, len(labels), 7, generator=torch.Generator().manual_seed(0))
     pairs = exploring._pair_masks(labels, None)
     found = []
-    for given in (maps, maps.clone().as_subclass(Apple)):
+    for own in (maps, maps.clone().as_subclass(Apple)):
         of_layer = exploring._LayerSums("high", JointMoments(0))
-        of_layer.add(given, labels, pairs)
+        of_layer.add(own, labels, pairs)
         found.append((of_layer.maps, of_layer.roots, of_layer.distances, of_layer.joint.covariance()))
     for expected, returned in zip(*found, strict=True):
         np.testing.assert_array_equal(returned, expected)
