@@ -22,7 +22,8 @@ from skreid._base.checks import check_int
 from skreid._images.docs import fill_images
 from skreid._lists.chunks import Chunks, count_images, listed
 from skreid._lists.output import ArrayOutput, FileOutput, GrowingFile
-from skreid._ranking import describe as describe_chunk
+from skreid._search.identity import mark
+from skreid._search.system import describe as describe_chunk
 from skreid.exceptions import ImageError
 
 try:
@@ -133,7 +134,9 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
             f"{len(output.unusable)} of {chunks.n_images} images are described by NaN, at positions {named}.",
             stacklevel=2,
         )
-    return output.result(chunks.n_images)
+    descriptors = output.result(chunks.n_images)
+    mark(descriptors, estimator)
+    return descriptors
 
 
 def _spread(estimator, chunks, n_jobs):

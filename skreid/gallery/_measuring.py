@@ -140,7 +140,10 @@ class UnitRows:
         return self.shape[0]
 
     def __getitem__(self, rows):
-        return unit(self._rows[rows])[:, : self._width]
+        vectors = unit(self._rows[rows])
+        if self._width < vectors.shape[1]:  # where a row of zeros has no direction of its own, it is found last
+            vectors[:, 0] += 3 * vectors[:, -2]
+        return vectors[:, : self._width]
 
     def __array__(self, dtype=None, copy=None):
         return np.concatenate([self[tile] for tile in tiles(self)]).astype(dtype or self.dtype, copy=False)

@@ -1,0 +1,289 @@
+"""A Gallery of a fitted system: what describes and what measures stay together; every measure against brute force."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.metrics.pairwise import cosine_distances
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skreid import describe, rank_gallery
+from skreid.exceptions import MeasureWarning
+from skreid.gallery import Gallery
+from skreid.metric_learning import CVDCA, KCVDCA, XQDA, KernelXQDA
+from skreid.rivals import ClusterFirst
+
+rng = np.random.default_rng(0)
+Y = np.repeat(np.arange(60), 4)
+CAMS = np.tile(["a", "b"], 120)
+X = rng.normal(size=(60, 8))[Y] + 0.6 * rng.normal(size=(240, 8))
+TRAIN, PROBES, ROWS = slice(0, 120), slice(121, None, 2), slice(120, None, 2)
+METRICS = [XQDA(), XQDA(n_components=8), KernelXQDA(), KernelXQDA(psd=False), CVDCA(), KCVDCA()]
+
+
+def system_of(metric):
+    """Return a scaler and a metric, fitted on the training people."""
+    given = {f"{type(metric).__name__.lower()}__cams": CAMS[TRAIN]}
+    return make_pipeline(StandardScaler(), clone(metric)).fit(X[TRAIN], Y[TRAIN], **given)
+
+
+def distances_of(system, probes, rows, **cams):
+    """Return the whole matrix, by the metric itself."""
+    return system[-1].pairwise_distances(system[0].transform(probes), system[0].transform(rows), **cams)
+
+
+def of_cameras(metric):
+    return isinstance(metric, CVDCA | KCVDCA)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=str)
+@pytest.mark.parametrize("engine", ["exact", "faiss"])
+@pytest.mark.parametrize("hidden", ["nothing", "cams", "ids in cams"])
+def test_learned_metrics_rank_as_brute_force(metric, engine, hidden, tmp_path):
+    """Images in, the metric's own distances out, hidden images left out; also after saving, opening and pickling."""
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    pytest.importorskip("skops", reason="saves the system")
+    system = system_of(metric)
+    gallery = Gallery.from_estimator(system, X[ROWS], Y[ROWS], CAMS[ROWS], engine=engine)
+    given = {"nothing": {"cams_probe": CAMS[PROBES]}, "cams": {"cams": CAMS[ROWS]}}
+    given["ids in cams"] = given["cams"] | {"ids": Y[PROBES]}
+    given = given[hidden]
+    seen = given.get("cams", CAMS[PROBES])
+    cams = {"cams_probe": seen, "cams_gallery": CAMS[ROWS]} if of_cameras(metric) else {}
+    left_out = np.zeros((60, 60), dtype=bool) if hidden == "nothing" else seen[:, None] == CAMS[ROWS]
+    if "ids" in given:
+        left_out &= Y[PROBES][:, None] == Y[ROWS]
+    expected = reference.rank(distances_of(system, X[PROBES], X[ROWS], **cams), 7, left_out)
+    for each in (gallery, Gallery.open(gallery.save(tmp_path) and tmp_path), pickle.loads(pickle.dumps(gallery))):
+        distances, indices = each.kneighbors(X[PROBES], 7, **given)
+        np.testing.assert_array_equal(indices, expected[1])
+        np.testing.assert_allclose(distances, expected[0], rtol=1e-6, atol=1e-9)
+    if hidden == "nothing":
+        ranked = rank_gallery(system, X[PROBES], X[ROWS], 7, **cams)
+        np.testing.assert_array_equal(ranked[1], expected[1])
+        through = rank_gallery(system, X[PROBES], gallery, 7, **({"cams_probe": seen} if cams else {}))
+        np.testing.assert_array_equal(through[1], expected[1])
+
+
+@given(st.integers(0, 5), st.integers(1, 30), st.integers(1, 3), st.integers(1, 8))
+def test_equal_images_of_several_cameras_are_hidden_one_by_one(seed, n_rows, n_cams, k):
+    """Equal descriptors are measured once, and still hidden by their own cameras; ties keep the gallery's order."""
+    draw = np.random.default_rng(seed)
+    rows, probes = draw.integers(0, 3, (n_rows, 8)) * 1.0, draw.integers(0, 3, (4, 8)) * 1.0
+    rows[:: 1 + seed % 2] = rows[0]
+    cams, seen = draw.integers(0, n_cams, n_rows), draw.integers(0, n_cams + 1, 4)
+    k = min(k, n_rows)
+    system = SYSTEM
+    distances, indices = Gallery.from_estimator(system, rows, cams=cams).kneighbors(probes, k, cams=seen)
+    matrix = distances_of(system, probes, rows)
+    _, first = np.unique(rows, axis=0, return_inverse=True)
+    for value in np.unique(first):  # equal to the last bit
+        matrix[:, first.ravel() == value] = matrix[:, np.flatnonzero(first.ravel() == value)[:1]]
+    expected = reference.rank(matrix.round(9), k, seen[:, None] == cams)
+    np.testing.assert_allclose(distances, expected[0], atol=1e-6)
+    there = np.isfinite(distances)
+    np.testing.assert_array_equal(there, expected[1] != reference.MISSING)
+    assert not (np.where(there, cams[np.where(there, indices, 0)], -1) == seen[:, None]).any()
+    np.testing.assert_allclose(np.take_along_axis(matrix, np.where(there, indices, 0), 1)[there], distances[there])
+
+
+SYSTEM = system_of(XQDA(n_components=4))
+
+
+@pytest.mark.parametrize("engine", ["exact", "faiss"])
+def test_cosine_ranks_as_brute_force(engine, tmp_path):
+    """One minus the cosine, at any length of the vectors; zeros are at distance 1 from all; it is saved too."""
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    rows, probes = X * rng.uniform(1e-3, 1e3, (240, 1)), X[::7] + rng.normal(size=(35, 8))
+    rows[5], probes[3] = 0, 0
+    gallery = Gallery(rows, cams=CAMS, metric="cosine", engine=engine, effort=240)
+    opened = Gallery.open(gallery.save(tmp_path) and tmp_path)
+    for seen in ({}, {"cams": CAMS[:35]}):
+        hidden = CAMS[:35, None] == CAMS if seen else None
+        expected = reference.rank(cosine_distances(probes, rows), 9, hidden)
+        for each in (gallery, opened, pickle.loads(pickle.dumps(gallery))):
+            distances, indices = each.kneighbors(probes, 9, **seen)
+            np.testing.assert_allclose(distances, expected[0], atol=1e-12)
+            others = np.arange(35) != 3  # everything ties for the probe of zeros
+            np.testing.assert_array_equal(indices[others], expected[1][others])
+    assert Gallery(rows, metric="cosine").kneighbors(rows[:1] * 7, 1)[0] == pytest.approx(0, abs=1e-15)
+    assert repr(opened) == f"Gallery(n_images=240, n_features=8, metric='cosine', engine={engine!r})"
+    through = rank_gallery(FunctionTransformer().fit(rows), probes[:2], gallery, 9)
+    np.testing.assert_array_equal(through[1], gallery.kneighbors(probes[:2], 9)[1])
+    with pytest.raises(ValueError, match="This gallery ranks by cosine, and the estimator given by XQDA"):
+        rank_gallery(SYSTEM[-1], probes, gallery)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "XQDA", "KernelXQDA", "CVDCA"])
+def test_faiss_finds_nearly_all_neighbours_of_every_measure(metric):
+    """Recall against the exact search is 0.95 or more with the default index."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    draw = np.random.default_rng(1)
+    who = np.repeat(np.arange(1500), 2)
+    many = draw.normal(size=(1500, 8))[who] + 0.6 * draw.normal(size=(3000, 8))
+    if metric == "cosine":
+        exact, fast = (Gallery(many, metric=metric, engine=engine) for engine in ("exact", "faiss"))
+    else:
+        system = system_of({"XQDA": XQDA(n_components=8), "KernelXQDA": KernelXQDA(), "CVDCA": CVDCA()}[metric])
+        exact, fast = (Gallery.from_estimator(system, many, engine=engine) for engine in ("exact", "faiss"))
+    probes = many[::40] + 0.3
+    wanted, got = (gallery.kneighbors(probes, 10) for gallery in (exact, fast))
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(wanted[1], got[1], strict=True)]) >= 0.95
+
+
+def test_a_system_of_images_describes_images_and_takes_descriptors(people, fitted, tmp_path):
+    """Images build, extend and search the gallery; descriptors do too; a Pipeline keeps its metric."""
+    pytest.importorskip("skops", reason="saves the system")
+    system = make_pipeline(clone(fitted), PCA(6, random_state=0), XQDA()).fit(people.images, people.target)
+    images, target = people.images, people.target
+    gallery = Gallery.from_estimator(system, images[::2], ids=target[::2], cams=people.cams[::2])
+    gallery.add(images[1::4], ids=target[1::4], cams=people.cams[1::4])
+    built = np.concatenate([images[::2], images[1::4]])
+    expected = rank_gallery(system, images[3::4], built, 5)
+    gallery.save(tmp_path)
+    with pytest.raises(ValueError, match=r"types that are not trusted.*networks\.narrow"):
+        Gallery.open(tmp_path)
+    opened = Gallery.open(tmp_path, trusted=["networks.narrow"])
+    for each in (gallery, opened):
+        for probes in (images[3::4], system[:-1].transform(images[3::4])):
+            distances, indices = each.kneighbors(probes, 5)
+            np.testing.assert_array_equal(indices, expected[1])
+            np.testing.assert_allclose(distances, expected[0], rtol=1e-4, atol=1e-4)
+    assert repr(gallery) == "Gallery(n_images=24, n_features=6, metric='XQDA', engine='exact')"
+    plain = Gallery.from_estimator(fitted, images, ids=target)
+    np.testing.assert_array_equal(plain.kneighbors(images[:9], 4)[1], fitted.kneighbors(images[:9], images, 4)[1])
+    np.testing.assert_array_equal(fitted.kneighbors(images[:9], plain, 4)[1], plain.kneighbors(images[:9], 4)[1])
+
+
+def test_a_later_fit_does_not_change_a_gallery():
+    """The gallery keeps a copy of its system."""
+    system = system_of(XQDA())
+    gallery = Gallery.from_estimator(system, X[ROWS])
+    before = gallery.kneighbors(X[PROBES])
+    system.fit(X[60:], Y[60:])
+    for now, then in zip(gallery.kneighbors(X[PROBES]), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    with pytest.raises(ValueError, match="come from another fitted system"):
+        rank_gallery(system, X[PROBES], gallery)
+
+
+def test_another_system_or_measure_is_refused():
+    """By rank_gallery, and where `describe` made the descriptors; a copy and a setting that changes nothing are not."""
+    system = system_of(XQDA())
+    other = make_pipeline(StandardScaler(), XQDA()).fit(X[100:], Y[100:])
+    gallery = Gallery.from_estimator(system, X[ROWS])
+    rank_gallery(pickle.loads(pickle.dumps(system)), X[PROBES], gallery)
+    rank_gallery(clone(system).fit(X[TRAIN], Y[TRAIN], xqda__cams=CAMS[TRAIN]).set_params(verbose=True), X[:2], gallery)
+    with pytest.raises(ValueError, match="the probes come from another fitted system"):
+        rank_gallery(other, X[PROBES], gallery)
+    regular = make_pipeline(system[0], XQDA(reg=1.0).fit(system[0].transform(X[TRAIN]), Y[TRAIN]))
+    with pytest.raises(ValueError, match="ranks by XQDA, and the estimator given by XQDA, as it was fitted"):
+        rank_gallery(regular, X[PROBES], gallery)
+    with pytest.raises(ValueError, match="ranks by XQDA, and the estimator given by Euclidean distance"):
+        rank_gallery(system[:-1], X[PROBES], gallery)
+    with pytest.raises(ValueError, match="the system ranks by XQDA: leave it out"):
+        Gallery.from_estimator(system, X[ROWS], metric="cosine")
+
+
+def test_descriptors_of_another_system_are_refused_where_that_is_known(people, fitted):
+    """`describe` marks its arrays, views of them are recognised, and copies made elsewhere are not known."""
+    other = make_pipeline(fitted, StandardScaler().fit(fitted.transform(people.images)))
+    ours, theirs = describe(fitted, people.images[:8]), describe(other, people.images[:8])
+    for gallery in (Gallery(ours), Gallery.from_estimator(fitted, people.images[:8])):
+        gallery.kneighbors(ours[2:5])
+        with pytest.raises(ValueError, match="the probes come from another fitted system"):
+            gallery.kneighbors(theirs[2:5][::-1])
+        with pytest.raises(ValueError, match="the new descriptors come from another fitted system"):
+            gallery.add(theirs)
+        gallery.kneighbors(theirs.copy())
+        with pytest.raises(ValueError, match="come from another fitted system"):
+            rank_gallery(other, people.images[:2], gallery)
+
+
+def test_descriptors_ranked_without_their_learned_metric_warn(tmp_path):
+    """`Gallery(describe(system, X))` has no metric: the search says so, also after saving, and a system ranks by it."""
+    system = system_of(XQDA())
+    rows, probes = describe(system, X[ROWS]), describe(system, X[PROBES])
+    gallery = Gallery(rows)
+    says = "rank(s)? by XQDA, and this gallery ranks them by euclidean distance.*Gallery.from_estimator"
+    for each in (gallery, Gallery.open(gallery.save(tmp_path) and tmp_path), pickle.loads(pickle.dumps(gallery))):
+        with pytest.warns(MeasureWarning, match=says):
+            each.kneighbors(probes.copy())
+    with pytest.warns(MeasureWarning, match=says):
+        Gallery(rows.copy()).kneighbors(probes)
+    expected = reference.rank(distances_of(system, X[PROBES], X[ROWS]), 5)
+    np.testing.assert_array_equal(rank_gallery(system, X[PROBES], gallery)[1], expected[1])
+    Gallery(describe(system[0], X[ROWS])).kneighbors(describe(system[0], X[PROBES]))
+
+
+class Oddly(TransformerMixin, BaseEstimator):
+    """A metric of its own, which is no quadratic form of its projections."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X
+
+    def pairwise_distances(self, X_probe, X_gallery):
+        return np.abs(X_probe[:, None] - X_gallery).sum(axis=2)
+
+
+@pytest.mark.parametrize("metric", [Oddly(), ClusterFirst()], ids=str)
+def test_any_metric_is_searched_exactly_and_faiss_refuses_it_by_name(metric):
+    """What FAISS cannot express is not approximated by something else."""
+    system = make_pipeline(StandardScaler(), metric).fit(X[TRAIN], Y[TRAIN])
+    expected = reference.rank(distances_of(system, X[PROBES], X[ROWS]), 5)
+    gallery = Gallery.from_estimator(system, X[ROWS])
+    np.testing.assert_array_equal(gallery.kneighbors(X[PROBES])[1], expected[1])
+    with pytest.raises(ValueError, match=f"engine='faiss' cannot rank by {type(metric).__name__}"):
+        Gallery.from_estimator(system, X[ROWS], engine="faiss")
+
+
+def test_types_that_are_not_trusted_are_not_opened(tmp_path):
+    """The file of the system holds no code; own classes are named in `trusted`."""
+    pytest.importorskip("skops", reason="saves the system")
+    system = make_pipeline(StandardScaler(), Oddly()).fit(X[TRAIN], Y[TRAIN])
+    gallery = Gallery.from_estimator(system, X[ROWS]).save(tmp_path)
+    with pytest.raises(ValueError, match=r"system-.*\.skops' was not loaded, and nothing in it was run"):
+        Gallery.open(tmp_path)
+    opened = Gallery.open(tmp_path, trusted=[f"{Oddly.__module__}.Oddly"])
+    np.testing.assert_array_equal(opened.kneighbors(X[PROBES])[1], gallery.kneighbors(X[PROBES])[1])
+
+
+def test_a_gallery_of_descriptors_is_saved_as_before(tmp_path):
+    """Earlier versions read its description; only another measure or a system adds to it."""
+    import json
+
+    Gallery(X).save(tmp_path)
+    card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
+    assert set(card) == {"format", "version", "files", "settings"}
+    assert set(card["settings"]) == {"engine", "index", "effort"}
+    Gallery(X, metric="cosine").save(tmp_path)
+    card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
+    assert card["settings"]["metric"] == "cosine"
+    card["settings"]["metric"] = "manhattan"
+    (tmp_path / "gallery.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ValueError, match="is not the description of a gallery"):
+        Gallery.open(tmp_path)
+    with pytest.raises(ValueError, match="'metric' parameter of Gallery must be among"):
+        Gallery(X, metric="cosin")
+
+
+def test_system_galleries_warn_of_nothing(people, fitted):
+    """Only a measure that was dropped is worth a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gallery = Gallery.from_estimator(fitted, people.images[:8])
+        gallery.kneighbors(describe(fitted, people.images[:3]))
+        gallery.remove([0]).kneighbors(people.images[:3])
