@@ -187,8 +187,8 @@ def draw(rows):
     bars.spines[["top", "right"]].set_visible(False)
     three, square = [row for row in rows if len(row["layers"]) == LAYERS], way[0]["blur_size"]
     for label, box_filter, criterion, how in (
-        ("whole rows, chosen jointly, rooted", (square, None), "joint", "rooted"),
-        ("square box, largest margins, as they are (paper)", square, "margin", None),
+        ("whole rows, joint, rooted", (square, None), "joint", "rooted"),
+        ("square box, margin, none (paper)", square, "margin", None),
     ):
         of_curve = [
             r for r in three if (r["blur_size"], r["criterion"], r["normalize"]) == (box_filter, criterion, how)
@@ -198,7 +198,7 @@ def draw(rows):
     curves.set_xscale("log", base=2)
     curves.set_xticks(COUNTS, map(str, COUNTS))
     curves.set(xlabel="filters per layer, of three layers", ylabel="rank-1, percent", ylim=(0, 100))
-    curves.legend(fontsize="small", loc="lower right")
+    curves.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.suptitle(f"{rows[0]['data']}: from the paper's setting to the strongest")
     return figure
 

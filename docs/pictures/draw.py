@@ -15,6 +15,7 @@ from pathlib import Path
 import descriptors  # in this folder
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import steps  # in this folder
 from PIL import Image
 
 import skreid
@@ -41,7 +42,8 @@ OF_EXAMPLES = {
 FRONT = "front.png"  # fewer rows of the ranking, for the first page
 SCRIPTS = {name: EXAMPLES / script for name, (script, _) in OF_EXAMPLES.items()}
 SCRIPTS |= {FRONT: EXAMPLES / "plot_getting_started.py"}
-SCRIPTS |= dict.fromkeys(descriptors.PICTURES, HERE / "descriptors.py")
+OWN = {HERE / "descriptors.py": descriptors, HERE / "steps.py": steps}  # the scripts of this folder
+SCRIPTS |= {name: script for script, module in OWN.items() for name in module.PICTURES}
 
 
 def digest(script):
@@ -95,8 +97,8 @@ def front(names):
 def draw(wanted):
     """Yield (name, figure, dots per inch) for the wanted pictures."""
     for script in sorted({SCRIPTS[name] for name in wanted}):
-        if script.parent == HERE:
-            yield from ((name, figure, 150) for name, figure in descriptors.draw() if name in wanted)
+        if script in OWN:
+            yield from ((name, figure, 150) for name, figure in OWN[script].draw() if name in wanted)
             continue
         names = run_example(script)
         figures = {name: (plt.figure(number), 100) for name, (of, number) in OF_EXAMPLES.items() if of == script.name}
