@@ -26,12 +26,13 @@ layers = {f"conv{depth}_{i}": (160 >> (depth - 1), 60 >> (depth - 1)) for depth,
 square = {layer: height * width for layer, (height, width) in layers.items()}
 rows = {layer: height for layer, (height, _) in layers.items()}
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-ax.bar(list(square), list(square.values()), label="blur_size=20, as in the paper")
-ax.bar(list(rows), list(rows.values()), width=0.5, label="blur_size=(20, None)")
 ax.axhline(160 * 60, color="C3", linestyle="--", label="frame-size map")
-ax.set(yscale="log", ylim=(5, 2e5), ylabel="dimensions per map")
+ax.plot(list(square), list(square.values()), "o-", label="blur_size=20, as in the paper")
+ax.plot(list(rows), list(rows.values()), "s-", label="blur_size=(20, None)")
+ax.set(yscale="log", ylim=(5, 2e4), ylabel="dimensions per map")
+ax.grid(alpha=0.3)
 ax.tick_params(axis="x", rotation=60)
-ax.legend()
+ax.legend(loc="lower left")
 print(f"conv5_3: {square['conv5_3']} dimensions per map, or {rows['conv5_3']}, instead of {160 * 60}")
 
 # %%

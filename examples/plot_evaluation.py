@@ -10,12 +10,14 @@ gallery, and how many random repeats there are. The result states the protocol i
 # Two descriptors on the same ten repeats. With ``fit=False``, `evaluate` fits nothing: the network was fitted on other
 # people before, and LOMO learns nothing. An estimator that was fitted on a probe's identity is refused.
 
+import numpy as np
+
 from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import LOMO
-from skreid.displays import CMCDisplay
+from skreid.displays import CameraPairDisplay, CMCDisplay
 from skreid.evaluation import evaluate
-from skreid.protocols import TwoViewProtocol
+from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40
@@ -49,3 +51,25 @@ CMCDisplay.from_evaluation(lomo, ax=ax, max_rank=15)
 
 double = TwoViewProtocol(n_train=0, n_test=15, gallery_shots=2, aggregation="sum")
 print(ours.table(evaluate(reid, others, double, fit=False, ranks=(1, 5, 10), name="multi-depth")))
+
+# %%
+# Where does it fail?
+# -------------------
+# Twenty other people, each seen twice by four cameras: one image is a probe, one is in the gallery. Each pair of
+# cameras has figures of its own, worst first: a probe is ranked against the images of that gallery camera alone.
+# ``on_seen="ignore"`` says that identity 3 here is not identity 3 of the training.
+
+crowd = make_pedestrians(n_identities=20, n_cameras=4, image_size=(64, 32), random_state=1)
+crowd["subset"] = np.resize(["query", "gallery"], len(crowd.target))
+result = evaluate(reid, crowd, GivenSplitProtocol(), fit=False, on_seen="ignore", name="multi-depth")
+print(result.by_camera_pair())
+
+# %%
+# The same as a picture.
+
+CameraPairDisplay.from_evaluation(result)
+
+# %%
+# The probes whose true match ranks worst, and who stood first instead. A dataset with files also lists their paths.
+
+print(result.hardest(5))

@@ -3,7 +3,7 @@ A report to share
 =================
 
 `skreid.report.evaluation_report` writes an evaluation to a single HTML file: figures with their protocol, curves, best
-and worst probes, training, chosen filters, settings and versions.
+and worst probes, pairs of cameras, training, chosen filters, settings and versions.
 """
 
 # %%
@@ -15,7 +15,7 @@ from pathlib import Path
 from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 from skreid.evaluation import evaluate
-from skreid.protocols import TwoViewProtocol
+from skreid.protocols import ShotProtocol
 from skreid.report import evaluation_report
 
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
@@ -23,8 +23,9 @@ known = people.target < 40
 reid = MultiDepthReID(
     backbone="vgg11_bn", input_size=(64, 32), max_epochs=6, blur_size=(8, None), memory="cache", random_state=0
 ).fit(people.images[known], people.target[known])
-others = {name: people[name][~known] for name in ("images", "target", "cams")}
-result = evaluate(reid, others, TwoViewProtocol(n_train=0, n_test=20), fit=False, name="multi-depth")
+others = make_pedestrians(n_identities=20, n_cameras=3, image_size=(64, 32), random_state=1)  # other people
+protocol = ShotProtocol(n_train=0, n_repeats=3)
+result = evaluate(reid, others, protocol, fit=False, on_seen="ignore", name="multi-depth")
 
 Path("output").mkdir(exist_ok=True)
 path = evaluation_report(result, Path("output") / "report.html", dataset=others, estimator=reid)

@@ -35,6 +35,7 @@ OF_EXAMPLES = {
     "compact_form.png": ("plot_smoothing.py", 2),
     "margins.png": ("plot_filters.py", 1),
     "feature_maps.png": ("plot_feature_maps.py", 1),
+    "camera_pairs.png": ("plot_evaluation.py", 2),
     "more_filters.png": ("plot_more_filters.py", 1),
     "cost_dimensions.png": ("plot_cost.py", 1),
     "cost_time.png": ("plot_cost.py", 2),
