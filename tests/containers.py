@@ -165,7 +165,7 @@ def labels_with_a_gap():
         "a space that is none": (np.array(["a", "b", "\u3000", "a"]), "an empty string"),
         "NaN turned to text": (np.array(["a", "b", np.nan, "a"]), "'nan', which looks like a missing value"),
         "None turned to text": (["a", "b", "None", "a"], "'None', which looks like a missing value"),
-        "NA turned to text": (pd.Series([1, 2, pd.NA, 2], dtype="Int64").astype(str).tolist(), "'<NA>', which looks"),
+        "NA turned to text": (["1", "2", "<NA>", "2"], "'<NA>', which looks"),
         "NaT turned to text": (np.array(["a", "b", "NaT", "a"], dtype=object), "'NaT', which looks like a missing"),
         "text in bytes": (np.array([b"a", b"b", b"nan", b"a"]), "b'nan', which looks like a missing value"),
         "None in a tuple": ([("a", 1), ("b", 1), ("c", None), ("a", 1)], "None"),

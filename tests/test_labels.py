@@ -1,27 +1,39 @@
 """Identities and cameras: every entry point takes and refuses the same labels, in the same words."""
 
 import datetime
+import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from containers import columns, labels_with_a_gap, of_numbers, of_text
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Bunch
 
-from skreid import cmc_score, metrics
+from skreid import cmc_score, metrics, rank_gallery
 from skreid._base.labels import as_labels, encode, factorize
-from skreid.displays import CMCDisplay
+from skreid.displays import CMCDisplay, RankingDisplay
 from skreid.evaluation import evaluate
 from skreid.gallery import Gallery
-from skreid.metric_learning import XQDA
+from skreid.metric_learning import CVDCA, KCVDCA, XQDA, KernelXQDA, cross_view_scatter
 from skreid.model_selection import IdentityKFold, IdentityShuffleSplit, split_probe_gallery
-from skreid.protocols import GivenSplitProtocol, ShotProtocol, TwoViewProtocol, aggregate_distances
+from skreid.protocols import (
+    GivenSplitProtocol,
+    Market1501Protocol,
+    ShotProtocol,
+    Trial,
+    TwoViewProtocol,
+    aggregate_distances,
+)
 
-GOOD = [1, 2, 1, 2]
-X = np.array([[0.0], [1.0], [0.1], [1.1]])
-D = np.zeros((4, 4))
+GOOD, PEOPLE = [1, 2, 1, 2], [1, 1, 2, 2]
+X = np.array([[0.0, 2.0], [1.0, 0.5], [0.1, 1.5], [1.1, 1.0]])
+D = np.array([[3.0, 1.0, 2.0, 5.0], [2.0, 4.0, 1.0, 3.0], [1.0, 6.0, 2.0, 4.0], [5.0, 2.0, 3.0, 1.0]])
 AS_IS = FunctionTransformer().fit(X)
 SUBSET = ["query", "query", "gallery", "gallery"]
+PIXELS = np.zeros((4, 8, 4, 3), np.uint8)
+BLIND = CVDCA(reg=0.1).fit(X, PEOPLE)  # without cameras
 
 
 def evaluated(**labels):
@@ -30,42 +42,85 @@ def evaluated(**labels):
     )
 
 
+def given(use_cams=False, **labels):
+    return next(GivenSplitProtocol(use_cams=use_cams).split({"subset": SUBSET, **labels}))
+
+
+def compared(**labels):
+    protocol, dataset = GivenSplitProtocol(), {"target": GOOD, "subset": SUBSET, **labels}
+    return protocol.aggregate(dataset, next(protocol.split(dataset)), D[:2, 2:])
+
+
+def ranked(y_probe=None, y_gallery=None, **cams):
+    options = {"probes": PIXELS, "gallery": PIXELS, "n_neighbors": 3} | cams
+    display = RankingDisplay.from_predictions(y_probe, y_gallery, D, **options)
+    return [display.distances, display.matches]
+
+
+def of_folds(y, cams=None):
+    folds = {"estimator": [AS_IS, AS_IS], "indices": {"train": [[]] * 2, "test": [[0, 1, 2, 3], [0, 1, 2, 3]]}}
+    return CMCDisplay.from_cv_results(folds, X, y, cams=cams)
+
+
+def both(cams):
+    return {"cams_probe": cams, "cams_gallery": GOOD}
+
+
 ENTRY_POINTS = {
     "cmc_curve y_probe": lambda wrong: metrics.cmc_curve(wrong, GOOD, D),
     "cmc_curve y_gallery": lambda wrong: metrics.cmc_curve(GOOD, wrong, D),
-    "cmc_curve cams_probe": lambda wrong: metrics.cmc_curve(GOOD, GOOD, D, cams_probe=wrong, cams_gallery=GOOD),
-    "cmc_curve cams_gallery": lambda wrong: metrics.cmc_curve(GOOD, GOOD, D, cams_probe=GOOD, cams_gallery=wrong),
+    "cmc_curve cams_probe": lambda wrong: metrics.cmc_curve(PEOPLE, PEOPLE, D, cams_probe=wrong, cams_gallery=GOOD),
+    "cmc_curve cams_gallery": lambda wrong: metrics.cmc_curve(PEOPLE, PEOPLE, D, cams_probe=GOOD, cams_gallery=wrong),
     "cmc_curve junk_ids": lambda wrong: metrics.cmc_curve(GOOD, GOOD, D, junk_ids=wrong),
     "rank_k y_probe": lambda wrong: metrics.rank_k(wrong, GOOD, D),
     "mean_average_precision y_probe": lambda wrong: metrics.mean_average_precision(wrong, GOOD, D),
     "mean_inverse_negative_penalty y_probe": lambda wrong: metrics.mean_inverse_negative_penalty(wrong, GOOD, D),
     "ranking_metrics y_probe": lambda wrong: metrics.ranking_metrics(wrong, GOOD, D),
+    "ranking_metrics cams_probe": lambda wrong: metrics.ranking_metrics(PEOPLE, PEOPLE, D, **both(wrong)),
     "verification_curve y_probe": lambda wrong: metrics.verification_curve(wrong, GOOD, D),
-    "threshold_at_fmr y_probe": lambda wrong: metrics.threshold_at_fmr(wrong, GOOD, D),
+    "verification_curve cams_probe": lambda wrong: metrics.verification_curve(PEOPLE, PEOPLE, D, **both(wrong)),
+    "threshold_at_fmr y_probe": lambda wrong: metrics.threshold_at_fmr(wrong, GOOD, D, fmr=0.5),
+    "threshold_at_fmr junk_ids": lambda wrong: metrics.threshold_at_fmr(GOOD, GOOD, D, fmr=0.5, junk_ids=wrong),
     "IdentityKFold y": lambda wrong: next(IdentityKFold(2).split(X, wrong)),
-    "IdentityShuffleSplit y": lambda wrong: next(IdentityShuffleSplit().split(X, wrong)),
-    "split_probe_gallery y": lambda wrong: split_probe_gallery(wrong),
-    "split_probe_gallery cams": lambda wrong: split_probe_gallery(GOOD, cams=wrong),
-    "TwoViewProtocol dataset.target": lambda wrong: next(TwoViewProtocol().split({"target": wrong, "cams": GOOD})),
-    "TwoViewProtocol dataset.cams": lambda wrong: next(TwoViewProtocol().split({"target": GOOD, "cams": wrong})),
+    "IdentityShuffleSplit y": lambda wrong: next(IdentityShuffleSplit(random_state=0).split(X, wrong)),
+    "split_probe_gallery y": lambda wrong: split_probe_gallery(wrong, random_state=0),
+    "split_probe_gallery cams": lambda wrong: split_probe_gallery(PEOPLE, cams=wrong, random_state=0),
+    "TwoViewProtocol dataset.target": lambda wrong: next(TwoViewProtocol().split({"target": wrong, "cams": PEOPLE})),
+    "TwoViewProtocol dataset.cams": lambda wrong: next(TwoViewProtocol().split({"target": PEOPLE, "cams": wrong})),
     "ShotProtocol dataset.target": lambda wrong: next(ShotProtocol(use_cams=False).split({"target": wrong})),
-    "GivenSplitProtocol dataset.target": lambda wrong: next(
-        GivenSplitProtocol().split({"target": wrong, "subset": SUBSET})
-    ),
+    "ShotProtocol dataset.cams": lambda wrong: next(ShotProtocol().split({"target": PEOPLE, "cams": wrong})),
+    "GivenSplitProtocol dataset.target": lambda wrong: given(target=wrong),
+    "GivenSplitProtocol.aggregate dataset.cams": lambda wrong: compared(cams=wrong),
     "aggregate_distances y_probe": lambda wrong: aggregate_distances(D, wrong, GOOD),
     "aggregate_distances y_gallery": lambda wrong: aggregate_distances(D, GOOD, wrong),
     "evaluate dataset.target": lambda wrong: evaluated(target=wrong),
-    "evaluate dataset.cams": lambda wrong: evaluated(target=GOOD, cams=wrong),
+    "evaluate dataset.cams": lambda wrong: evaluated(target=PEOPLE, cams=wrong),
     "cmc_score y": lambda wrong: cmc_score(AS_IS, X, wrong),
-    "cmc_score cams": lambda wrong: cmc_score(AS_IS, X, GOOD, cams=wrong),
-    "CMCDisplay y": lambda wrong: CMCDisplay.from_estimator(AS_IS, X, wrong),
-    "CMCDisplay cams": lambda wrong: CMCDisplay.from_estimator(AS_IS, X, GOOD, cams=wrong),
+    "cmc_score cams": lambda wrong: cmc_score(AS_IS, X, PEOPLE, cams=wrong),
+    "CMCDisplay.from_estimator y": lambda wrong: CMCDisplay.from_estimator(AS_IS, X, wrong),
+    "CMCDisplay.from_estimator cams": lambda wrong: CMCDisplay.from_estimator(AS_IS, X, PEOPLE, cams=wrong),
+    "CMCDisplay.from_predictions y_gallery": lambda wrong: CMCDisplay.from_predictions(GOOD, wrong, D),
+    "CMCDisplay.from_cv_results y": of_folds,
+    "CMCDisplay.from_cv_results cams": lambda wrong: of_folds(PEOPLE, wrong),
+    "RankingDisplay.from_predictions y_probe": lambda wrong: ranked(wrong, GOOD),
+    "RankingDisplay.from_predictions cams_probe": lambda wrong: ranked(PEOPLE, PEOPLE, **both(wrong)),
     "Gallery ids": lambda wrong: Gallery(X, ids=wrong),
     "Gallery cams": lambda wrong: Gallery(X, cams=wrong),
     "Gallery.add the new ids": lambda wrong: Gallery(X, ids=GOOD).add(X, ids=wrong),
     "Gallery.kneighbors cams": lambda wrong: Gallery(X, cams=GOOD).kneighbors(X, 1, cams=wrong),
-    "XQDA y": lambda wrong: XQDA().fit(X, wrong),
-    "XQDA cams": lambda wrong: XQDA().fit(X, GOOD, cams=wrong),
+    "Gallery.kneighbors ids": lambda wrong: Gallery(X, cams=GOOD, ids=GOOD).kneighbors(X, 1, cams=GOOD, ids=wrong),
+    "rank_gallery cams_probe": lambda wrong: rank_gallery(BLIND, X, X, 2, **both(wrong)),
+    "rank_gallery cams_gallery": lambda wrong: rank_gallery(BLIND, X, X, 2, cams_probe=GOOD, cams_gallery=wrong),
+    "XQDA y": lambda wrong: XQDA(reg=0.1).fit(X, wrong),
+    "XQDA cams": lambda wrong: XQDA(reg=0.1).fit(X, PEOPLE, cams=wrong),
+    "KernelXQDA y": lambda wrong: KernelXQDA(reg=0.1).fit(X, wrong).pairwise_distances(X, X),
+    "CVDCA cams": lambda wrong: CVDCA(reg=0.1).fit(X, PEOPLE, cams=wrong).pairwise_distances(X, X),
+    "CVDCA.transform cams": lambda wrong: CVDCA(reg=0.1).fit(X, PEOPLE, cams=GOOD).transform(X, wrong),
+    "KCVDCA.pairwise_distances cams_gallery": lambda wrong: (
+        KCVDCA(reg=0.1).fit(X, PEOPLE, cams=GOOD).pairwise_distances(X, X, cams_probe=GOOD, cams_gallery=wrong)
+    ),
+    "cross_view_scatter y": lambda wrong: cross_view_scatter(X, wrong),
+    "cross_view_scatter cams": lambda wrong: cross_view_scatter(X, PEOPLE, wrong),
 }
 MIXED = [1, "2", 1, "2"]
 
@@ -85,22 +140,37 @@ def test_numbers_beside_strings_are_refused_everywhere(entry, make):
 
 
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
-@pytest.mark.parametrize(
-    ("wrong", "called"),
-    [
-        ([1, 2, None, 2], "None"),
-        (["a", "b", np.nan, "b"], "NaN"),
-        (np.array([1.0, 2.0, np.nan, np.nan]), "NaN"),
-        (np.array([1.0, 2.0, np.inf, 1.0]), "infinity"),
-        (pd.Series([1, 2, pd.NA, 2], dtype=object), "<NA>"),
-        (np.array(["2020-01-01", "2020-01-02", "NaT", "NaT"], dtype="M8[D]"), "NaT"),
-    ],
-    ids=["None in a list", "NaN in a list", "NaN", "infinity", "NA", "NaT"],
-)
-def test_missing_labels_are_refused_everywhere(entry, wrong, called):
-    """The error names the argument and the index of the image."""
-    with pytest.raises(ValueError, match=f"^Input {named(entry)} contains {called} at index 2: every image needs"):
-        ENTRY_POINTS[entry](wrong)
+def test_missing_labels_are_refused_everywhere(entry):
+    """The error names the argument, the index of the image and what it calls missing: text that is blank, for one."""
+    for name, (wrong, called) in labels_with_a_gap().items():
+        with pytest.raises(ValueError, match=f"^Input {named(entry)} contains {called}.* at index 2: ") as error:
+            pytest.fail(f"{name} was taken: {ENTRY_POINTS[entry](wrong)}")
+        assert ("write it differently" in str(error.value)) == ("looks like" in str(error.value))
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRY_POINTS if not entry.endswith("junk_ids")])
+@pytest.mark.parametrize("kind", ["numbers", "strings"])
+def test_every_container_of_labels_is_taken(entry, kind, monkeypatch):
+    """Columns of every library, scalars in boxes, tensors: their result is that of a list."""
+    if kind == "strings":  # on the other side too
+        monkeypatch.setitem(globals(), "GOOD", ["a", "b", "a", "b"])
+    expected = plain(ENTRY_POINTS[entry](GOOD))
+    for name, contain in (columns() | (of_numbers() if kind == "numbers" else of_text())).items():
+        assert plain(ENTRY_POINTS[entry](contain(GOOD))) == expected, name
+        plt.close("all")
+
+
+def plain(result):
+    """Return a result as lists, which equal each other if all their values do."""
+    if isinstance(result, Gallery):
+        return [None if labels is None else labels.tolist() for labels in (result.ids, result.cams)]
+    for attribute in ("metric_", "cmc", "thresholds", "values"):
+        result = getattr(result, attribute, result)
+    if isinstance(result, Trial):
+        result = [result.train, result.probe, result.gallery]
+    if isinstance(result, dict):
+        result = list(result.values())
+    return [plain(part) for part in result] if isinstance(result, (list, tuple)) else np.asarray(result).tolist()
 
 
 @pytest.mark.parametrize(
@@ -154,6 +224,100 @@ def test_two_sides_of_different_kinds_are_refused():
     with pytest.raises(ValueError, match=r"holds bytes, such as b'a', and other holds strings, such as 'a'"):
         factorize(one=[b"a"], other=["a"])
     assert factorize(one=[], other=["a"])[1] == ["a"]
+
+
+JUNK = {  # labels of four identities, junk and distractors among them, in the kinds that files and tables have
+    "numbers": [7, 8, -1, 0],
+    "floats": [7.0, 8.0, -1.0, 0.0],
+    "strings": ["0007", "0008", "-1", "0000"],
+    "strings of floats": ["7.0", "8.0", "-1.0", "0.0"],
+    "names": ["ann", "bo", "-1", "0"],
+    "bytes": [b"7", b"8", b"-1", b"0"],
+}
+SPELLED = {
+    "numbers": -1,
+    "floats": -1.0,
+    "NumPy": np.int8(-1),
+    "array": np.array([-1]),
+    "strings": "-1",
+    "bytes": b"-1",
+}
+SPELLED |= {"list": ["-1"], "set": {-1}, "box": np.array(-1)}
+
+
+@pytest.mark.parametrize("held", JUNK)
+@pytest.mark.parametrize("named", SPELLED)
+def test_junk_is_found_in_the_labels_own_kind(held, named):
+    """Numbers, text and bytes name the same junk: every figure is that of numbers."""
+    if held == "strings of floats" and named in ("strings", "list", "bytes"):
+        pytest.skip("text that is given as text has to be equal")
+    ids = JUNK[held]
+    y_probe, y_gallery = [ids[i] for i in (0, 1)], [ids[i] for i in (2, 0, 3, 1, 2, 0)]
+    distances = np.array([[0.1, 0.5, 0.3, 0.2, 0.0, 0.9], [0.2, 0.6, 0.1, 0.3, 0.1, 0.8]])
+    kept = np.array([1, 2, 3, 5])
+    args, junk = (y_probe, y_gallery, distances), SPELLED[named]
+    expected = [7, 8], [7, 0, 8, 7], distances[:, kept]
+    assert metrics.cmc_curve(*args, junk_ids=junk).tolist() == metrics.cmc_curve(*expected).tolist()
+    for figure in (metrics.rank_k, metrics.mean_average_precision, metrics.mean_inverse_negative_penalty):
+        assert figure(*args, junk_ids=junk) == figure(*expected)
+    assert metrics.ranking_metrics(*args, junk_ids=junk).ranks == metrics.ranking_metrics(*expected).ranks
+    threshold = metrics.threshold_at_fmr(*args, fmr=0.4, junk_ids=junk)
+    assert threshold == metrics.threshold_at_fmr(*expected, fmr=0.4)
+    drawn = CMCDisplay.from_predictions(*args, junk_ids=junk).cmc
+    assert drawn.tolist() == metrics.cmc_curve(*expected).tolist()
+    plt.close("all")
+    people = {"target": [*y_probe, *y_gallery], "subset": ["query"] * 2 + ["gallery"] * 6, "cams": [1] * 2 + [2] * 6}
+    protocol = GivenSplitProtocol(junk_ids=junk, distractor_ids=(0,))
+    assert next(protocol.split(people)).gallery.tolist() == (2 + kept).tolist()
+    assert "without junk" in protocol.describe()
+    for other in (ShotProtocol(0, use_cams=False, junk_ids=junk), TwoViewProtocol(n_train=0, junk_ids=junk)):
+        trial = next(other.split(people))
+        assert not {2, 6} & {*trial.probe.tolist(), *trial.gallery.tolist()}
+
+
+@pytest.mark.parametrize("held", JUNK)
+def test_distractors_are_found_in_the_labels_own_kind(held):
+    """They stay in the gallery, and are neither probes nor trained on."""
+    junk = JUNK[held]
+    trained = {str: ["9", "6"], bytes: [b"9", b"6"]}.get(type(junk[0]), [9, 6])
+    people = {"target": [*trained, *junk[2:], *junk, *junk], "cams": [1] * 8 + [2] * 4}
+    people["subset"] = ["train"] * 4 + ["query"] * 4 + ["gallery"] * 4
+    trial = next(Market1501Protocol().split(people))
+    assert trial.train.tolist() == [0, 1]
+    assert trial.probe.tolist() == [4, 5]
+    assert trial.gallery.tolist() == [8, 9, 11]
+
+
+def test_junk_of_a_kind_that_names_nobody_is_refused():
+    """So is a number that several labels spell, since they may be different people; the error says what to write."""
+    for junk, ids, says in (
+        ("junk", [1, 2], "junk_ids holds strings, such as 'junk', and the identities are numbers, such as 1"),
+        ([0.5], ["1", "2"], "junk_ids holds numbers, such as 0.5, and the identities are strings"),
+        ([-1], [("a", 1), ("b", 1)], "the identities are tuples of strings, numbers"),
+        ([-1], ["1", "-1", "-01"], "junk_ids holds -1, which could be '-1' or '-01' among the identities"),
+        ([None], [1, 2], "Input junk_ids contains None at index 0"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(says)):
+            metrics.rank_k(ids, ids, np.eye(len(ids)), junk_ids=junk)
+    with pytest.raises(ValueError, match=r"junk_ids of Market1501Protocol holds numbers, such as -1"):
+        next(Market1501Protocol().split({"target": [("a", 1)] * 4, "subset": SUBSET}))
+    assert metrics.rank_k(["a", "b"], ["a", "b"], np.eye(2), junk_ids=(), on_missing="drop") == 0
+    assert metrics.rank_k(["a", "b"], ["a", "b"], np.eye(2), junk_ids=-1, on_missing="drop") == 0  # none is there
+
+
+def test_tuples_of_two_kinds_are_refused():
+    """What is in them is compared too, but tuples of any make-up may be labels of one array."""
+    with pytest.raises(ValueError, match=r"holds tuples of strings, numbers, such as \('a', 1\), and y_gallery"):
+        metrics.rank_k([("a", 1)], [("a", "1"), ("b", "1")], [[0.0, 1.0]])
+    assert metrics.rank_k([(1,), ("a", 1)], [("a", 1), (1,), ()], [[1, 0, 2], [0, 1, 2]]) == 1.0
+
+
+def test_dates_of_arrays_and_of_lists_are_equal():
+    """Whatever their unit; they would be compared with whole numbers otherwise."""
+    days = [datetime.datetime(2020, 1, day) for day in (1, 2)]
+    for unit in ("ns", "us", "s", "D"):
+        (codes, others), _ = factorize(one=np.array(days, dtype=f"M8[{unit}]"), other=days)
+        assert codes.tolist() == others.tolist() == [0, 1]
 
 
 def test_types_are_left_as_they_are():

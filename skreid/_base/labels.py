@@ -38,6 +38,8 @@ def as_labels(values, name, *, any_text=False):
     ValueError
         If it is not one-dimensional, a label is missing (see `skreid._base.missing`), or kinds are mixed.
     """
+    if isinstance(values, memoryview):
+        values = np.asarray(values)
     if values is None or isinstance(values, (str, bytes)) or np.isscalar(values):
         raise TypeError(_no_sequence(name, values))
     refuse_masked(values, name)
@@ -53,7 +55,7 @@ def as_labels(values, name, *, any_text=False):
         raise TypeError(_no_sequence(name, values))
     if labels.ndim != 1:
         raise ValueError(f"{name} should be a 1d array, got an array of shape {labels.shape} instead.")
-    if labels.dtype.kind == "O":
+    if labels.dtype.kind in "OT":  # NumPy's own strings of any length are compared as Python's are
         labels = np.fromiter(map(_plain, labels), dtype=object, count=len(labels))
     _check_entries(labels, name, any_text)
     kinds_of(labels, name)
@@ -82,7 +84,7 @@ def _check_entries(labels, name, any_text):
         suspects = np.flatnonzero(~np.isfinite(labels))[:1] if kind in "fcM" else range(len(labels))
     for i in suspects:
         value = labels[i]
-        if type(value).__hash__ is None or getattr(value, "ndim", 0):
+        if value is not np.ma.masked and (type(value).__hash__ is None or getattr(value, "ndim", 0)):
             raise TypeError(f"{name}[{i}] is {value!r}, which is not hashable: labels must be.")
         is_text = isinstance(value, (str, bytes))
         what = None if any_text and is_text else missing(value)

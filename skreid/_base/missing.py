@@ -40,6 +40,7 @@ def missing(value):
 
 
 def _missing_text(value):
+    value = value.item() if isinstance(value, np.generic) else value  # their repr says np.str_
     if not value.strip():
         return f"an empty string ({value!r})"
     text = value if isinstance(value, str) else value.decode("latin-1")
