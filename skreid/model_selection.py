@@ -246,7 +246,8 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
         if cams is None:
             needs, remedy = f"more than {n_shots} images", "Use more images, lower n_shots, or check y"
         else:
-            needs, remedy = "images from two cameras", "Use more images, or check y and cams"
+            needs = "images from two cameras"
+            remedy = "Check y and cams, or leave cams out (in a protocol, use_cams=False)"
         raise ValueError(
             f"No probe can be drawn from {len(identity)} images of {n_identities} identities: "
             f"no identity has {needs}. {remedy}."

@@ -475,6 +475,13 @@ def given_split(**more):
         (Market1501Protocol(), {"name": "my shop"}, "Market-1501's protocol on my shop: given split, nothing fitted;"),
         (Market1501Protocol(), {"name": "Market-1501"}, "Market-1501: given split, nothing fitted; probes"),
         (Market1501Protocol(), {"name": ["ann"] * 8}, "Market-1501's protocol on given data: given split,"),
+        (Market1501Protocol(), {"DESCR": "Market-1501\n====\n"}, "Market-1501: given split, nothing fitted; probes"),
+        (Market1501Protocol(), {"DESCR": "Shop\n====\n"}, "Market-1501's protocol on Shop: given split,"),
+        (
+            Market1501Protocol(),
+            {"DESCR": "Market-1501\n", "report": {"n_images": 8, "expected": {"n_images": 36036}}},
+            "Market-1501's protocol on data in the layout of Market-1501: given split,",
+        ),
         (Market1501Protocol(name="Shop"), {}, "Shop: given split, nothing fitted; probes"),
         (CUHK03NPProtocol(), {"name": "CUHK03 (labeled)"}, "CUHK03-NP: given split, nothing fitted; probes"),
         (CUHK03NPProtocol(), {"name": "CUHK031"}, "CUHK03-NP's protocol on CUHK031: given split,"),

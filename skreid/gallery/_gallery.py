@@ -339,6 +339,7 @@ class Gallery:
         Parameters
         ----------
         estimator : fitted transformer or Pipeline
+            It raises a ValueError if it is another.
         """
         refuse_other_system(self._system, self._origin, self._state.measuring.name, estimator)
 

@@ -50,7 +50,7 @@ class Applicable:
         Parameters
         ----------
         dataset : Bunch, dict or object
-            A `name`, as loaders give it, says whose data it is.
+            A text `name`, or the first line of `DESCR` as loaders write it, says whose data it is.
         fit : bool, default=True
             Whether a system is fitted in each repeat. If False, a protocol whose `n_train` is None leaves nobody out.
 
@@ -59,9 +59,8 @@ class Applicable:
         protocol : object
             Of the same class. Its `describe` says what was done.
         """
-        applied, name = copy(self), get_column(dataset, "name")
-        vars(applied)["_fits"] = bool(fit)
-        vars(applied)["_data"] = name if isinstance(name, str) else "given data"
+        applied = copy(self)
+        vars(applied).update(_fits=bool(fit), _data=_name_of(dataset))
         return applied
 
     def _title(self, title, named_after):
@@ -69,6 +68,20 @@ class Applicable:
         own = self._data is None or self._published_for is None
         own = own or self._data == self._published_for or self._data.startswith(f"{self._published_for} (")
         return title if own else f"{named_after} on {self._data}"
+
+
+def _name_of(dataset):
+    """Return what a dataset calls itself, as far as its counts agree with the published ones."""
+    name, text = get_column(dataset, "name"), get_column(dataset, "DESCR")
+    if isinstance(name, str) and name.strip():
+        return name
+    name = text.strip().partition("\n")[0].strip() if isinstance(text, str) else ""
+    if not name:
+        return "given data"
+    report = get_column(dataset, "report")
+    published = {} if report is None else get_column(report, "expected") or {}
+    other = any(get_column(report, count) not in (None, number) for count, number in published.items())
+    return f"data in the layout of {name}" if other else name
 
 
 def coded(dataset, owner, **left_out):
