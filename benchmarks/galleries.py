@@ -1,6 +1,7 @@
 """A gallery of 200,000 descriptors on disk: built, opened memory-mapped, searched; FAISS and the exact search.
 
-Run ``python -m benchmarks.galleries [--quick]``. Recall is the share of the exact search's neighbours that are found.
+Run ``python -m benchmarks.galleries [--quick]``. Recall is the share of the exact search's neighbours that are found:
+by Euclidean distance, and in a smaller gallery by cosine distance and learned metrics.
 """
 
 import importlib.util
@@ -12,6 +13,7 @@ import numpy as np
 from benchmarks import _common
 from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
 from skreid.gallery import Gallery
+from skreid.metric_learning import CVDCA, XQDA, KernelXQDA
 
 N_FEATURES, N_NEIGHBORS, LATENT = 256, 10, 16
 RECALL = 0.9
@@ -25,6 +27,27 @@ def people(n_images, seed):
     rng = np.random.default_rng(seed)
     rows = persons[rng.integers(0, len(persons), n_images)] @ directions
     return rows + 0.5 * rng.standard_normal((n_images, N_FEATURES), dtype=np.float32)
+
+
+def by_measure(n_images):
+    """Measure FAISS and the exact search by cosine distance and by learned metrics; return a row for each."""
+    rows, probes = people(n_images, 0), people(64, 1)
+    known, who = people(1200, 2), np.arange(1200) // 4
+    known = known[who * 4] + 0.5 * np.random.default_rng(3).standard_normal(known.shape)
+    galleries = {"cosine": lambda **given: Gallery(rows, metric="cosine", **given)}
+    for metric in (XQDA(reg=0.1), XQDA(n_components=32, reg=0.1), KernelXQDA(), CVDCA()):
+        metric.fit(known, who)
+        galleries[str(metric)] = lambda metric=metric, **given: Gallery.from_estimator(metric, rows, **given)
+    table = []
+    for name, build in galleries.items():
+        exact, fast = build(), build(engine="faiss")
+        built, _ = seconds_of(lambda fast=fast: fast.kneighbors(probes[:1]))
+        slow, wanted = seconds_of(lambda exact=exact: exact.kneighbors(probes, N_NEIGHBORS)[1])
+        quick, got = seconds_of(lambda fast=fast: fast.kneighbors(probes, N_NEIGHBORS)[1])
+        recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(wanted, got, strict=True)]))
+        table.append({"measure": name, "images": n_images, "build": built, "exact, 64 probes": slow,
+                      "HNSW32, 64 probes": quick, "recall": recall})  # fmt: skip
+    return table
 
 
 def seconds_of(function):
@@ -83,7 +106,10 @@ def main(out_folder=None, quick=False):
         for what, key, target in (("recall", "recall", RECALL), ("times faster than exact", "times the exact", 1))
     ]
     targets.append(judged("gallery on disk: MiB of a search", disk["peak MiB of a search"], 100, at_most=True))
-    results = {"quick": quick, "disk": disk, "rows": inverted + graph, "targets": targets}
+    measures = by_measure(5_000 if quick else 20_000) if importlib.util.find_spec("faiss") else []
+    print_table(f"{N_NEIGHBORS} nearest neighbours by other measures, in seconds", measures)
+    targets += [judged(f"{row['measure']}: recall", row["recall"], RECALL) for row in measures]
+    results = {"quick": quick, "disk": disk, "rows": inverted + graph, "measures": measures, "targets": targets}
     return write("galleries", results, out_folder)
 
 
