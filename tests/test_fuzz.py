@@ -1,6 +1,7 @@
 """Random input and damaged files for every reader: a result, or an error that names the input, and nothing else.
 
 `pytest --hypothesis-profile=nightly tests/test_fuzz.py` tries more than 10,000 inputs; the default, a few hundred.
+`test_fuzz_inputs.py` does the same for labels and numbers in any container.
 """
 
 import contextlib
