@@ -8,6 +8,7 @@ import pydoc
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,14 @@ def test_front_page_shows_the_figures_of_the_readme():
     readme, front = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/index.md"))
     section = re.search(r"## How well it does\n.*?(?=\n## )", readme, flags=re.S)[0].strip()
     assert section.replace("(docs/", "(") in front
+
+
+def test_every_extra_of_users_is_named_in_getting_started():
+    """The table of extras has a row for each, so that nobody has to read pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "getting_started.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)` \|", page.partition("| extra |")[2].partition("\n\n")[0], flags=re.M))
+    assert named == set(project["optional-dependencies"]) - {"test", "bench", "docs"}
 
 
 def test_calls_of_the_table_of_tasks_exist():
