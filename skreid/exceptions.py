@@ -12,7 +12,7 @@ skreid has one public exception of its own, :class:`ImageError`; all others are 
     ├── ImportError               an optional package is missing; the message says what to install
     ├── RuntimeError              another training uses the same checkpoint folder
     └── OSError                   a file or folder cannot be read or written
-        ├── FileNotFoundError     a data set, table or gallery does not exist at its path
+        ├── FileNotFoundError     a data set, table, gallery or folder for results does not exist
         ├── NotADirectoryError    the checkpoint folder is a file
         └── PermissionError       the checkpoint folder cannot be written to
 

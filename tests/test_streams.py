@@ -324,7 +324,7 @@ def test_a_missing_folder_is_named_before_anything_is_described(images, tmp_path
     for source in (X, iter(images), images):
         with pytest.raises(FileNotFoundError, match=r"folder '.*gone' does not exist: make it first"):
             describe(Means().fit(images), source, out=tmp_path / "gone" / "o.npy")
-        with pytest.raises(IsADirectoryError, match="is a folder: give the path of a file in it"):
+        with pytest.raises(ValueError, match="is a folder: give the path of a file in it"):
             describe(Means().fit(images), source, out=tmp_path)
     assert X.taken == []
 

@@ -102,7 +102,7 @@ class FileOutput(ArrayOutput):
                 f"'{path}' cannot be created, because the folder '{path.parent}' does not exist: make it first."
             )
         if path.is_dir():
-            raise IsADirectoryError(f"out='{path}' is a folder: give the path of a file in it.")
+            raise ValueError(f"out='{path}' is a folder: give the path of a file in it.")
         by_chunk, n_images = is_read_once(X), sys.maxsize if self.n_images is None else self.n_images
         try:
             origin = origin_of(estimator=estimator, images=None if by_chunk else (X, stamps_of(X)))
