@@ -121,7 +121,7 @@ print()
 bar = tqdm(desc="Drawing figures", total=2, unit="figure")
 fig, ax = plt.subplots(figsize=(6, 5.5), layout="constrained")
 for name, described in descriptors.items():
-    CMCDisplay.from_estimator(as_they_are, described, y_test, cams=cams_test, ax=ax, name=name)
+    CMCDisplay.from_estimator(as_they_are, described, y_test, cams=cams_test, ax=ax, name=name.partition(":")[0])
 handles, labels = ax.get_legend_handles_labels()
 ax.get_legend().remove()
 fig.legend(handles, labels, loc="outside lower center")
