@@ -51,7 +51,8 @@ def tests(session):
 def nightly(session):
     """Try more than 10,000 random inputs on every reader, and kill a training twenty times."""
     install(session, f"{wheel(session)}[test]")
-    fuzzed = ["tests/test_fuzz.py", "tests/test_gallery_stateful.py", "--hypothesis-profile=nightly"]
+    fuzzed = ["tests/test_fuzz.py", "tests/test_fuzz_inputs.py", "tests/test_gallery_stateful.py"]
+    fuzzed += ["--hypothesis-profile=nightly"]
     session.posargs[:] = [*fuzzed, "--hypothesis-show-statistics", *session.posargs]
     run_tests(session)
     session.run("python", "-m", "pytest", "-m", "slow", "tests")

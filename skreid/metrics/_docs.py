@@ -5,20 +5,23 @@ from skreid._base.docs import filler
 fill = filler(
     identities="""\
 y_probe : array-like of shape (n_probe,)
-    Identities of the probes: numbers, strings or other hashable labels, all of one kind.
+    Identities of the probes: numbers, strings or other hashable labels, all of one kind. A missing label is
+    refused: None, NaN, blank text, or the text "nan", "None", "<NA>" or "NaT".
 y_gallery : array-like of shape (n_gallery,)
     Identities of the gallery images.""",
     distances="""\
 distances : array-like of shape (n_probe, n_gallery), or callable
-    Finite distances, lower is nearer. A callable ``distances(start, stop)`` returns the rows of these
-    probes, so that the whole matrix never exists: see :func:`distance_blocks`.""",
+    Finite distances, lower is nearer; nested sequences, frames, Arrow's tables and tensors are taken. A callable
+    ``distances(start, stop)`` returns the rows of these probes, so that the whole matrix never exists: see
+    :func:`distance_blocks`.""",
     cams="""\
 cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
     Cameras. If both are given, gallery images of a probe's identity *and* camera are left out for that
     probe. Without cameras, no image is left out.""",
     junk_ids="""\
 junk_ids : sequence or single id, default=None
-    Gallery images of these identities are left out for every probe.""",
+    Gallery images of these identities are left out for every probe. A number also names text that spells it (-1
+    is "-1" and b"-1", 0 is "0000"), and text a number.""",
     on_missing="""\
 How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
 does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.""",

@@ -19,7 +19,8 @@ class GivenSplitProtocol(Applicable):
     Parameters
     ----------
     junk_ids : tuple, default=()
-        Identities left out altogether, such as bad detections, which count neither for nor against anyone.
+        Identities left out altogether, such as bad detections, which count neither for nor against anyone. Numbers
+        also name text that spells them: -1 is "-1", 0 is "0000".
     distractor_ids : tuple, default=()
         Identities that stay in the gallery, where they match nobody, and are not trained on.
     use_cams : bool, default=True
