@@ -53,7 +53,7 @@ def test_learned_metrics_rank_as_brute_force(metric, engine, hidden, tmp_path):
     pytest.importorskip("skops", reason="saves the system")
     system = system_of(metric)
     gallery = Gallery.from_estimator(system, X[ROWS], Y[ROWS], CAMS[ROWS], engine=engine)
-    given = {"nothing": {"cams_probe": CAMS[PROBES]}, "cams": {"cams": CAMS[ROWS]}}
+    given = {"nothing": {"cams_probe": CAMS[PROBES]} if of_cameras(metric) else {}, "cams": {"cams": CAMS[ROWS]}}
     given["ids in cams"] = given["cams"] | {"ids": Y[PROBES]}
     given = given[hidden]
     seen = given.get("cams", CAMS[PROBES])
@@ -287,3 +287,34 @@ def test_system_galleries_warn_of_nothing(people, fitted):
         gallery = Gallery.from_estimator(fitted, people.images[:8])
         gallery.kneighbors(describe(fitted, people.images[:3]))
         gallery.remove([0]).kneighbors(people.images[:3])
+
+
+@pytest.mark.parametrize("engine", ["exact", "faiss"])
+@pytest.mark.parametrize("make", [Gallery, lambda X, **given: Gallery.from_estimator(SYSTEM, X, **given)])
+def test_no_probes_have_no_neighbours_and_no_images_change_nothing(make, engine):
+    """An empty list of images or descriptors is not an error."""
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    gallery = make(X, ids=Y, cams=CAMS, engine=engine)
+    for nothing in (np.empty((0, 8)), []):
+        distances, indices = gallery.kneighbors(nothing, 3, ids=[], cams=[])
+        assert distances.shape == indices.shape == (0, 3)
+        assert len(gallery.add(nothing, ids=[], cams=[])) == 240
+    assert gallery.ids.dtype.kind == "i"
+
+
+@pytest.mark.parametrize("metric", [XQDA(), CVDCA()], ids=str)
+def test_faiss_ranks_galleries_too_small_or_too_alike_to_tell_a_metric_by(metric):
+    """One image, or several equal ones, are no reason to refuse the metric."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    for rows in (X[:1], X[[0, 0, 0]]):
+        gallery = Gallery.from_estimator(system_of(metric), rows, engine="faiss")
+        assert gallery.kneighbors(X[:1], len(rows))[0] == pytest.approx(0, abs=1e-6)
+        assert gallery.add(X[8:20]).kneighbors(X[10:11], 1)[1].tolist() == [[len(rows) + 2]]
+
+
+def test_cameras_for_a_measure_without_them_are_refused():
+    """They would have no effect."""
+    for gallery, name in ((Gallery(X), "euclidean"), (Gallery.from_estimator(SYSTEM, X), "XQDA")):
+        with pytest.raises(ValueError, match=f"cams_probe was given, but {name} distance takes no cameras"):
+            gallery.kneighbors(X[:2], cams_probe=CAMS[:2])

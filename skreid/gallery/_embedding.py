@@ -56,6 +56,7 @@ class Embedding:
     def _check(self, sample, form):
         """Compare the quadratic form with the metric itself on a few rows."""
         rows, cams = self._gallery[sample], None if self._cams is None else self._cams[sample]
+        rows = rows * np.random.default_rng(0).uniform(0.8, 1.2, rows.shape)  # apart, even where the images are equal
         given = {} if cams is None else {"cams_probe": cams, "cams_gallery": cams}
         distances = np.asarray(self._metric.pairwise_distances(rows, rows, **given))
         places = self._project(rows, cams)
@@ -64,7 +65,8 @@ class Embedding:
             self._refuse()
         quadratic = np.einsum("ijk,kl,ijl->ij", apart, form, apart)
         off = min(np.abs(distances - quadratic).max(), np.abs(distances**2 - quadratic).max())
-        if off > TOLERANCE * np.abs(quadratic).max():
+        rounding = 1e-9 * np.abs(form).max() * np.square(places + self._centre).max()
+        if off > max(TOLERANCE * np.abs(quadratic).max(), rounding):
             self._refuse()
 
     def _refuse(self):

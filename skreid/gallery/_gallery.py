@@ -7,14 +7,12 @@ from threading import Lock
 
 import numpy as np
 
-from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
-from skreid._search.distances import check_range
 from skreid._search.nearest import check_n_neighbors
 from skreid.gallery._faiss import empty_index, import_faiss, read_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
 from skreid.gallery._measuring import measuring_of
-from skreid.gallery._state import COLUMNS, State, column
+from skreid.gallery._state import COLUMNS, State, check_descriptors, column
 from skreid.gallery._system import System, check_origin, known_origin, refuse_other_system, warn_of_metric
 from skreid.persistence import dump, load
 
@@ -329,7 +327,7 @@ class Gallery:
             )
         n_neighbors = check_n_neighbors(n_neighbors, len(state.rows), "Gallery.kneighbors")
         keys = state.keys(ids, cams, len(probes))
-        cams = state.cams_for_metric(cams if cams_probe is None else cams_probe, len(probes))
+        cams = state.cams_for_metric(cams, cams_probe, len(probes))
         ranking = state.nearest(probes, n_neighbors, self._settings, cams, keys)
         return ranking if return_distance else ranking[1]
 
@@ -344,17 +342,10 @@ class Gallery:
         refuse_other_system(self._system, self._origin, self._state.measuring.name, estimator)
 
     def _described(self, name, X):
-        """Return descriptors as a two-dimensional array of floats that can be measured; a system describes images."""
-        descriptors = as_array(X if self._system is None else self._system.describe(X), name)
-        if descriptors.dtype.kind in "iub":
-            descriptors = descriptors.astype(np.float64)
-        if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
-            raise ValueError(
-                "Descriptors must be an array of floats of shape (n_images, n_features), as transform returns it. Got "
-                f"dtype {descriptors.dtype} and shape {descriptors.shape} instead."
-            )
-        check_range(name, descriptors, np.float32 if self._settings["engine"] == "faiss" else np.float64)
-        return descriptors
+        """Return descriptors that can be measured; a system describes images."""
+        X = X if self._system is None else self._system.describe(X)
+        n_features = None if name == "descriptors" else self.shape[1]
+        return check_descriptors(name, X, np.float32 if self._settings["engine"] == "faiss" else np.float64, n_features)
 
     @property
     def descriptors(self):

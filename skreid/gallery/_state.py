@@ -8,8 +8,10 @@ from threading import Lock
 
 import numpy as np
 
+from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import encode
+from skreid._search.distances import check_range
 from skreid._search.nearest import nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import build_index, search_index
 from skreid.gallery._measuring import Euclidean
@@ -43,6 +45,8 @@ class State:
 
     def plus(self, descriptors, **given):
         """Return the state with further images, whose identities and cameras are given if this one has them."""
+        if not len(descriptors):
+            return self
         columns = {}
         for name in COLUMNS:
             ours, new = getattr(self, name), given[name]
@@ -83,11 +87,16 @@ class State:
         """Set the approximate index, read from a file."""
         self._index = index
 
-    def cams_for_metric(self, cams, n_probes):
+    def cams_for_metric(self, cams, cams_probe, n_probes):
         """Return the cameras of probes for a metric that takes them; None for any other."""
-        if cams is None or not getattr(self.measuring, "takes_cams", False):
-            return None
-        return column("cams_probe", cams, n_probes)
+        takes_cams = getattr(self.measuring, "takes_cams", False)
+        if cams_probe is not None and not takes_cams:
+            raise ValueError(
+                f"cams_probe was given, but {self.measuring.name} distance takes no cameras: leave it out, or give "
+                "cams to leave out images from the probe's own camera."
+            )
+        cams = cams if cams_probe is None else cams_probe
+        return column("cams_probe", cams, n_probes) if takes_cams else None
 
     def nearest(self, probes, n_neighbors, settings, cams=None, keys=(None, None)):
         """Return distances and rows of the nearest rows of each probe.
@@ -103,6 +112,8 @@ class State:
         keys : pair
             What `keys` returned.
         """
+        if not len(probes):
+            return np.empty((0, n_neighbors)), np.empty((0, n_neighbors), dtype=np.int64)
         measuring, measure = self.measuring, self.measure()
         if settings["engine"] == "exact":
             prepared = measuring.prepared(probes)
@@ -142,12 +153,38 @@ class State:
         return probe_keys, row_keys
 
 
+def check_descriptors(name, X, dtype, n_features=None):
+    """Return descriptors as an array of floats whose squared distances do not overflow a dtype.
+
+    Parameters
+    ----------
+    name : str
+        What they are called in messages.
+    X : array-like of shape (n_images, n_features)
+    dtype : dtype
+    n_features : int, optional
+        Of the gallery; with it, there may be no descriptors.
+    """
+    descriptors = as_array(X, name)
+    if n_features is not None and descriptors.size == 0:  # nobody to look for, or to add
+        return np.empty((0, n_features))
+    if descriptors.dtype.kind in "iub":
+        descriptors = descriptors.astype(np.float64)
+    if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
+        raise ValueError(
+            "Descriptors must be an array of floats of shape (n_images, n_features), as transform returns it. Got "
+            f"dtype {descriptors.dtype} and shape {descriptors.shape} instead."
+        )
+    check_range(name, descriptors, dtype)
+    return descriptors
+
+
 def column(name, values, n_rows):
     """Return identities or cameras as an array, of numbers or strings where they are such; None if there are none."""
     if values is None:
         return None
     labels, codes = encode(values, name, n_rows)
-    if labels.dtype == object and isinstance(labels[0], (str, bytes, Number)):
+    if labels.dtype == object and len(labels) and isinstance(labels[0], (str, bytes, Number)):
         labels = np.asarray(labels.tolist())
     return labels[codes]
 
