@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 class Number(nn.Module):
-    """First layer of a recorded network: reads numbers of pictures, in frames of 16 rows or more, for those behind it."""
+    """First layer of a recorded network: reads numbers of pictures, in frames of 16 rows or more, for later layers."""
 
     def forward(self, batch):
         """Return the batch as it is."""
