@@ -139,8 +139,12 @@ def test_settings_of_the_steps_are_the_public_ones(ablation):
     assert last["blur_size"] == (20, None)
 
 
-@given(numbers=st.lists(st.integers(0, 2**24 - 1), min_size=1),
-       frame=st.tuples(st.integers(16, 70), st.integers(1, 20)), mean=st.floats(0.3, 0.6), std=st.floats(0.1, 1))  # fmt: skip
+@given(
+    numbers=st.lists(st.integers(0, 2**24 - 1), min_size=1),
+    frame=st.tuples(st.integers(16, 70), st.integers(1, 20)),
+    mean=st.floats(0.3, 0.6),
+    std=st.floats(0.1, 1),
+)
 def test_numbers_survive_the_way_of_an_image(ablation, numbers, frame, mean, std):
     """A picture's number is read from its image in a frame of 16 rows or more, whatever the normalisation of pixels."""
     batch = next(ImageSource(ablation.numbered(numbers), frame).batches(len(numbers)))
