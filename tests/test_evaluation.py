@@ -553,3 +553,9 @@ def test_errors_name_the_way_out(protocol, given, said):
     del people["cams"]
     with pytest.raises(ValueError, match=said):
         evaluate(FunctionTransformer(), people, protocol, fit=False, **given)
+
+
+def test_errors_name_the_function_that_was_called():
+    """Not the one that it calls."""
+    with pytest.raises(ValueError, match="'on_missing' parameter of evaluate must be among"):
+        evaluate(FunctionTransformer(), crowd(), TwoViewProtocol(), on_missing="skip")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from skreid._search import nearest
 from skreid._search.measures import EuclideanMeasure
 from skreid._search.nearest import nearest_rows
+from skreid.gallery import Gallery
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 8), st.integers(0, 5), st.integers(1, 4))
@@ -95,3 +96,12 @@ def test_infinity_in_a_row_outside_the_sample_is_named():
     gallery[1] = np.inf
     with pytest.raises(ValueError, match="gallery contains NaN or infinity in row 1"):
         nearest_rows(EuclideanMeasure(gallery), np.zeros((3, 2)), 2)
+
+
+@pytest.mark.parametrize("n_neighbors", [0, 10**6, "5"])
+def test_errors_of_kneighbors_name_it(fitted, people, n_neighbors):
+    """Not `rank_gallery`, which it calls; a Gallery is refused before the probes are described."""
+    descriptors = fitted.transform(people.images[:3])
+    for gallery in (descriptors, Gallery(descriptors)):
+        with pytest.raises(ValueError, match=r"'n_neighbors' parameter of MultiDepthReID.kneighbors must be"):
+            fitted.kneighbors(descriptors, gallery, n_neighbors=n_neighbors)

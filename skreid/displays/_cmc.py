@@ -326,6 +326,7 @@ class CMCDisplay:
 def _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state):
     """Return one curve per random gallery, as an array of shape (n_repeats, n_ranks)."""
     check_int(n_repeats, "n_repeats", "CMCDisplay")
+    check_int(n_shots, "n_shots", "CMCDisplay")
     galleries = random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state)
     return _stack([cmc_curve(**comparison._asdict(), on_missing="drop") for comparison in galleries])
 

@@ -21,6 +21,7 @@ from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
 from skreid.evaluation._where import camera_recorder, images_of
 from skreid.metrics import ranking_metrics
+from skreid.metrics._figures import check_on_missing
 
 
 def evaluate(
@@ -102,6 +103,7 @@ def evaluate(
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
     _check(protocol, fit, use_cams, on_seen, n_neighbors)
+    check_on_missing(on_missing, "evaluate")
     protocol = protocol.applied_to(dataset, fit) if hasattr(protocol, "applied_to") else protocol
     ranks = check_ranks(ranks, "evaluate")
     target = get_labels(dataset, "target", "evaluate")
