@@ -14,6 +14,7 @@ from PIL import Image
 
 from skreid._base.arrays import from_torch, is_tensor
 from skreid._base.dataset import IMAGES
+from skreid._base.missing import refuse_masked
 from skreid._images.forms import CODED, channels_last, is_encoded, names_file, one_image, shape_hint
 from skreid._images.items import Items, is_loader, items_of
 
@@ -42,6 +43,7 @@ def as_source(X):
     elif hasattr(X, "to_numpy"):  # a pandas or polars column
         X = X.to_numpy()
     X = channels_last(from_torch(X)) if is_tensor(X) else X
+    refuse_masked(X, "X")
     if isinstance(X, np.ndarray):
         return _images_of_array(X) if X.dtype.kind in "OUTS" else X
     if isinstance(X, (list, tuple)):
