@@ -9,6 +9,7 @@ skreid has one public exception of its own, :class:`ImageError`; all others are 
     ├── TypeError                 an argument is the wrong kind of object, such as a model without ``transform``
     ├── ArithmeticError
     │   └── FloatingPointError    training or a network produced NaN or infinity
+    ├── IndexError                a gallery was asked for an image that it does not have
     ├── ImportError               an optional package is missing; the message says what to install
     ├── RuntimeError              another training uses the same checkpoint folder
     └── OSError                   a file or folder cannot be read or written

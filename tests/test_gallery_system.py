@@ -205,6 +205,8 @@ def test_descriptors_of_another_system_are_refused_where_that_is_known(people, f
         with pytest.raises(ValueError, match="the new descriptors come from another fitted system"):
             gallery.add(theirs)
         gallery.kneighbors(theirs.copy())
+        again = pickle.loads(pickle.dumps(fitted)).set_params(n_jobs=2, device="cpu", verbose=1 - fitted.verbose)
+        rank_gallery(again.set_params(verbose=fitted.verbose), people.images[:2], gallery)  # describes the same
         with pytest.raises(ValueError, match="come from another fitted system"):
             rank_gallery(other, people.images[:2], gallery)
 
