@@ -60,6 +60,13 @@ def mark(descriptors, estimator):
     _marks.set(descriptors, origin_of_system(estimator))
 
 
+def pass_on_mark(descriptors, made):
+    """Remember that an array made from others has their origin, if it is known."""
+    origin = mark_of(descriptors)
+    if origin is not None:
+        _marks.set(made, origin)
+
+
 def mark_of(descriptors):
     """Return the origin of an array, or of the array that it is a view of; None if it is not known."""
     while isinstance(descriptors, np.ndarray):
