@@ -25,7 +25,8 @@ ALL = (cmc_curve, rank_k, mean_average_precision, mean_inverse_negative_penalty,
 def test_every_figure_over_probes_is_tested_here():
     """A new figure must be added to `ALL`, to be tried with wrong distances."""
     exported = [getattr(metrics, name) for name in metrics.__all__]
-    assert set(ALL) == {value for value in exported if "on_missing" in inspect.signature(value).parameters}
+    figures = {value for value in exported if "on_missing" in inspect.signature(value).parameters}
+    assert set(ALL) == figures - {metrics.open_set_curve}  # needs strangers: see test_metrics_open_set
 
 
 def expected_figures(*args, zero=False, max_rank=5, **options):

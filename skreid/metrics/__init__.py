@@ -7,6 +7,7 @@ functions make distances (`distance_blocks`, `k_reciprocal_rerank`) or say how c
 
 from skreid._search.distances import DistanceBlocks, distance_blocks
 from skreid.metrics._cmc import cmc_curve, rank_k
+from skreid.metrics._open_set import OpenSetCurve, open_set_curve, threshold_at_far
 from skreid.metrics._precision import mean_average_precision, mean_inverse_negative_penalty
 from skreid.metrics._ranking import RankingMetrics, ranking_metrics
 from skreid.metrics._rerank import k_reciprocal_rerank
@@ -15,6 +16,7 @@ from skreid.metrics._verification import VerificationCurve, threshold_at_fmr, ve
 
 __all__ = [
     "DistanceBlocks",
+    "OpenSetCurve",
     "RankingMetrics",
     "Summary",
     "VerificationCurve",
@@ -23,9 +25,11 @@ __all__ = [
     "k_reciprocal_rerank",
     "mean_average_precision",
     "mean_inverse_negative_penalty",
+    "open_set_curve",
     "rank_k",
     "ranking_metrics",
     "summary",
+    "threshold_at_far",
     "threshold_at_fmr",
     "verification_curve",
     "wilson_interval",

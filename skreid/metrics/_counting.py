@@ -31,14 +31,14 @@ def match_ranks(problem, which="all"):
     parts = []
     with np.errstate(all="ignore"):  # distances that are not finite are refused by name, after their block
         for block in problem.blocks(check=False):
-            probe, order, same, distance = _matches(block) if which == "all" else _extremes(block, which)
+            probe, order, same, distance = _matches(block) if which == "all" else extremes(block, which)
             within, sums = count_within(block.values, probe, distance)
             problem.refuse_nonfinite(block.start, block.values, sums)
             parts.append((block.start + probe, order, order + within - same))
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _extremes(block, which):
+def extremes(block, which):
     """Return the same as `_matches`, but only for each probe's nearest or farthest match; nothing is sorted."""
     distance = block.values[block.probe, block.column]
     matches = block.probe[block.is_match]

@@ -84,6 +84,11 @@ class Problem:
         """Number of probe-gallery pairs of different identities."""
         return self.n_probes * self.n_kept - int((self._high - self._low).sum())
 
+    @property
+    def is_stranger(self):
+        """Whether the identity of each probe has no gallery image at all, in any camera."""
+        return self._low == self._high
+
     def _set_distances(self, distances, block_size):
         self._function = distances if callable(distances) else None
         itemsize = 8

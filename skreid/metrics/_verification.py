@@ -3,14 +3,16 @@
 A ranking answers "who is nearest?"; verification answers "do these two images show one person?".
 """
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from skreid._base.checks import check_share
+from skreid._base.rates import just_below, n_allowed, warn_if_too_fine
 from skreid.metrics._docs import fill
 from skreid.metrics._problem import Problem
+
+PAIRS = "pairs of different people"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ class VerificationCurve:
             If `fmr` is finer than the pairs resolve, that is, below ``1 / n_impostor``.
         """
         check_share(fmr, "fmr", "fnmr_at_fmr")
-        _warn_if_too_fine(fmr, self.n_impostor, "fnmr_at_fmr")
+        warn_if_too_fine(fmr, self.n_impostor, "fnmr_at_fmr", "fmr", PAIRS)
         return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
 
 
@@ -223,9 +225,8 @@ def threshold_at_fmr(
     n_pairs = problem.n_impostor_pairs
     if not n_pairs:
         raise ValueError("There is no pair of different people, so there is no false-match rate.")
-    _warn_if_too_fine(fmr, n_pairs, "threshold_at_fmr")
-    allowed = int(np.floor(fmr * n_pairs))
-    allowed += (allowed + 1) / n_pairs <= fmr  # the product may have been rounded down
+    warn_if_too_fine(fmr, n_pairs, "threshold_at_fmr", "fmr", PAIRS)
+    allowed = n_allowed(fmr, n_pairs)
     if allowed >= n_pairs:
         return float("inf")
     smallest = None
@@ -236,19 +237,7 @@ def threshold_at_fmr(
                 distance = distance[distance < smallest[allowed]]
             distance = np.concatenate([smallest, distance])
         smallest = np.partition(distance, allowed)[: allowed + 1] if len(distance) > allowed else distance
-    refused = smallest[allowed]
-    return float(np.nextafter(refused, refused.dtype.type(-np.inf)))
-
-
-def _warn_if_too_fine(fmr, n_pairs, owner):
-    """Warn of a false-match rate that a number of pairs of different people cannot resolve."""
-    if fmr * n_pairs < 1 and fmr < 1 / n_pairs:  # the product alone may be rounded down
-        warnings.warn(
-            f"fmr={fmr:g} is finer than {n_pairs} pairs of different people resolve: {owner} returns the value at "
-            f"which none of them is accepted. Use fmr={1 / n_pairs:.2g} or more, or more pairs.",
-            UserWarning,
-            stacklevel=3,
-        )
+    return just_below(smallest[allowed])
 
 
 def _impostors(block):
