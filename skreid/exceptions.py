@@ -20,11 +20,11 @@ skreid has one public exception of its own, :class:`ImageError`; all others are 
 Every message says what is wrong, what is allowed, what was given, and where it helps, what to do. To leave out images
 that cannot be used, catch `ImageError` and drop the image at its `index`.
 
-Two warnings have classes of their own, so that they can be filtered: :class:`SeenIdentitiesWarning` and
-:class:`MeasureWarning`. All others are `UserWarning`.
+Three warnings have classes of their own, so that they can be filtered: :class:`SeenIdentitiesWarning`,
+:class:`MeasureWarning` and :class:`WeightsWarning`. All others are `UserWarning`.
 """
 
-__all__ = ["ImageError", "MeasureWarning", "SeenIdentitiesWarning"]
+__all__ = ["ImageError", "MeasureWarning", "SeenIdentitiesWarning", "WeightsWarning"]
 
 
 class SeenIdentitiesWarning(UserWarning):
@@ -49,6 +49,17 @@ class MeasureWarning(UserWarning):
     >>> import warnings
     >>> from skreid.exceptions import MeasureWarning
     >>> warnings.filterwarnings("error", category=MeasureWarning)  # refuse such rankings
+    """
+
+
+class WeightsWarning(UserWarning):
+    """A file of initial weights holds several networks that fit the backbone; the message says which was taken.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skreid.exceptions import WeightsWarning
+    >>> warnings.filterwarnings("error", category=WeightsWarning)  # refuse such files
     """
 
 

@@ -57,12 +57,13 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     Parameters
     ----------
     backbone : str or callable, default="vgg16_bn"
-        A torchvision model name (the paper uses "vgg16", which needs pretrained `weights`), or a callable without
-        arguments that returns a `torch.nn.Sequential`: the names of its children are the layers to choose from. Define
-        the callable at the top level of a module if the estimator is to be pickled or searched with `n_jobs`.
+        A torchvision model name (the paper uses "vgg16", which needs pretrained `weights`); "timm:" and the name of a
+        timm model; or a callable without arguments that returns a `torch.nn.Sequential`: the names of its children are
+        the layers to choose from. Define the callable at the top level of a module if the estimator is to be pickled or
+        searched with `n_jobs`.
     weights : str, path-like or None, default=None
-        Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), or the path of
-        a state dict or safetensors file (of the whole model, or of its features).
+        Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), "DEFAULT" for a timm
+        model, or the path of a state dict, checkpoint or safetensors file (of the whole model, or of its features).
     input_size : tuple of two int or None, default=(160, 60)
         Height and width of the frame in pixels: every image is resized to it. None takes the size of the
         first training image.
@@ -123,7 +124,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     random_state : int, RandomState or None, default=None
         Seeds all random draws.
     verbose : int, default=0
-        1 shows progress bars.
+        1 shows progress bars, and what was taken from a file of `weights`.
 
     Attributes
     ----------
@@ -138,7 +139,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy (NaN if nothing could be held
         out), seconds, best.
     weights_ : dict of str to ndarray
-        The trained network, with torchvision's names.
+        The trained network, with the names that torchvision, timm or the callable have for its weights.
     normalization_ : tuple of two tuples of three floats
         Mean and standard deviation of the network's RGB input, in [0, 1].
     layers_ : tuple of str
@@ -320,7 +321,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError("checkpoint needs random_state to be an int: training resumes with the same seed only.")
-        initial, *normalization = initial_weights(self.weights, self.backbone)
+        initial, *normalization = initial_weights(self.weights, self.backbone, self._say)
         pixels = network = None
         if memory.location is not None or self.checkpoint is not None:
             pixels = labelled.images.digest()

@@ -14,9 +14,10 @@ from torch import nn
 
 from skreid._network.building import build_backbone
 from skreid._network.layers import block_ends, check_layers, layer_names, map_shapes
+from skreid._network.matching import match_weights
 from skreid._network.reader import MapReader
 from skreid._network.surgery import cut_backbone, fold_backbone
-from skreid._network.weights import fit_weights, initial_weights
+from skreid._network.weights import initial_weights
 
 SIZES = (2, 2, 3, 3, 3)
 VGG16_LAYERS = tuple(f"conv{b}_{place}" for b, size in enumerate(SIZES, 1) for place in range(1, size + 1))
@@ -245,16 +246,18 @@ def test_weight_files_are_read_in_every_form(tmp_path, state, prefix, suffix, wr
         torch.save({"state_dict": tensors, "epoch": 3} if wrapped else tensors, path)
     loaded, mean, std = initial_weights(path, narrow)
     assert (mean, std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    network = fit_weights(build_backbone(narrow, 5), loaded)
+    network = build_backbone(narrow, 5).load_weights(loaded)
     assert all(np.array_equal(network.weights()[name], state[name]) for name in state)
 
 
 def test_torchvision_weights_come_with_their_own_normalisation(monkeypatch):
     """The ImageNet weights for features only expect another scale than the usual weights."""
     weights = torchvision.models.VGG16_Weights.IMAGENET1K_FEATURES
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: {"features.0.bias": torch.ones(64)})
+    layers = build_backbone("vgg16", None).layers.state_dict()
+    whole = {f"features.{name}": torch.ones(layer.shape) for name, layer in layers.items()}
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **_: whole | {"classifier.0.bias": torch.ones(9)})
     state, _, std = initial_weights("IMAGENET1K_FEATURES", "vgg16")
-    assert list(state) == ["features.0.bias"]
+    assert set(state) == set(layers)
     np.testing.assert_allclose(std, 1 / 255, rtol=1e-4)
     assert initial_weights("VGG16_Weights.IMAGENET1K_V1", "vgg16")[2] == (0.229, 0.224, 0.225)
 
@@ -308,20 +311,20 @@ def test_damaged_weight_files_are_refused_by_name(tmp_path, content, suffix):
 
 def test_weights_that_do_not_fit_are_refused(state):
     """Missing tensors, other shapes and NaN each have an error of their own, which names the tensor."""
+    network, tensors = build_backbone(narrow, 0), {name: torch.from_numpy(values) for name, values in state.items()}
     with pytest.raises(ValueError, match=r"missing, the first being 'conv1.weight'"):
-        fit_weights(build_backbone(narrow, 0), {"features.0.bias": np.ones(4)})
+        match_weights(network, {"features.0.bias": torch.ones(4)}, "file")
     with pytest.raises(ValueError, match=r"'conv1.weight' has shape \(9,\), the backbone needs \(4, 3, 3, 3\)"):
-        fit_weights(build_backbone(narrow, 0), state | {"conv1.weight": np.ones(9, np.float32)})
+        match_weights(network, tensors | {"conv1.weight": torch.ones(9)}, "file")
     with pytest.raises(ValueError, match=r"'conv1.bias' holds NaN"):
-        fit_weights(build_backbone(narrow, 0), state | {"conv1.bias": np.full(4, np.nan, np.float32)})
+        match_weights(network, tensors | {"conv1.bias": torch.full((4,), torch.nan)}, "file")
 
 
 def test_weights_of_a_deeper_network_of_the_same_names_are_refused():
     """A ResNet-34 has all the tensors of a ResNet-18, and more."""
-    network = build_backbone("resnet18", 0)
-    state = {name: tensor.numpy() for name, tensor in torchvision.models.resnet34().state_dict().items()}
+    network, state = build_backbone("resnet18", None), torchvision.models.resnet34().state_dict()
     with pytest.raises(ValueError, match=r"a larger network, with \d+ more tensors, the first being 'layer1.2.conv1"):
-        fit_weights(network, state)
+        match_weights(network, state, "file")
 
 
 def test_weights_given_as_a_dict_are_refused_in_one_line(state):

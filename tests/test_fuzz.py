@@ -28,7 +28,7 @@ from safetensors.numpy import save_file
 from skreid import MultiDepthReID, datasets
 from skreid._images.source import ImageSource
 from skreid._network.building import build_backbone
-from skreid._network.weights import fit_weights, initial_weights
+from skreid._network.weights import initial_weights
 from skreid.datasets._labels import is_missing
 from skreid.exceptions import ImageError
 from skreid.gallery import Gallery
@@ -199,7 +199,7 @@ def test_damaged_weights_are_read_or_refused(folder, suffix, data):
         content = damage(content)
     path = folder / f"w{suffix}"
     path.write_bytes(content)
-    network, message = attempt(lambda: fit_weights(build_backbone(narrow, 1), initial_weights(path, narrow)[0]))
+    network, message = attempt(lambda: build_backbone(narrow, 1).load_weights(initial_weights(path, narrow)[0]))
     if message:
         assert "weights" in message
     else:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import skreid
 from skreid._base.archives import ArchiveError, check_archive
 from skreid._network.building import build_backbone
-from skreid._network.weights import fit_weights, initial_weights
+from skreid._network.weights import initial_weights
 from skreid._training.checkpoint import Checkpoint
 from skreid.datasets import load_cuhk03
 from skreid.gallery import Gallery
@@ -234,7 +234,7 @@ def test_weights_of_another_precision_are_converted(tmp_path, state, dtype, suff
         torch.save({name: torch.from_numpy(value) for name, value in changed.items()}, path)
     else:
         save_file(changed, path)
-    loaded = fit_weights(build_backbone(narrow, 1), initial_weights(path, narrow)[0]).weights()
+    loaded = build_backbone(narrow, 1).load_weights(initial_weights(path, narrow)[0]).weights()
     for name, value in state.items():
         assert loaded[name].dtype == value.dtype
         np.testing.assert_allclose(loaded[name], value, rtol=1e-3, atol=1e-6)
@@ -279,7 +279,7 @@ def test_tensors_that_cannot_be_weights_are_refused_by_name(tmp_path, state, ten
         {name: torch.from_numpy(value) for name, value in state.items()} | {"conv1.weight": tensor}, tmp_path / "w"
     )
     with pytest.raises(ValueError, match=message):
-        fit_weights(build_backbone(narrow, 0), initial_weights(tmp_path / "w", narrow)[0])
+        initial_weights(tmp_path / "w", narrow)
 
 
 # galleries and HDF5 ---------------------------------------------------------------------------------------

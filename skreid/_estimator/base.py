@@ -4,6 +4,7 @@ Their own state is numpy only. The live network, rebuilt on demand, is kept besi
 """
 
 import os
+import sys
 import warnings
 from weakref import WeakKeyDictionary
 
@@ -110,3 +111,8 @@ class NetworkEstimator(ImageEstimator):
 
     def _bar(self, total, desc, hidden=False):
         return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
+
+    def _say(self, line):
+        """Show a line, above any bars."""
+        if self.verbose and is_first():
+            tqdm.write(line, file=sys.stderr)

@@ -18,6 +18,8 @@ class Backbone(nn.Module):
         Name -> position in `layers` of the layer after which the maps of that name are read, shallow to deep.
     """
 
+    is_sequence = True
+
     def __init__(self, layers, places):
         super().__init__()
         self.layers = layers
@@ -70,7 +72,9 @@ class Backbone(nn.Module):
         for name in names:
             if name not in self.places:
                 raise _another_network(f"the present one has no layer {name!r}")
-        end = max(self.places[name] for name in names) + 1
+        return self._ending(max(self.places[name] for name in names) + 1)
+
+    def _ending(self, end):
         return Backbone(self.layers[:end], {name: place for name, place in self.places.items() if place < end})
 
 

@@ -1,4 +1,4 @@
-"""Backbones by name or by callable: any torchvision classifier that is a sequence of layers, or a user's own."""
+"""Backbones by name or by callable: a torchvision classifier that is a sequence of layers, a timm model, one's own."""
 
 from collections import OrderedDict
 
@@ -10,6 +10,7 @@ from torchvision import models
 from skreid._base.checks import did_you_mean
 from skreid._network.backbone import Backbone
 from skreid._network.seeding import seeded
+from skreid._network.timm_models import is_timm, timm_backbone
 
 
 def build_backbone(backbone, random_state):
@@ -18,10 +19,11 @@ def build_backbone(backbone, random_state):
     Parameters
     ----------
     backbone : str or callable
-        A torchvision model name, or a callable without arguments returning a `torch.nn.Sequential`.
+        A torchvision model name, "timm:" and a timm model name, or a callable without arguments returning a
+        `torch.nn.Sequential`.
     random_state : int or None
         Seed of the initial weights; torch's global state is restored. None allocates no memory for a torchvision
-        name (it uses the meta device): enough for shapes, or to load weights into.
+        name, if possible (it uses the meta device): enough for shapes, or to load weights into.
 
     Returns
     -------
@@ -30,8 +32,10 @@ def build_backbone(backbone, random_state):
     Raises
     ------
     ValueError
-        If torchvision has no such model, or the network is not a sequence of layers.
+        If torchvision or timm has no such model, or the network is not a sequence of layers.
     """
+    if is_timm(backbone):
+        return timm_backbone(backbone, random_state)
     named = isinstance(backbone, str)
     if named and backbone.startswith("vgg") and backbone in models.list_models(models):
         with torch.device("meta"):  # the 4096-wide classifier is never allocated

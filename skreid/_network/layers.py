@@ -48,7 +48,7 @@ def _shapes(backbone, frame_shape):
     with torch.no_grad():
         try:
             maps = network(torch.zeros(1, 3, *frame_shape, device=device), network.places)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # of torch, and of timm
             raise ValueError(
                 f"Frames of {frame_shape[0]} x {frame_shape[1]} pixels (input_size) do not pass through "
                 f"backbone {backbone!r}: {error}"

@@ -28,6 +28,8 @@ def fold_backbone(backbone, names=None):
     -------
     backbone : Backbone
     """
+    if not backbone.is_sequence:
+        return backbone.eval().requires_grad_(False)
     read = {backbone.places[name] for name in (backbone.places if names is None else names)}
     layers = _fold(list(backbone.layers.eval()), read)
     return Backbone(nn.Sequential(*layers), backbone.places).requires_grad_(False)
@@ -52,6 +54,8 @@ def cut_backbone(backbone, filters):
     remaining : dict of str to ndarray of int, or None
         Layer -> filters still to be taken from its maps; None if its maps are those of the chosen filters already.
     """
+    if not backbone.is_sequence:
+        return backbone.until(filters).eval().requires_grad_(False), dict(filters)
     deepest = max(filters, key=backbone.places.get)
     read = {backbone.places[name] for name in filters}
     layers = _fold(list(backbone.layers[: backbone.places[deepest] + 1]), read)

@@ -1,47 +1,59 @@
-"""Initial weights by torchvision name or from a file, and the normalisation that belongs to them.
+"""Initial weights by name or from a file, and the normalisation that belongs to them.
 
 Nothing in a file is ever run: state dicts are read with ``weights_only=True``, or as safetensors.
 """
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from torchvision import models
 
-from skreid._base.archives import check_archive
 from skreid._base.checks import did_you_mean
-from skreid._network.tensor_files import load_tensors
+from skreid._network.building import build_backbone
+from skreid._network.matching import match_weights
+from skreid._network.timm_models import is_timm, timm_normalization, timm_weights
+from skreid._network.weight_files import as_array, read_tensors
+from skreid.exceptions import WeightsWarning
 
-_CHOOSE = "Choose the backbone the weights were made for (vgg16 and vgg16_bn differ, and so do resnet18 and resnet34)."
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def initial_weights(weights, backbone):
+def initial_weights(weights, backbone, say=None):
     """Return the initial weights of a network, and their normalisation.
 
     Parameters
     ----------
     weights : str, path-like or None
-        A torchvision weights name ('DEFAULT', 'IMAGENET1K_V1', 'VGG16_Weights.IMAGENET1K_FEATURES', ...),
-        which torchvision downloads once; or the path of a state dict (.pth) or safetensors file.
+        A torchvision weights name ('DEFAULT', 'IMAGENET1K_V1', 'VGG16_Weights.IMAGENET1K_FEATURES', ...), or
+        'DEFAULT' for a timm model, which are downloaded once; or the path of a state dict (.pth) or safetensors file.
     backbone : str or callable
         The network that the weights are for.
+    say : callable, optional
+        Receives a line on what was taken and what was left.
 
     Returns
     -------
     state : dict of str to ndarray, or None
+        All that the network needs, by its own names.
     mean, std : tuple of three floats
-        Normalisation of each channel of RGB in [0, 1]: that of torchvision's weights, ImageNet's for a file.
+        Normalisation of each channel of RGB in [0, 1]: that of weights by name; for a file its own (`pixel_mean` and
+        `pixel_std`), else that of a timm model, else ImageNet's.
 
     Raises
     ------
     ValueError
-        If the name or file is unknown, or the file is not a plain state dict.
+        If the name or file is unknown, the file is not a plain state dict, or its weights do not fit the network.
     OSError
         If the weights of a name cannot be downloaded.
+
+    Warns
+    -----
+    WeightsWarning
+        If a file holds several networks that fit.
     """
     if weights is None:
         return None, IMAGENET_MEAN, IMAGENET_STD
@@ -53,18 +65,77 @@ def initial_weights(weights, backbone):
             "The 'weights' parameter must be None, the name of torchvision weights or the path of a file. "
             f"Got a {type(weights).__name__} instead{hint}."
         )
-    names = ()
-    if isinstance(weights, str) and isinstance(backbone, str):
-        names = tuple(models.get_model_weights(backbone).__members__ | {"DEFAULT": None})
-        if weights.rpartition(".")[2] in names and not os.path.exists(weights):
-            return _torchvision_weights(weights, backbone)
+    names = _names(backbone)
+    if names and isinstance(weights, str) and weights.rpartition(".")[2] in names and not os.path.exists(weights):
+        tensors, *normalization = (timm_weights if is_timm(backbone) else _torchvision_weights)(weights, backbone)
+        known = "that of these weights"
+    else:
+        tensors, normalization = read_tensors(_file(weights, backbone, names)), None
+    match = match_weights(build_backbone(backbone, None), tensors, weights)
+    if normalization is None:
+        normalization, known = _normalization(tensors, match.prefix, backbone, weights)
+    if match.others:
+        others = ", ".join(repr(prefix.rstrip(".")) for prefix in match.others)
+        warnings.warn(
+            f"weights='{weights}' holds {1 + len(match.others)} networks that fit the backbone: "
+            f"{match.prefix.rstrip('.')!r} was taken, and not {others}. To take another one, save its tensors to a "
+            "file of their own.",
+            WeightsWarning,
+            stacklevel=4,
+        )
+    if say is not None:
+        behind = f" behind {match.prefix!r}" if match.prefix else ""
+        left = ", ".join(f"{name} ({count})" for name, count in match.left.items()) or "nothing"
+        say(f"weights='{weights}': took {len(match.weights)} tensors{behind}, left {left}; normalisation: {known}.")
+    return match.weights, *normalization
+
+
+def _names(backbone):
+    """Return the names of weights that can be downloaded for a backbone."""
+    if not isinstance(backbone, str):
+        return ()
+    return (
+        ("DEFAULT",) if is_timm(backbone) else tuple(models.get_model_weights(backbone).__members__ | {"DEFAULT": None})
+    )
+
+
+def _file(weights, backbone, names):
     path = Path(weights)
     if not path.is_file():
-        advice = f" Neither is it one of its torchvision weights: {', '.join(names)}." if names else ""
+        advice = ""
         if not isinstance(backbone, str):
             advice = " Weights by name need a torchvision backbone by name; a function loads its weights itself."
+        elif isinstance(weights, str):
+            library = "timm's" if is_timm(backbone) else "its torchvision"
+            advice = f" Neither is it one of {library} weights: {', '.join(names)}."
         raise ValueError(f"weights={str(weights)!r} is not a file.{advice}{did_you_mean(weights, list(names))}")
-    return _read_state(path), IMAGENET_MEAN, IMAGENET_STD
+    return path
+
+
+def _normalization(tensors, prefix, backbone, source):
+    """Return the normalisation of a file, (mean, std), and where it is from.
+
+    FastReID and others keep it beside the network, as `pixel_mean` and `pixel_std` of pixels in [0, 255].
+    """
+    parts = prefix.split(".")[:-1]
+    for depth in range(len(parts), -1, -1):  # from beside the network up to the top of the file
+        names = [".".join([*parts[:depth], name]) for name in ("pixel_mean", "pixel_std")]
+        given = [as_array(name, tensors[name], source).ravel().astype(float) for name in names if name in tensors]
+        if given:
+            break
+    else:
+        if is_timm(backbone):
+            return timm_normalization(backbone), "timm's of this model, since the file holds none"
+        return (IMAGENET_MEAN, IMAGENET_STD), "ImageNet's, since the file holds none"
+    if [len(values) for values in given] != [3, 3] or not np.isfinite(given).all() or not (given[1] > 0).all():
+        raise ValueError(
+            f"weights='{source}': {names[0]!r} and {names[1]!r} must be three finite numbers each, one per channel of "
+            "RGB, and the latter must be positive."
+        )
+    mean, std = np.divide(given, 255 if np.max(given) > 1 else 1)
+    if np.allclose(mean, IMAGENET_MEAN, atol=1e-4) and np.allclose(std, IMAGENET_STD, atol=1e-4):
+        return (IMAGENET_MEAN, IMAGENET_STD), "ImageNet's, as the file says"
+    return (tuple(mean.tolist()), tuple(std.tolist())), "the file's own"
 
 
 def _torchvision_weights(weights, backbone):
@@ -85,109 +156,4 @@ def _torchvision_weights(weights, backbone):
             f"path of that file, weights='{file}'; or put it into {Path(torch.hub.get_dir()) / 'checkpoints'}. Other "
             "files of weights for this backbone work as well, and weights=None starts from random ones."
         ) from error
-    return _arrays(state, weights), tuple(preset.mean), tuple(preset.std)
-
-
-def fit_weights(backbone, state):
-    """Load into a backbone the part of a state dict that belongs to it.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        Filled in place and returned.
-    state : dict of str to ndarray
-        A whole model or only its features, with any prefix before the names (``features.``, ``module.``).
-
-    Raises
-    ------
-    ValueError
-        If weights are missing or have another shape; the message names the first.
-    """
-    own = backbone.layers.state_dict()
-    needed = [name for name in own if not name.endswith("num_batches_tracked")]
-    first = needed[0]
-    prefixes = [key[: -len(first)] for key in state if key == first or key.endswith(f".{first}")]
-    missing = {prefix: [name for name in needed if prefix + name not in state] for prefix in prefixes}
-    prefix = min(missing, key=lambda p: len(missing[p]), default=None)
-    if prefix is None or missing[prefix]:
-        absent = needed if prefix is None else missing[prefix]
-        raise ValueError(
-            "The given weights do not belong to this backbone: "
-            f"{len(absent)} of {len(needed)} tensors are missing, the first being {absent[0]!r}; "
-            f"the weights hold {', '.join(list(state)[:3])}, ... {_CHOOSE}"
-        )
-    children = {name.partition(".")[0] for name in own}
-    names = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
-    beyond = [name for name in names if name.partition(".")[0] in children and name not in own]
-    if beyond:
-        raise ValueError(
-            "The given weights do not belong to this backbone: they are those of a larger network, with "
-            f"{len(beyond)} more tensors, the first being {prefix + beyond[0]!r}. {_CHOOSE}"
-        )
-    fitting = {}
-    for name, tensor in own.items():
-        wanted = np.asarray(tensor)
-        given = state.get(prefix + name, wanted)
-        if given.shape != wanted.shape:
-            raise ValueError(f"weights: {prefix + name!r} has shape {given.shape}, the backbone needs {wanted.shape}.")
-        if given.dtype.kind not in "fiu":
-            raise ValueError(f"weights: {prefix + name!r} holds {given.dtype}, the backbone needs {wanted.dtype}.")
-        with np.errstate(over="ignore"):  # half or double precision; values that are too large are reported below
-            fitting[name] = given.astype(wanted.dtype)
-        if not np.isfinite(fitting[name]).all():
-            raise ValueError(f"weights: {prefix + name!r} holds NaN or infinite values.")
-    return backbone.load_weights(fitting)
-
-
-def _read_state(path):
-    """Read a state dict from a file; nothing in the file is run."""
-    if path.suffix == ".safetensors" or _is_safetensors(path):
-        try:
-            from safetensors.torch import load_file  # its reader for numpy cannot read bfloat16
-        except ImportError as error:
-            raise ImportError(f"Reading {path} needs safetensors: pip install safetensors.") from error
-        try:
-            state = load_file(path)
-        except Exception as error:  # the reader raises a type of its own
-            raise ValueError(f"weights='{path}' is not a safetensors file: {error}") from error
-        return _arrays(state, path)
-    try:
-        check_archive(path)
-        state = load_tensors(path)
-    except Exception as error:  # a damaged file may raise anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):  # torch's message advises running the file
-            reason = (
-                "it holds more than tensors, or is damaged; save model.state_dict() instead, or the weights_ of a "
-                "fitted estimator with safetensors"
-            )
-        raise ValueError(
-            f"weights='{path}' could not be read as a plain state dict of tensors (nothing in it was run): {reason}"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    return _arrays(state, path)
-
-
-def _is_safetensors(path):
-    """Return whether a file starts as safetensors do: the length of a header, then JSON. Its name does not count."""
-    with path.open("rb") as file:
-        start = file.read(10)
-    return len(start) == 10 and int.from_bytes(start[:8], "little") < path.stat().st_size and start[8:] == b'{"'
-
-
-def _arrays(state, source):
-    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
-        raise ValueError(f"weights='{source}': expected a state dict of named tensors, got {type(state).__name__}.")
-    return {key: _array(key, value, source) for key, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def _array(name, tensor, source):
-    try:
-        if tensor.untyped_storage().nbytes() < tensor.nbytes:
-            raise ValueError("it is larger than what the file holds")
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
-    except Exception as error:  # sparse, quantised, 8-bit floats...: each raises its own error
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"weights='{source}': {name!r} cannot be read as an array: {reason}") from error
+    return state, tuple(preset.mean), tuple(preset.std)

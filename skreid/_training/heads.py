@@ -11,7 +11,6 @@ from torch import nn
 from skreid._network.building import build_backbone
 from skreid._network.layers import block_ends, map_shapes
 from skreid._network.precision import autocast
-from skreid._network.weights import fit_weights
 from skreid._training.parallel import whole_batch
 
 CLASSIFIED_BLOCKS = 3  # number of blocks, counted from the deepest, that have classifiers at their end
@@ -83,7 +82,7 @@ def build_classifier(size, n_classes, settings):
     """Build the classifier for frames of `size`, seeded, with pretrained weights if there are any."""
     network = build_backbone(settings.backbone, settings.random_state)
     if settings.initial is not None:
-        fit_weights(network, settings.initial)
+        network.load_weights(settings.initial)
     shapes = map_shapes(settings.backbone, size)
     generator = torch.Generator().manual_seed(settings.random_state)
     heads = {
