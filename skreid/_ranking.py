@@ -4,19 +4,22 @@ A last step with a method `pairwise_distances` (a learned metric) decides the di
 Distances are computed for a block of probes at a time, so the whole matrix is never in memory.
 """
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.checks import check_int
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import as_labels
 from skreid._search.distances import check_finite, distance_blocks
+from skreid._search.joint import EuclideanJoint, LearnedJoint
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure
-from skreid._search.nearest import check_n_neighbors, nearest_rows
+from skreid._search.nearest import check_n_neighbors, nearest_columns, nearest_rows
+from skreid._search.reranking import RerankedBlocks, check_rerank
 from skreid._search.system import describe, split_system, takes_cams
 from skreid.gallery import Gallery
 
 
-def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None):
+def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=None, *, rerank=None):
     """Return a function that computes the distances between descriptors, a block of probes at a time.
 
     Parameters
@@ -27,6 +30,8 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         Descriptors, as `describe` returns them.
     cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
         Cameras, for a metric whose `pairwise_distances` takes them; otherwise ignored.
+    rerank : dict or None, default=None
+        The settings of re-ranking, as `check_rerank` returns them; None does not re-rank.
 
     Returns
     -------
@@ -37,7 +42,8 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
     _check_widths(probes, gallery)
     metric = split_system(estimator)[1]
     if metric is None:
-        return distance_blocks(probes, gallery)
+        blocks = distance_blocks(probes, gallery)
+        return blocks if rerank is None else RerankedBlocks(EuclideanJoint(probes, gallery), blocks, **rerank)
     if not takes_cams(metric):
         cams_probe = cams_gallery = None
     cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
@@ -48,11 +54,18 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         block = measure.block(probes[start:stop], cams).bounds(slice(None))
         return block if measure.n_rows == len(gallery) else block[:, measure.group]
 
-    return distances
+    if rerank is None:
+        return distances
+    if (cams_probe is None) != (cams_gallery is None):
+        raise ValueError("Re-ranking also measures among probes and among gallery images: give both cameras, or none.")
+    for name, rows in (("probes", probes), ("gallery", gallery)):
+        check_finite(name, rows)
+    cams = None if cams_probe is None else np.concatenate([cams_probe, cams_gallery])
+    return RerankedBlocks(LearnedJoint(metric, probes, gallery, cams), distances, **rerank)
 
 
 def rank_gallery(
-    estimator, probes, gallery, n_neighbors=5, return_distance=True, *, cams_probe=None, cams_gallery=None
+    estimator, probes, gallery, n_neighbors=5, return_distance=True, *, cams_probe=None, cams_gallery=None, rerank=False
 ):
     """Rank a gallery for each probe, nearest first.
 
@@ -72,11 +85,15 @@ def rank_gallery(
         Whether to return the distances too.
     cams_probe, cams_gallery : array-like of shape (n_probes,) and (n_gallery,), optional
         Cameras, for a metric whose `pairwise_distances` takes them, such as `skreid.metric_learning.CVDCA`.
+    rerank : bool or dict, default=False
+        Whether to re-rank by k-reciprocal neighbours, as :func:`skreid.metrics.k_reciprocal_blocks` does; a dict sets
+        `k1`, `k2` or `lambda_value`. All probes are used together, so a probe's ranking depends on the others. Of a
+        `Gallery`, the descriptors are read into memory and searched exactly, whatever its engine.
 
     Returns
     -------
     distances : ndarray of shape (n_probes, n_neighbors)
-        Ascending; only if `return_distance`.
+        Ascending; only if `return_distance`. If re-ranked, they are no longer those of the metric.
     indices : ndarray of shape (n_probes, n_neighbors), int64
         Indices of gallery images; equal distances in the gallery's order.
 
@@ -84,7 +101,7 @@ def rank_gallery(
     ------
     ValueError
         If `n_neighbors` exceeds the size of the gallery, descriptors differ in length or hold NaN or infinity, or
-        cameras are given that the metric does not take.
+        cameras are given that the metric does not take. With `rerank`, also if a learned metric is not symmetric.
 
     Examples
     --------
@@ -96,10 +113,21 @@ def rank_gallery(
     >>> indices
     array([[1, 0]])
     """
-    return rank("rank_gallery", estimator, probes, gallery, n_neighbors, return_distance, cams_probe, cams_gallery)
+    cams, rerank = (cams_probe, cams_gallery), check_rerank(rerank, "rank_gallery")
+    return rank("rank_gallery", estimator, probes, gallery, n_neighbors, return_distance, *cams, rerank)
 
 
-def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, cams_probe=None, cams_gallery=None):
+def rank(
+    owner,
+    estimator,
+    probes,
+    gallery,
+    n_neighbors,
+    return_distance=True,
+    cams_probe=None,
+    cams_gallery=None,
+    rerank=None,
+):
     """Rank a gallery as `rank_gallery` does; messages name the function that the user called, `owner`."""
     check_is_fitted(estimator)
     metric = split_system(estimator)[1]
@@ -114,13 +142,27 @@ def rank(owner, estimator, probes, gallery, n_neighbors, return_distance=True, c
         check_n_neighbors(n_neighbors, len(gallery), owner)
         gallery.check_system(estimator)
         if gallery.estimator is not None and cams_gallery is None:
-            return gallery.kneighbors(probes, n_neighbors, return_distance, cams_probe=cams_probe)
+            if rerank is None:
+                return gallery.kneighbors(probes, n_neighbors, return_distance, cams_probe=cams_probe)
+            cams_gallery = gallery.cams if takes_cams(metric) else None
     probes = describe(estimator, probes)
-    if isinstance(gallery, Gallery) and metric is None:
-        return gallery.kneighbors(probes, n_neighbors, return_distance)
-    gallery = gallery.descriptors if isinstance(gallery, Gallery) else describe(estimator, gallery)
+    if isinstance(gallery, Gallery):
+        if metric is None and rerank is None:
+            return gallery.kneighbors(probes, n_neighbors, return_distance)
+        if metric is None and gallery.metric != "euclidean":
+            raise ValueError(
+                f"rerank refines Euclidean distances, and this Gallery ranks by {gallery.metric} distance: use "
+                f"skreid.metrics.k_reciprocal_blocks(..., metric={gallery.metric!r})."
+            )
+        gallery = gallery.descriptors if rerank is None else np.asarray(gallery.descriptors)
+    else:
+        gallery = describe(estimator, gallery)
     check_n_neighbors(n_neighbors, len(gallery), owner)
-    distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
+    if rerank is None or not len(probes):
+        distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
+    else:
+        blocks = gallery_distances(estimator, probes, gallery, cams_probe, cams_gallery, rerank=rerank)
+        distances, indices = nearest_columns(blocks, n_neighbors)
     return (distances, indices) if return_distance else indices
 
 

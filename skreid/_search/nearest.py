@@ -15,6 +15,7 @@ from skreid._search.distances import check_finite
 from skreid._search.measures import LearnedMeasure
 
 BLOCK_PROBES = 1024
+COLUMN_VALUES = 2**24  # given distances ranked at once
 FIRST_ROWS = 1024  # in the first tile, which is small because all of its rows are candidates
 MISSING = np.iinfo(np.int64).max  # index where a ranking has no row: whatever is indexed with it raises IndexError
 
@@ -70,6 +71,20 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
     if learned and measure.n_rows < len(measure.group):
         distances, indices = _expand(distances, indices, measure, probe_keys, row_keys)
     return distances, indices
+
+
+def nearest_columns(distances, n_neighbors):
+    """Find the nearest gallery images of each probe in distances that a callable with a `shape` computes in blocks.
+
+    Returns distances and indices, ndarrays of shape (n_probes, n_neighbors); equal distances in the gallery's order.
+    """
+    (n_probes, n_gallery), found = distances.shape, []
+    step = max(1, COLUMN_VALUES // n_gallery)
+    for start in range(0, n_probes, step):
+        block = distances(start, min(start + step, n_probes))
+        probe, row = np.nonzero(block <= np.partition(block, n_neighbors - 1, axis=1)[:, [n_neighbors - 1]])
+        found.append(sorted_neighbors(probe, block[probe, row], row, (len(block), n_neighbors)))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
 def _search(block, n_neighbors, keys, n_threads):

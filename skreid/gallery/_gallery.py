@@ -51,6 +51,8 @@ class Gallery:
     ids, cams : ndarray of shape (n_images,) or None
     estimator : estimator or None
         The system of :meth:`from_estimator`, a copy.
+    metric : str
+        "euclidean", "cosine", or the class of the learned metric of the system.
 
     Raises
     ------
@@ -356,6 +358,11 @@ class Gallery:
     def estimator(self):
         """The system of :meth:`from_estimator`, or None."""
         return None if self._system is None else self._system.estimator
+
+    @property
+    def metric(self):
+        """The distance by which it ranks: "euclidean", "cosine", or the class of a learned metric."""
+        return self._state.measuring.name
 
     @property
     def ids(self):

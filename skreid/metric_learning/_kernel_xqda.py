@@ -115,6 +115,7 @@ class KernelXQDA(KernelMixin, CrossViewMetric):
     1.0
     """
 
+    distances_are_squared = True  # a quadratic form: re-ranking, which squares distances, does not square it again
     _parameter_constraints: dict = KERNEL_CONSTRAINTS | {"psd": ["boolean"]}
 
     def __init__(

@@ -124,6 +124,7 @@ class XQDA(CrossViewMetric):
     1.0
     """
 
+    distances_are_squared = True  # a quadratic form: re-ranking, which squares distances, does not square it again
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
     def __init__(self, *, n_components=None, reg=1e-3, verbose=0):

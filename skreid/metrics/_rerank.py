@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: images are near if they are among each other's neighbours, and share neighbours.
+"""k-reciprocal re-ranking as the metrics take it: from matrices, or from descriptors where matrices do not fit.
 
 It needs no labels, but it needs the distances within the probes and within the gallery too.
 """
@@ -6,7 +6,9 @@ It needs no labels, but it needs the distances within the probes and within the 
 import numpy as np
 
 from skreid._base.arrays import as_array
-from skreid._base.checks import check_int, check_share
+from skreid._search.distances import distance_blocks
+from skreid._search.joint import EuclideanJoint
+from skreid._search.reranking import RerankedBlocks, check_settings
 
 _ROWS = 256  # rows of the joint distance matrix computed at once
 
@@ -62,42 +64,121 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
     >>> refined.argmin(axis=1)
     array([0, 2])
     """
-    check_int(k1, "k1", "k_reciprocal_rerank")
-    check_int(k2, "k2", "k_reciprocal_rerank")
-    check_share(lambda_value, "lambda_value", "k_reciprocal_rerank")
+    settings = check_settings({"k1": k1, "k2": k2, "lambda_value": lambda_value}, "k_reciprocal_rerank")
     distances = _checked(distances, "distances", None)
     n_probe, n_gallery = distances.shape
     within_probe = _checked(probe_distances, "probe_distances", (n_probe, n_probe))
     within_gallery = _checked(gallery_distances, "gallery_distances", (n_gallery, n_gallery))
-
-    def rows(start, stop):
-        """Return the scaled squared distances of images ``start:stop`` to all images, probes before gallery."""
-        probe, gallery = (
-            slice(start, min(stop, n_probe)),
-            slice(max(start - n_probe, 0), max(stop - n_probe, 0)),
-        )
-        block = np.concatenate(
-            [
-                np.concatenate([within_probe[probe], distances[probe]], axis=1),
-                np.concatenate([distances[:, gallery].T, within_gallery[gallery]], axis=1),
-            ]
-        )
-        block = np.square(block, dtype=np.result_type(block, np.float32))
-        largest = block.max(axis=1, keepdims=True)
-        return block / np.where(largest > 0, largest, 1)
-
-    n = n_probe + n_gallery
-    near = _nearest(rows, n, max(k1 + 1, k2))
-    encoded = _encode(rows, n, near, k1)
-    if k2 > 1:
-        encoded = [_average([encoded[j] for j in near[i, :k2]]) for i in range(n)]
-    shared = _shared_weight(encoded[:n_probe], encoded[n_probe:], n)
-    jaccard = 1 - shared / (2 - shared)  # each neighbourhood's weights sum to one
+    joint = _MatrixJoint(distances, within_probe, within_gallery)
+    blocks = RerankedBlocks(joint, lambda start, stop: distances[start:stop], **settings)
+    out = np.empty(blocks.shape)
     for start in range(0, n_probe, _ROWS):
-        stop = min(start + _ROWS, n_probe)
-        original = rows(start, stop)[:, n_probe:]
-        jaccard[start:stop] = (1 - lambda_value) * jaccard[start:stop] + lambda_value * original
-    return jaccard
+        out[start : start + _ROWS] = blocks(start, min(start + _ROWS, n_probe))
+    return out
+
+
+def k_reciprocal_blocks(X_probe, X_gallery, *, metric="euclidean", k1=20, k2=6, lambda_value=0.3):
+    """Return a callable that computes re-ranked distances of a block of probes to the whole gallery.
+
+    The distances are those of :func:`k_reciprocal_rerank`, but no matrix of distances is ever in memory: memory grows
+    with (n_probe + n_gallery) * k1, time with the square of n_probe + n_gallery.
+
+    Parameters
+    ----------
+    X_probe : ndarray of shape (n_probe, n_features)
+        Descriptors; memory-mapped arrays are read one block at a time.
+    X_gallery : ndarray of shape (n_gallery, n_features)
+        Descriptors of the gallery.
+    metric : {"euclidean", "sqeuclidean", "cosine"}, default="euclidean"
+        Distance that is refined, as in :func:`distance_blocks`.
+    k1, k2, lambda_value : int, int and float
+        As for :func:`k_reciprocal_rerank`.
+
+    Returns
+    -------
+    RerankedBlocks
+        ``blocks(start, stop)`` has shape (stop - start, n_gallery); values are in [0, 1]. Every function of
+        `skreid.metrics` takes it in place of a matrix.
+
+    Raises
+    ------
+    ValueError
+        If descriptors cannot be compared, a descriptor is zero and the metric is "cosine", or a parameter is out of
+        range.
+
+    Notes
+    -----
+    The neighbours of all images are found here, before the first block is computed. Equal distances are resolved by
+    position, probes first. Figures with and without re-ranking belong to different protocols.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skreid.metrics import k_reciprocal_blocks, rank_k
+    >>> probe, gallery = np.array([[0.0], [5.0]]), np.array([[0.1], [0.2], [5.1]])
+    >>> blocks = k_reciprocal_blocks(probe, gallery, k1=2, k2=1)
+    >>> rank_k(["ann", "bo"], ["ann", "ann", "bo"], blocks, k=1)
+    1.0
+    """
+    settings = check_settings({"k1": k1, "k2": k2, "lambda_value": lambda_value}, "k_reciprocal_blocks")
+    X_probe, X_gallery = as_array(X_probe, "X_probe"), as_array(X_gallery, "X_gallery")
+    distances = distance_blocks(X_probe, X_gallery, metric=metric)
+    for name, X in (("X_probe", X_probe), ("X_gallery", X_gallery)):
+        if not len(X):
+            raise ValueError(f"{name} holds no descriptor: there is nothing to re-rank.")
+        zero = np.flatnonzero(~X.any(axis=1)) if metric == "cosine" else ()
+        if len(zero):
+            raise ValueError(f"{name} is zero in row {zero[0]}: a zero descriptor has no cosine distance.")
+    return RerankedBlocks(EuclideanJoint(X_probe, X_gallery, metric), distances, **settings)
+
+
+class _MatrixJoint:
+    """Distances among all images, probes before gallery, read from three matrices."""
+
+    squared = False
+
+    def __init__(self, between, within_probe, within_gallery):
+        self.n_probe, self._n = len(between), sum(between.shape)
+        self._between, self._within_probe, self._within_gallery = between, within_probe, within_gallery
+
+    def _blocks(self):
+        """Yield the index of the first image of a block and the distances of its images to all images."""
+        n = self.n_probe
+        for start in range(0, n, _ROWS):
+            part = slice(start, start + _ROWS)
+            yield start, np.concatenate([self._within_probe[part], self._between[part]], axis=1)
+        for start in range(0, self._n - n, _ROWS):
+            part = slice(start, start + _ROWS)
+            yield n + start, np.concatenate([self._between[:, part].T, self._within_gallery[part]], axis=1)
+
+    def largest(self):
+        """Return the largest distance of each image, (n,), float64."""
+        return np.concatenate([block.max(axis=1) for _, block in self._blocks()]).astype(np.float64)
+
+    def nearest(self, n_neighbors):
+        """Return the nearest images of each image, (n, n_neighbors), int32, itself first, ties by position."""
+        near = np.empty((self._n, n_neighbors), dtype=np.int32)
+        for start, block in self._blocks():
+            block = block.astype(np.result_type(block, np.float32))
+            block[np.arange(len(block)), np.arange(start, start + len(block))] = -1
+            farthest = np.partition(block, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+            for i, row in enumerate(block):
+                candidates = np.flatnonzero(row <= farthest[i])
+                near[start + i] = candidates[np.argsort(row[candidates], kind="stable")][:n_neighbors]
+        return near
+
+    def pairs(self, image, other):
+        """Return the distances of pairs of images, (n_pairs,)."""
+        out, n = np.empty(len(image)), self.n_probe
+        of_probe, to_probe = image < n, other < n
+        for rows, columns, matrix, chosen in (
+            (image, other, self._within_probe, of_probe & to_probe),
+            (image, other - n, self._between, of_probe & ~to_probe),
+            (other, image - n, self._between, ~of_probe & to_probe),
+            (image - n, other - n, self._within_gallery, ~of_probe & ~to_probe),
+        ):
+            out[chosen] = matrix[rows[chosen], columns[chosen]]
+        return out
 
 
 def _checked(distances, name, shape):
@@ -112,59 +193,3 @@ def _checked(distances, name, shape):
             i, j = bad[0] + [start, 0]
             raise ValueError(f"{name} must be finite and not negative. Got {distances[i, j]} at row {i}, column {j}.")
     return distances
-
-
-def _nearest(rows, n, n_neighbors):
-    """Return the indices of the nearest images of each image, itself first, ties by position."""
-    n_neighbors = min(n_neighbors, n)
-    near = np.empty((n, n_neighbors), dtype=np.intp)
-    for start in range(0, n, _ROWS):
-        block = rows(start, min(start + _ROWS, n))
-        block[np.arange(len(block)), np.arange(start, start + len(block))] = -1
-        farthest = np.partition(block, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
-        for i, row in enumerate(block):
-            candidates = np.flatnonzero(row <= farthest[i])
-            near[start + i] = candidates[np.argsort(row[candidates], kind="stable")][:n_neighbors]
-    return near
-
-
-def _encode(rows, n, near, k1):
-    """Return each image's expanded k-reciprocal neighbours and their weights, which sum to one."""
-    neighbors = [set(row) for row in near[:, : k1 + 1].tolist()]
-    half = round(k1 / 2)  # to even, as the authors' figures have it
-    half_neighbors = [set(row) for row in near[:, : half + 1].tolist()]
-    half_reciprocal = [{j for j in half_neighbors[i] if i in half_neighbors[j]} for i in range(n)]
-    encoded = []
-    for start in range(0, n, _ROWS):
-        block = rows(start, min(start + _ROWS, n))
-        for i in range(start, start + len(block)):
-            reciprocal = {j for j in neighbors[i] if i in neighbors[j]}
-            expanded = set(reciprocal)
-            for j in reciprocal:
-                if 3 * len(half_reciprocal[j] & reciprocal) > 2 * len(half_reciprocal[j]):
-                    expanded |= half_reciprocal[j]
-            members = np.array(sorted(expanded))
-            weights = np.exp(-block[i - start, members].astype(np.float64))
-            encoded.append((members, weights / weights.sum()))
-    return encoded
-
-
-def _average(encoded):
-    members, which = np.unique(np.concatenate([m for m, _ in encoded]), return_inverse=True)
-    return members, np.bincount(which, weights=np.concatenate([w for _, w in encoded])) / len(encoded)
-
-
-def _shared_weight(probes, gallery, n):
-    """Sum over all members the smaller of the two weights, for each probe and gallery image."""
-    owner = np.repeat(np.arange(len(gallery)), [len(members) for members, _ in gallery])
-    member = np.concatenate([members for members, _ in gallery])
-    weight = np.concatenate([weights for _, weights in gallery])
-    by_member = np.argsort(member, kind="stable")
-    ends = np.searchsorted(member[by_member], np.arange(n + 1))
-    owner, weight = owner[by_member], weight[by_member]
-    shared = np.zeros((len(probes), len(gallery)))
-    for row, (members, weights) in zip(shared, probes, strict=True):
-        for j, own in zip(members.tolist(), weights, strict=True):
-            holders = slice(ends[j], ends[j + 1])
-            row[owner[holders]] += np.minimum(own, weight[holders])
-    return shared
