@@ -117,7 +117,8 @@ def pool_tracks(descriptors, tracks, *, how="mean", weights=None, ids=None, cams
         raise ValueError(f"descriptors must have shape (n_images, n_features). Got {rows.shape} instead.")
     grouped = Grouping(tracks, "tracks", len(rows))
     ids, cams = (
-        None if values is None else grouped.common(values, name) for name, values in {"ids": ids, "cams": cams}.items()
+        None if values is None else grouped.common(_labels(values, name, len(rows)), name)
+        for name, values in {"ids": ids, "cams": cams}.items()
     )
     if weights is not None:
         weights = check_weights(weights, "weights", len(rows))
@@ -162,30 +163,27 @@ class Grouping:
         self._first = np.array([places[0] for places in self.members], dtype=np.intp)
         self.labels = labels[self._first]
 
-    def common(self, values, name):
+    def common(self, labels, name):
         """Return the label that all images of each track share; refuse a track with two."""
-        labels = _labels(values, name, len(self.codes))
-        (codes,), uniques = factorize(**{name: labels})
-        ours = codes[self._first]
-        differ = np.flatnonzero(codes != ours[self.codes])
+        ours = labels[self._first]
+        differ = np.flatnonzero(labels != ours[self.codes])
         if len(differ):
             image = differ[0]
             track = self.codes[image]
+            images = self._first[track], image
+            one, other = (f"{_plain(labels, place)!r} (image {place})" for place in images)
             raise ValueError(
-                f"Track {self.labels[track : track + 1].tolist()[0]!r} has two {name}: {uniques[ours[track]]!r} (image "
-                f"{self._first[track]}) and {uniques[codes[image]]!r} (image {image}). A track shows one person in one "
-                "camera. If its label counts within each person or camera, join them: f'{cam}-{track}'."
+                f"Track {_plain(self.labels, track)!r} has two {name}: {one} and {other}. A track shows one person in "
+                "one camera. If several cameras count alike, make their labels differ: f'{cam}-{track}'."
             )
-        return labels[self._first]
+        return ours
 
 
 def check_weights(weights, name, n_images):
     """Return the weights of images as float64; refuse what is negative or not finite by its index."""
     weights = as_array(weights, name).astype(np.float64)
     if weights.shape != (n_images,):
-        raise ValueError(
-            f"{name} must have one entry for each of {n_images} images. Got shape {weights.shape} instead."
-        )
+        raise ValueError(f"{name} must have shape ({n_images},), one per image. Got {weights.shape} instead.")
     bad = np.flatnonzero(~(weights >= 0) | np.isinf(weights))
     if len(bad):
         raise ValueError(f"{name} must be in the range [0, inf). Got {weights[bad[0]]} at index {bad[0]} instead.")
@@ -231,10 +229,10 @@ def pool(descriptors, members, how, weights, labels, places=None):
         kept = quality > 0
         counts[track] = kept.sum()
         if not counts[track]:
-            label = np.asarray(labels[track : track + 1]).tolist()[0]
             reason = "a descriptor" if weights is None else "a descriptor and a weight above 0"
             raise ValueError(
-                f"Track {label!r} has no image with {reason}, among {len(images)}: leave out all images of this track."
+                f"Track {_plain(labels, track)!r} has no image with {reason}, among {len(images)}: leave out "
+                "all images of this track."
             )
         if how == "mean":
             share = quality[kept] / quality.max()
@@ -242,6 +240,17 @@ def pool(descriptors, members, how, weights, labels, places=None):
         else:
             pooled[track] = np.median(rows[kept], axis=0)
     return pooled, counts, n_unusable
+
+
+def lengths_of(tracks):
+    """Return the number of images in each image's track."""
+    codes = Grouping(tracks, "tracks", len(tracks)).codes
+    return np.bincount(codes)[codes]
+
+
+def _plain(labels, place):
+    """Return a label as Python writes it."""
+    return labels[place : place + 1].tolist()[0]
 
 
 def _labels(values, name, n_images):

@@ -15,10 +15,10 @@ from sklearn.utils.validation import has_fit_parameter
 from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels
 from skreid._ranking import gallery_distances
-from skreid._search.system import check_usable, describe
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
+from skreid.evaluation._units import units_of
 from skreid.evaluation._where import camera_recorder, images_of
 from skreid.metrics import ranking_metrics
 from skreid.metrics._figures import check_on_missing
@@ -38,6 +38,7 @@ def evaluate(
     n_neighbors=10,
     name=None,
     return_estimators=False,
+    tracks=None,
 ):
     """Evaluate an estimator under a protocol.
 
@@ -48,7 +49,7 @@ def evaluate(
         `skreid.metric_learning.XQDA`, decides the distance; otherwise it is Euclidean.
     dataset : Bunch, dict or object
         With `images`, `paths` or `data` (a table of features) of length n, `target`, and, if the protocol needs
-        them, `cams` and `subset`.
+        them, `cams` and `subset`; for `tracks`, with `tracks` and maybe `quality`.
     protocol : object
         One of :mod:`skreid.protocols`, or your own, with the methods `split`, `aggregate` and `describe`.
     ranks : int or sequence of int, default=(1, 5, 10, 20)
@@ -75,6 +76,11 @@ def evaluate(
         Name of the system in tables; by default the class of the estimator, as `name_of` returns it.
     return_estimators : bool, default=False
         Whether the result keeps the fitted estimators.
+    tracks : {"mean", "median", "weighted"} or None, default=None
+        Whether to rank tracks in place of images, and how the descriptors of a track are pooled, as by
+        :func:`skreid.pool_tracks`; "weighted" is the mean weighted by the column `quality`. The column `tracks` has the
+        label of each image's track. The protocol draws and compares tracks as it would images, and each fit learns from
+        all images of its training tracks.
 
     Returns
     -------
@@ -109,52 +115,55 @@ def evaluate(
     target = get_labels(dataset, "target", "evaluate")
     images = get_images(dataset, len(target))
     cams = _cams(dataset, use_cams, len(target))
-    trials = list(protocol.split(dataset))
+    units = units_of(dataset, tracks, target, cams)
+    trials = list(protocol.split(units.dataset))
     if not trials:
         raise ValueError(f"{type(protocol).__name__}.split yielded no trial.")
-    refuse_leaks(trials, target)
+    refuse_leaks(trials, units.target)
     if not fit:
         if on_seen == "raise":
-            refuse_seen(estimator, trials, target)
-        describe_trial = _describe_once(estimator, images, trials)
+            refuse_seen(estimator, trials, units.target)
+        describe_trial = _describe_once(estimator, images, units, trials)
     repeats, estimators = [], []
     for trial in trials:
         started = time.perf_counter()
-        fitted = _fit(clone(estimator), images, target, cams, trial) if fit else estimator
+        train = units.images(trial.train)
+        fitted = _fit(clone(estimator), images, target, cams, train) if fit else estimator
         fitted_at = time.perf_counter()
         if fit:
-            probes, gallery = (_described(fitted, images, part) for part in (trial.probe, trial.gallery))
+            probes, gallery = (units.described(fitted, images, part) for part in (trial.probe, trial.gallery))
         else:
             probes, gallery = describe_trial(trial)
-        distances = _distances(fitted, probes, gallery, cams, trial)
-        comparison = protocol.aggregate(dataset, trial, distances)
+        distances = _distances(fitted, probes, gallery, units.cams, trial)
+        comparison = protocol.aggregate(units.dataset, trial, distances)
         nearest = NearestRecorder(comparison, n_neighbors)
         comparison = comparison._replace(distances=nearest)
-        cameras = camera_recorder(comparison, trial, target, cams)
+        cameras = camera_recorder(comparison, trial, units.target, units.cams)
         if cameras is not None:
             comparison = comparison._replace(distances=cameras)
         metrics = ranking_metrics(**comparison._asdict(), ranks=ranks, on_missing=on_missing)
-        in_dataset = images_of(comparison.y_gallery, trial.gallery, target)
+        in_dataset = units.shown(images_of(comparison.y_gallery, trial.gallery, units.target))
         match, match_distance = nearest.match(in_dataset)
         repeats.append(
             Repeat(
                 metrics=metrics,
-                probe=images_of(comparison.y_probe, trial.probe, target),
+                probe=units.shown(images_of(comparison.y_probe, trial.probe, units.target)),
                 nearest=nearest.nearest(in_dataset),
-                n_train=len(trial.train) if fit else 0,
+                n_train=len(train) if fit else 0,
                 n_gallery=len(comparison.y_gallery),
                 seconds_fit=fitted_at - started,
                 seconds_rank=time.perf_counter() - fitted_at,
                 match=match,
                 match_distance=match_distance,
                 cameras=None if cameras is None else cameras.counts(metrics),
+                n_unusable=units.n_unusable(np.union1d(trial.probe, trial.gallery)),
             )
         )
         if return_estimators:
             estimators.append(fitted)
     return EvaluationResult(
         name=name_of(estimator) if name is None else str(name),
-        protocol=protocol.describe(),
+        protocol=protocol.describe() + units.note,
         ranks=ranks,
         repeats=tuple(repeats),
         confidence=confidence,
@@ -163,6 +172,7 @@ def evaluate(
         target=target,
         cams=cams,
         paths=get_column(dataset, "paths"),
+        tracks=None if tracks is None else get_labels(dataset, "tracks", "evaluate"),
     )
 
 
@@ -217,17 +227,10 @@ def _cams(dataset, use_cams, n_images):
     return get_labels(dataset, "cams", "evaluate", n_images, WITHOUT_CAMS)
 
 
-def _described(estimator, images, places):
-    """Describe the images at these indices of the dataset; refuse one without a usable descriptor."""
-    descriptors = describe(estimator, _safe_indexing(images, places))
-    check_usable(descriptors, places)
-    return descriptors
-
-
-def _describe_once(estimator, images, trials):
-    """Describe once every image in any trial; return a function (trial) -> descriptors of its probes and gallery."""
+def _describe_once(estimator, images, units, trials):
+    """Describe once what is in any trial; return a function (trial) -> descriptors of its probes and gallery."""
     wanted = np.unique(np.concatenate([part for trial in trials for part in (trial.probe, trial.gallery)]))
-    descriptors = _described(estimator, images, wanted)
+    descriptors = units.described(estimator, images, wanted)
 
     def describe_trial(trial):
         return tuple(descriptors[np.searchsorted(wanted, part)] for part in (trial.probe, trial.gallery))
@@ -235,17 +238,17 @@ def _describe_once(estimator, images, trials):
     return describe_trial
 
 
-def _fit(estimator, images, target, cams, trial):
+def _fit(estimator, images, target, cams, train):
     """Fit on a trial's training images; cameras are passed to every step whose fit takes them."""
-    if not len(trial.train):
+    if not len(train):
         raise ValueError(
             "The protocol leaves no image to train on: raise its n_train, or pass a fitted estimator, or one that "
             "learns nothing, with fit=False."
         )
     given = {}
     if cams is not None:
-        given = dict.fromkeys(_camera_keywords(estimator), cams[trial.train])
-    return estimator.fit(_safe_indexing(images, trial.train), target[trial.train], **given)
+        given = dict.fromkeys(_camera_keywords(estimator), cams[train])
+    return estimator.fit(_safe_indexing(images, train), target[train], **given)
 
 
 def _camera_keywords(estimator):

@@ -24,11 +24,12 @@ class Repeat:
     metrics : RankingMetrics
         Figures, curve, counts, and each probe's first rank and average precision.
     probe : ndarray of shape (n_probes,), intp
-        Dataset index of each probe, or of the first image of each probe person if people are compared.
+        Dataset index of each probe, or of the first image of each probe person if people are compared. A track has
+        that of the image in its middle.
     nearest : Nearest
         The nearest images of each probe; its `indices` are dataset indices.
     n_train, n_gallery : int
-        Numbers of images trained on, and of gallery images (or people) ranked.
+        Numbers of images trained on, and of gallery images (or tracks, or people) ranked.
     seconds_fit, seconds_rank : float
         Wall-clock time of fitting, and of describing and ranking.
     match : ndarray of shape (n_probes,), intp
@@ -38,6 +39,8 @@ class Repeat:
         Distance of that match; NaN if there is none.
     cameras : object or None
         Counts for each pair of cameras, which :meth:`EvaluationResult.by_camera_pair` sums up; None without cameras.
+    n_unusable : int
+        Number of images without a descriptor that were left out of their tracks.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Repeat:
     match: np.ndarray | None = field(default=None, repr=False)
     match_distance: np.ndarray | None = field(default=None, repr=False)
     cameras: CameraCounts | None = field(default=None, repr=False)
+    n_unusable: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,6 +90,8 @@ class EvaluationResult:
         The fitted estimators, one per repeat, if they were asked for.
     target, cams, paths : sequence or None
         Identity, camera and file of each image of the dataset, for :meth:`hardest`; None if it has no such column.
+    tracks : ndarray or None
+        Track of each image of the dataset, if tracks were ranked.
 
     Examples
     --------
@@ -109,6 +115,7 @@ class EvaluationResult:
     target: object = None
     cams: object = None
     paths: object = None
+    tracks: object = None
 
     @cached_property
     def values(self):
@@ -219,7 +226,8 @@ class EvaluationResult:
             With the columns probe (dataset index), rank (of the nearest true match), match (its dataset index),
             identity, cam and path of the probe, first (dataset index of the image that stood first), and its identity,
             cam and path; "repeat", counted from 0, if there are several. Columns that the dataset lacks are left out,
-            and `first` is None if `evaluate` kept no rankings.
+            and `first` is None if `evaluate` kept no rankings. For tracks, there are their labels and lengths too, and
+            indices are those of the pictures in their middle.
         """
         return hardest(self, check_int(n, "n", "EvaluationResult.hardest"))
 
@@ -316,12 +324,14 @@ class EvaluationResult:
     def counts(self):
         """Return in words how many probes the figures are based on."""
         probes, dropped, valid = self.n_probes, self.n_dropped, self.n_valid
-        n_repeats = len(self.repeats)
-        line = f"{_span(probes)} probes" + (f" in each of {n_repeats} repeats" if n_repeats > 1 else "")
+        n_repeats, unit = len(self.repeats), "probes" if self.tracks is None else "probe tracks"
+        line = f"{_span(probes)} {unit}" + (f" in each of {n_repeats} repeats" if n_repeats > 1 else "")
+        unusable = np.array([repeat.n_unusable for repeat in self.repeats])
+        left_out = f"; {_span(unusable)} images without a descriptor left out of tracks" if unusable.any() else ""
         if not (valid < probes).any():
-            return f"{line}, each with a true match"
+            return f"{line}, each with a true match{left_out}"
         fate = "left out" if dropped.any() else "counted as failures"
-        return f"{line}, {_span(probes - valid)} without a true match ({fate})"
+        return f"{line}, {_span(probes - valid)} without a true match ({fate}){left_out}"
 
 
 def shown(results):

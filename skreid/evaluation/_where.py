@@ -9,6 +9,7 @@ import numpy as np
 
 from skreid._base.labels import factorize
 from skreid._search.nearest import MISSING, is_row
+from skreid._search.tracks import lengths_of
 from skreid.evaluation._table import ResultTable
 from skreid.metrics import ranking_metrics
 
@@ -163,7 +164,7 @@ def by_camera_pair(result):
         notes.append("The protocol leaves out true matches in the probe's own camera, so these pairs have no row.")
     n_repeats = len(result.repeats)
     if n_repeats > 1:
-        notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over the repeats.")
+        notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over them.")
     means = np.array([np.mean(n_gallery[pair]) for pair in pairs])
     return ResultTable(
         f"Camera pairs of {result.name}, worst rank-1 first",
@@ -199,7 +200,8 @@ def hardest(result, n):
     order = order[np.sort(once)][:n]
 
     columns = {"probe": probe[order], "rank": rank[order], "match": match[order]}
-    known = {"identity": result.target, "cam": result.cams, "path": result.paths}
+    known = {"identity": result.target, "cam": result.cams, "path": result.paths, "track": result.tracks}
+    known["length"] = None if result.tracks is None else lengths_of(result.tracks)
     known = {name: values for name, values in known.items() if values is not None}
     for name, values in known.items():
         columns[name] = [_entry(values, place) for place in probe[order]]

@@ -5,6 +5,7 @@ import os
 from skreid.displays import CameraPairDisplay
 from skreid.displays._camera_pairs import figure_size
 from skreid.report._page import folded, new_figure, paragraph, plot, table, visible
+from skreid.report._probes import images_in
 
 SHOWN = 10  # rows that are not folded away
 HEADS = {
@@ -76,5 +77,7 @@ def _image(row, side):
     who = f"identity {row[f'{side}identity']}"
     if f"{side}cam" in row:
         who += f", camera {row[f'{side}cam']}"
+    if f"{side}track" in row:
+        who += f", track {row[f'{side}track']} of {images_in(row[f'{side}length'])}"
     path = row.get(f"{side}path")
     return who, f"image {index}" + ("" if path is None else f", {visible(os.path.basename(str(path)))}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from skreid._base.dataset import get_column
 from skreid._search.nearest import is_row
+from skreid._search.tracks import lengths_of
 from skreid.displays._common import picture, readable
 from skreid.exceptions import ImageError
 from skreid.report._page import escape, paragraph, thumbnail
@@ -36,12 +37,15 @@ def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
     order = matched[np.lexsort((done.nearest.distances[matched, 0], -precision[matched], first_rank[matched]))]
     best = order[:n_probes]
     worst = order[len(best) :][::-1][:n_probes]
-    rankings = _Rankings(dataset, images, target, n_neighbors)
+    rankings = _Rankings(dataset, images, target, n_neighbors, result.tracks)
+    of_tracks = ""
+    if result.tracks is not None:
+        of_tracks = " Tracks were ranked: each is shown by the picture in its middle, with its number of images below."
     parts = [
         paragraph(
             f"{result.name}, repeat {repeat + 1}. A solid frame and ✓ mark a true match; a dashed frame and ✗ mark "
             "somebody else. The number below the rank is the distance. Where the nearest true match ranks behind the "
-            "images shown, it stands at the end, after a gap."
+            f"images shown, it stands at the end, after a gap.{of_tracks}"
         )
     ]
     for heading, rows in (("Best probes, best first", best), ("Worst probes, worst first", worst)):
@@ -55,12 +59,18 @@ def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
     return "\n".join(parts)
 
 
+def images_in(length):
+    """Return the length of a track in words."""
+    return "1 image" if length == 1 else f"{length} images"
+
+
 class _Rankings:
     """Makes the HTML of rankings, and remembers which images cannot be read."""
 
-    def __init__(self, dataset, images, target, n_neighbors):
+    def __init__(self, dataset, images, target, n_neighbors, tracks=None):
         self._images, self._target, self._n_neighbors = images, target, n_neighbors
         self._cams, self._paths = get_column(dataset, "cams"), get_column(dataset, "paths")
+        self._tracks, self._lengths = tracks, None if tracks is None else lengths_of(tracks)
         self._unreadable = {}  # position -> reason
 
     def ranking(self, done, row):
@@ -95,6 +105,8 @@ class _Rankings:
             self._unreadable[place] = str(error)
             image, lines, alt = GREY, [*lines, "unreadable"], f"{alt}, cannot be read"
         caption = self._caption(place)
+        if self._tracks is not None:
+            lines = [*lines, images_in(self._lengths[place])]
         return (
             f'<figure title="{escape(caption)}">{thumbnail(image, f"{alt}: {caption}")}'
             f"<figcaption>{'<br>'.join(map(escape, lines))}</figcaption></figure>"
@@ -107,6 +119,8 @@ class _Rankings:
             parts.append(f"camera {self._cams[place]}")
         if self._paths is not None:
             parts.append(os.path.basename(str(self._paths[place])))
+        if self._tracks is not None:
+            parts.append(f"track {self._tracks[place]}")
         return ", ".join(parts)
 
     def warn_unreadable(self):
