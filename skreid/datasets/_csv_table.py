@@ -26,6 +26,7 @@ def load_csv(
     identity_column="identity",
     camera_column="camera",
     subset_column=None,
+    track_column=None,
     root=None,
     delimiter=",",
     check_duplicates=True,
@@ -43,6 +44,8 @@ def load_csv(
         Name of the column with the camera; ``None`` if the table has none.
     subset_column : str or None, default=None
         Name of the column with the subset, such as "train", "query" or "gallery".
+    track_column : str or None, default=None
+        Name of the column with the track; a track shows one person in one camera.
     root : str, Path or None, default=None
         Folder that relative paths start from; ``None`` is the folder of the table.
     delimiter : str, default=","
@@ -61,8 +64,8 @@ def load_csv(
         line.
     ValueError
         If a column is not in the header, or is there twice; a row has more or fewer cells than the header, or a quote
-        that is not closed; a path or identity is missing; or some cameras or subsets are missing while others are
-        there. Empty cells are missing, and "nan", "NaN", "NA", "N/A", "#N/A", "None", "NULL", "null", "<NA>" and
+        that is not closed; a path or identity is missing; or some cameras, subsets or tracks are missing while others
+        are there. Empty cells are missing, and "nan", "NaN", "NA", "N/A", "#N/A", "None", "NULL", "null", "<NA>" and
         "NaT". The message names the line.
 
     Examples
@@ -92,6 +95,7 @@ def load_csv(
         "identity": identity_column,
         "camera": camera_column,
         "subset": subset_column,
+        "track": track_column,
     }
     wanted = {key: column for key, column in wanted.items() if column is not None or key in ("path", "identity")}
     listing, absent = Listing(table=str(path), verbose=verbose), []
@@ -164,7 +168,7 @@ def _places(header, wanted, path):
             raise ValueError(
                 f"The column {column!r} is not in {str(path)!r}, whose columns are {header}. Pass the right "
                 f"name as '{key}_column'"
-                + (f", or pass {key}_column=None." if key in ("camera", "subset") else ".")
+                + (f", or pass {key}_column=None." if key in ("camera", "subset", "track") else ".")
                 + (" Or pass the character between two columns as 'delimiter'." if len(header) == 1 else "")
                 + did_you_mean(column, header)
             )

@@ -20,11 +20,13 @@ data : :class:`~sklearn.utils.Bunch`
         else str, in Unicode's composed form (NFC).
     cams : ndarray of shape (n,), int64 or str, or None
         Camera of each image, by the same rule; ``None`` if the layout does not name it.
+tracks : ndarray of shape (n,), int64 or str
+    Track of each image, by the same rule, if the layout names it; :func:`skreid.pool_tracks` says what for.
     report : Bunch
         What became of every file, and possible problems; no image is removed because of a problem.
 
         - Counts: ``n_files``, ``n_listed``, ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``,
-          ``n_without_camera``, ``subsets``, and the published ones as ``expected``.
+          ``n_without_camera``, ``n_tracks``, ``n_without_track``, ``subsets``, and the published ones as ``expected``.
         - Files that are not listed: ``passed_over`` (reason -> list of paths relative to the folder) and ``why`` (path
           -> more about it). ``n_files`` is ``n_listed`` and the lengths of these lists. Some of them again:
           ``unmatched`` (images with unexpected names), ``empty_files``, ``unreadable_files`` (path -> reason).

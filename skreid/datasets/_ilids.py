@@ -38,7 +38,7 @@ def load_ilids(root, *, part="images", check_duplicates=True, verbose=1):
     root : str or Path
         Folder of the unpacked set.
     part : {"images", "sequences"}, default="images"
-        For iLIDS-VID: one image per person and camera, or the whole sequence.
+        For iLIDS-VID: one image per person and camera, or the whole sequence, which is a track.
     %(check_duplicates)s
     %(verbose)s
 
@@ -74,7 +74,8 @@ def load_ilids(root, *, part="images", check_duplicates=True, verbose=1):
     if nest is not None:
         locate(nest, _SEQUENCES, [f"{part}/cam1", f"{part}/cam2"])
         listing = Listing(root, verbose=verbose)
-        pattern = r"cam(?P<camera>\d+)/person(?P<identity>\d+)/.*"
+        track = "?P<track>" if part == "sequences" else "?:"
+        pattern = rf"({track}cam(?P<camera>\d+)/person(?P<identity>\d+))/.*"
         read_names(listing, nest / part, pattern, recursive=True)
         if len(set(listing.cameras)) == 1:
             empty = "cam2" if listing.cameras[0] == "1" else "cam1"

@@ -14,7 +14,7 @@ from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, existing_folder
 from skreid.datasets._report import bundle, what_is_there
 
-_TAKEN = {"path", "paths", "images", "data", "target", "cams", "report", "protocol", "DESCR"}
+_TAKEN = {"path", "paths", "images", "data", "target", "cams", "tracks", "report", "protocol", "DESCR"}
 
 
 @fill
@@ -32,9 +32,10 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
         The folder; images may be in it or in its subfolders.
     pattern : str, re.Pattern or None, default=None
         Regular expression to search (`re.search`) in the path of each image relative to ``root``, with forward
-        slashes. It needs the named group ``identity`` and may have ``camera`` and ``subset``; other named
+        slashes. It needs the named group ``identity`` and may have ``camera``, ``subset`` and ``track``; other named
         groups become further keys of the result. With ``None``, the identity is the name of the folder that
-        contains the image, and the camera is unknown.
+        contains the image, and the camera is unknown. A group may hold others, as in
+        ``(?P<track>(?P<identity>\d+)C(?P<camera>\d)T\d+)``, so that a track has the same label in no two cameras.
     camera : callable or None, default=None
         Function from the text of the group ``camera`` to the camera, an int or a str, for names with the number of a
         view where several views belong to one camera.
@@ -53,8 +54,8 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
     FileNotFoundError
         If the folder does not exist, or contains no image that matches.
     ValueError
-        If the pattern has no group ``identity``, an image has no identity, or some images have no camera or subset
-        while others have one. Blank labels, "nan", "None", "<NA>" and "NaT" are missing.
+        If the pattern has no group ``identity``, an image has no identity, or some images have no camera, subset or
+        track while others have one. Blank labels, "nan", "None", "<NA>" and "NaT" are missing.
 
     Warns
     -----
@@ -94,7 +95,7 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
         if groups is None:
             listing.unmatched.append(name)
             continue
-        labels = {key: groups.pop(key) or "" for key in ("identity", "camera", "subset") if key in groups}
+        labels = {key: groups.pop(key) or "" for key in ("identity", "camera", "subset", "track") if key in groups}
         if camera is not None and labels["camera"]:
             labels["camera"] = _called(camera, labels["camera"], name)
         listing.add(name, **labels, extras=groups)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skreid.datasets._tree import Tree
 
-_LABELS = ("identity", "camera", "subset", "offset")
+_LABELS = ("identity", "camera", "subset", "track", "offset")
 _ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 
 
@@ -47,6 +47,7 @@ class Listing:
     offsets: list = field(default_factory=list)
     cameras: list = field(default_factory=list)
     subsets: list = field(default_factory=list)
+    tracks: list = field(default_factory=list)
     extras: dict = field(default_factory=dict)
     unmatched: list = field(default_factory=list)
     sizes: list = field(default_factory=list)  # of the files of a table
@@ -56,7 +57,7 @@ class Listing:
         if self.root is not None:
             self.tree = Tree(Path(self.root).expanduser(), self.endings, self.verbose)
 
-    def add(self, name, identity, camera=None, subset=None, *, path=None, offset=0, extras=None):
+    def add(self, name, identity, camera=None, subset=None, track=None, *, path=None, offset=0, extras=None):
         """Append one image; `offset` is added to an identity that is a number."""
         self.paths.append(self.tree.path(name) if path is None else path)
         self.names.append(name)
@@ -64,6 +65,7 @@ class Listing:
         self.offsets.append(offset)
         self.cameras.append(camera)
         self.subsets.append(subset)
+        self.tracks.append(track)
         for key, value in (extras or {}).items():
             self.extras.setdefault(key, []).append(value)
 

@@ -30,7 +30,7 @@ def load_prid2011(root, *, shots="single", check_duplicates=True, verbose=1):
     root : str or Path
         Folder of the unpacked set.
     shots : {"single", "multi"}, default="single"
-        One image per person and camera, or the whole sequence.
+        One image per person and camera, or the whole sequence, which is a track.
     %(check_duplicates)s
     %(verbose)s
 
@@ -67,20 +67,23 @@ def load_prid2011(root, *, shots="single", check_duplicates=True, verbose=1):
     folder = locate(root, _SOURCE, [f"{part}/cam_a", f"{part}/cam_b"], ("prid_2011", "prid2011", "PRID2011"))
     listing = Listing(root, verbose=verbose)
     for camera, name in enumerate(("cam_a", "cam_b")):
-        tail = r"\.png" if shots == "single" else r"/(?P<frames>\d+)\.png"
+        person = r"person_(?P<identity>\d+)"
+        pattern = rf"{person}\.png" if shots == "single" else rf"(?P<track>{person})/(?P<frames>\d+)\.png"
         inner = folder / part / name
         read_names(
             listing,
             inner,
-            r"person_(?P<identity>\d+)" + tail,
+            pattern,
             recursive=True,
-            label=lambda groups, camera=camera: _label(groups, camera),
+            label=lambda groups, camera=camera, name=name: _label(groups, camera, name),
         )
         if camera not in listing.cameras:
             raise _SOURCE.missing("any image of a person_NNNN", inner)
     return bundle(listing, replace(_SOURCE, expected=_EXPECTED[shots]), folder, check_duplicates=check_duplicates)
 
 
-def _label(groups, camera):
+def _label(groups, camera, name):
     apart = camera == 1 and int(groups["identity"]) > _SHARED
+    if "track" in groups:
+        groups["track"] = f"{name}/{groups['track']}"
     return {**groups, "camera": camera, "offset": _APART * apart}

@@ -26,6 +26,10 @@ _REMEDIES = {  # by what is missing: in a table, and in a folder
         "Fill the cells, or pass subset_column=None to leave the subsets out.",
         "Let the group 'subset' match every image, or leave it out of the pattern.",
     ),
+    "track": (
+        "Fill the cells, or pass track_column=None to leave the tracks out.",
+        "Let the group 'track' match every image, or leave it out of the pattern.",
+    ),
 }
 
 
@@ -37,10 +41,12 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
     """
     if not listing.paths:
         raise source.missing("any image with an expected name" + what_is_there(listing), root)
-    target, cams, subset = _target(listing), _optional(listing, "camera"), _optional(listing, "subset")
+    target = _target(listing)
+    cams, subset, tracks = (_optional(listing, what) for what in ("camera", "subset", "track"))
     data = Dataset(paths=np.array(listing.paths), target=target.values, cams=cams and cams.values)
-    if subset:
-        data.subset = subset.values
+    for name, labels in {"subset": subset, "tracks": tracks}.items():
+        if labels:
+            data[name] = labels.values
     for name, values in listing.extras.items():
         known = any(value is not None for value in values)
         data[name] = to_labels(["" if value is None else value for value in values]).values if known else None
@@ -65,8 +71,8 @@ def _target(listing):
 
 
 def _optional(listing, what):
-    """Return the cameras or subsets of a listing, None where no image has one; refuse some without one."""
-    given = {"camera": listing.cameras, "subset": listing.subsets}[what]
+    """Return the cameras, subsets or tracks of a listing, None where no image has one; refuse some without one."""
+    given = {"camera": listing.cameras, "subset": listing.subsets, "track": listing.tracks}[what]
     if all(not isinstance(value, int) and is_missing(value) for value in set(given)):
         return None
     _refuse_missing(listing, given, what)
@@ -90,6 +96,8 @@ def _count(data, listing, junk, source):
         n_cameras=None if data.cams is None else len(np.unique(data.cams)),
         n_junk=int((~named).sum()),
         n_without_camera=len(listing.cameras) if data.cams is None and None not in listing.cameras else 0,
+        n_tracks=len(np.unique(data.tracks)) if "tracks" in data else None,
+        n_without_track=len(listing.tracks) if "tracks" not in data and None not in listing.tracks else 0,
         subsets=dict(Counter(data.subset.tolist())) if "subset" in data else None,
         expected=dict(source.expected),
         single_image_identities=sorted(p for p, number in people.items() if number == 1),

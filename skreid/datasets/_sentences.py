@@ -66,6 +66,8 @@ def sentences(report, names):
     note([f"{path!r} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
     if report.n_without_camera:
         found.append(f"{report.n_without_camera} image(s) without a camera: the cameras are unknown")
+    if report.n_without_track:
+        found.append(f"{report.n_without_track} image(s) without a track: the tracks are unknown")
     for noun, joined, near in (
         ("identity", report.joined_labels, report.label_variants),
         ("camera", report.joined_cameras, report.camera_variants),
@@ -137,6 +139,8 @@ def describe(data, source):
     lines.append("    cams      " + ("None: the cameras are unknown" if data.cams is None else "camera of each image"))
     if "subset" in data:
         lines.append("    subset    subset of each image")
+    if "tracks" in data:
+        lines.append("    tracks    track of each image")
     lines.append("    report    counts, duplicates and possible problems")
     if report.suspicious:
         lines += ["", "Possible problems:", *(f"- {sentence}" for sentence in report.suspicious)]

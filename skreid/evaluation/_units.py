@@ -91,19 +91,22 @@ class Tracks(Images):
                 raise ValueError(f"evaluate needs dataset.quality, with one entry per image. {WITHOUT_QUALITY}")
             self._how, self._weights = "mean", check_weights(quality, "dataset.quality", len(target))
         super().__init__(columns, columns["target"], None if cams is None else columns["cams"])
+        self._middle = np.array([images[len(images) // 2] for images in self._members], dtype=np.intp)
         self._n_unusable = np.zeros(len(self._members), dtype=np.intp)
         self.note = f"; tracks in place of images, pooled by {HOW[how]}"
 
     def images(self, units):
+        return np.sort(self._images(units))
+
+    def _images(self, units):
         return np.concatenate([self._members[unit] for unit in units] or [np.empty(0, dtype=np.intp)])
 
     def shown(self, units):
         """Return the image in the middle of each track: at its ends, people are often cut by the border."""
-        middle = np.array([images[len(images) // 2] for images in self._members], dtype=np.intp)
-        return middle[units]
+        return self._middle[units]
 
     def described(self, estimator, images, units):
-        places = self.images(units)
+        places = self._images(units)
         ends = np.cumsum([len(self._members[unit]) for unit in units])
         pooled, _, self._n_unusable[units] = pool(
             describe(estimator, _safe_indexing(images, places)),
