@@ -4,5 +4,6 @@ The search is exact by default; an optional approximate engine misses a few neig
 """
 
 from skreid.gallery._gallery import Gallery
+from skreid.gallery._identify import Identification
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "Identification"]

@@ -11,13 +11,15 @@ from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
 from skreid.gallery._faiss import empty_index, import_faiss, read_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
+from skreid.gallery._identify import Identifying
 from skreid.gallery._measuring import measuring_of
+from skreid.gallery._query import Query
 from skreid.gallery._state import COLUMNS, State, check_descriptors, column
 from skreid.gallery._system import System, check_origin, known_origin, refuse_other_system, warn_of_metric
 from skreid.persistence import dump, load
 
 
-class Gallery:
+class Gallery(Identifying):
     """Descriptors of known images, searched by Euclidean or cosine distance, or by a learned metric.
 
     Build it from descriptors, or with :meth:`from_estimator` from a fitted system and images. Such a gallery describes
@@ -316,22 +318,19 @@ class Gallery:
             If the gallery has no system, and its descriptors or the probes are known to come from one that ranks by a
             learned metric.
         """
-        state, origin = self._state, known_origin(probes)
         check_int(n_neighbors, "n_neighbors", "Gallery.kneighbors")  # before images are described
+        query = self._query(probes, ids, cams, cams_probe)
+        n_neighbors = check_n_neighbors(n_neighbors, len(query.state.rows), "Gallery.kneighbors")
+        ranking = query.nearest(n_neighbors)
+        return ranking if return_distance else ranking[1]
+
+    def _query(self, probes, ids=None, cams=None, cams_probe=None):
+        """Return the probes, described and checked, in front of the gallery as it is now."""
+        state, origin = self._state, known_origin(probes)
         check_origin(self._origin, origin, "the probes")
         if self._system is None:
             warn_of_metric(self._origin, origin, state.measuring.name)
-        probes = self._described("probes", probes)
-        if probes.shape[1] != state.rows.shape[1]:
-            raise ValueError(
-                f"The probes have {probes.shape[1]} features and the gallery has {state.rows.shape[1]}: descriptors "
-                "must come from the same fitted estimator."
-            )
-        n_neighbors = check_n_neighbors(n_neighbors, len(state.rows), "Gallery.kneighbors")
-        keys = state.keys(ids, cams, len(probes))
-        cams = state.cams_for_metric(cams, cams_probe, len(probes))
-        ranking = state.nearest(probes, n_neighbors, self._settings, cams, keys)
-        return ranking if return_distance else ranking[1]
+        return Query(state, self._settings, self._described("probes", probes), ids, cams, cams_probe)
 
     def check_system(self, estimator):
         """Refuse an estimator that describes, or ranks, in another way than this gallery, as far as that is known.

@@ -130,6 +130,12 @@ class State:
         )
         return measuring.final(distances), rows
 
+    def codes(self, name):
+        """Return the sorted distinct values of a column, and the place of each image's value among them."""
+        if name not in self._codes:
+            self._codes[name] = np.unique(getattr(self, name), return_inverse=True)
+        return self._codes[name]
+
     def keys(self, ids, cams, n_probes):
         """Return a key per probe and a key per row, equal where the row is hidden from the probe; None if none is."""
         if ids is None and cams is None:
@@ -144,9 +150,7 @@ class State:
                 raise ValueError(f"The gallery has no {name}: give them when it is built.")
             values = column(name, values, n_probes)
             check_same_kind(**{f"the gallery's {name}": ours, f"the probes' {name}": values})
-            if name not in self._codes:
-                self._codes[name] = np.unique(ours, return_inverse=True)
-            known, codes = self._codes[name]
+            known, codes = self.codes(name)
             place = np.minimum(np.searchsorted(known, values), len(known) - 1)
             probe_keys = probe_keys * (len(known) + 1) + np.where(known[place] == values, place, len(known))
             row_keys = row_keys * (len(known) + 1) + codes

@@ -87,7 +87,7 @@ def warn_of_metric(ours, theirs, metric):
             f"The descriptors come from a system that ranks by {learned[0]}, and this gallery ranks them by "
             f"{metric} distance. Build it with Gallery.from_estimator(system, images) to rank by {learned[0]}.",
             MeasureWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
