@@ -1,5 +1,8 @@
 """k-reciprocal re-ranking against its definition on the full joint matrix, with Python sets."""
 
+import json
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -10,6 +13,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skreid import rank_gallery
 from skreid._search import joint, nearest, reranking
+from skreid.displays import CameraPairDisplay, CMCDisplay
+from skreid.evaluation import evaluate
 from skreid.gallery import Gallery
 from skreid.metric_learning import CVDCA, XQDA
 from skreid.metrics import (
@@ -19,6 +24,8 @@ from skreid.metrics import (
     mean_average_precision,
     ranking_metrics,
 )
+from skreid.protocols import GivenSplitProtocol
+from skreid.report import evaluation_report
 from skreid.rivals import ClusterFirst
 
 AS_IS = FunctionTransformer().fit([[0.0]])
@@ -180,9 +187,10 @@ def test_metrics_take_blocks_in_place_of_a_matrix():
 def test_copies_in_the_gallery_tie_to_the_last_bit():
     """A tie counts against the system, so copies of a descriptor must not differ by rounding."""
     rng = np.random.default_rng(0)
-    b = rng.normal(size=(30, 4))
-    got = whole(k_reciprocal_blocks(rng.normal(size=(5, 4)), np.concatenate([b, b]), k1=8, k2=4), 5)
-    np.testing.assert_array_equal(got[:, :30], got[:, 30:])
+    b = np.tile(rng.normal(size=(60, 4)), (3, 1))
+    got = whole(k_reciprocal_blocks(rng.normal(size=(20, 4)), b, k1=12, k2=6), 20)
+    np.testing.assert_array_equal(got[:, :60], got[:, 60:120])
+    np.testing.assert_array_equal(got[:, :60], got[:, 120:])
 
 
 def test_blocks_of_identical_descriptors_are_finite():
@@ -344,3 +352,66 @@ def test_wrong_settings_are_named(rerank, message):
     """Nothing is ranked with settings that mean nothing."""
     with pytest.raises(ValueError, match=message):
         rank_gallery(AS_IS, [[0.0]], [[1.0]], 1, rerank=rerank)
+
+
+# evaluate -------------------------------------------------------------------------------------------------
+
+LABEL = "re-ranked (k1=5, k2=6, lambda=0.3)"
+
+
+@pytest.fixture
+def people():
+    x, y, cams, _, _ = crowd()
+    return {"data": x, "target": y, "cams": cams, "subset": np.where(cams == 0, "query", "gallery")}
+
+
+def test_evaluation_has_the_figures_of_the_reranked_matrix(people):
+    """Cameras are still left out by the protocol, and the nearest images are those of the new order."""
+    result = evaluate(AS_IS, people, GivenSplitProtocol(), fit=False, ranks=(1, 3), rerank={"k1": 5})
+    x, y, cams, p, g = crowd()
+    matrix = k_reciprocal_rerank(between(x[p], x[g]), between(x[p], x[p]), between(x[g], x[g]), k1=5)
+    expected = ranking_metrics(y[p], y[g], matrix, cams_probe=cams[p], cams_gallery=cams[g], ranks=(1, 3))
+    assert result.repeats[0].metrics.ranks == expected.ranks
+    assert result.mean["mAP"] == pytest.approx(expected.mean_average_precision, abs=1e-12)
+    plain = evaluate(AS_IS, people, GivenSplitProtocol(), fit=False, ranks=(1, 3))
+    assert result.mean["mAP"] != pytest.approx(plain.mean["mAP"], abs=1e-3)
+    np.testing.assert_allclose(result.repeats[0].nearest.distances[:, 0], matrix.min(axis=1))
+
+
+def test_evaluation_passes_cameras_to_a_metric(people):
+    """Each image is measured by its own camera, in probes and gallery."""
+    x, y, cams, p, g = crowd()
+    metric = CVDCA(reg=0.1).fit(x, y, cams)
+    result = evaluate(metric, people, GivenSplitProtocol(), fit=False, on_seen="ignore", rerank=True)
+    expected = rank_gallery(metric, x[p], x[g], 10, cams_probe=cams[p], cams_gallery=cams[g], rerank=True)
+    np.testing.assert_allclose(result.repeats[0].nearest.distances, expected[0], atol=1e-12)
+
+
+def test_a_reranked_result_says_so_wherever_it_is_shown(people, tmp_path):
+    """Text, table, JSON, legend, title and report name the settings; a result without re-ranking does not."""
+    protocol = GivenSplitProtocol()
+    plain, result = (evaluate(AS_IS, people, protocol, fit=False, rerank=rerank) for rerank in (False, {"k1": 5}))
+    assert result.protocol == f"{plain.protocol}; {LABEL}"
+    assert LABEL in repr(result)
+    assert f"[2] {result.protocol}." in plain.table(result)
+    assert json.loads(json.dumps(result.to_dict()))["rerank"] == {"k1": 5, "k2": 6, "lambda_value": 0.3}
+    assert LABEL in result.by_camera_pair().title
+    assert LABEL in result.hardest(1).title
+    ax = CMCDisplay.from_evaluation(result).ax_
+    CMCDisplay.from_evaluation(plain, ax=ax)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    plt.close(ax.figure)
+    assert [LABEL in text for text in texts] == [True, False]
+    title = CameraPairDisplay.from_evaluation(result).ax_.get_title()
+    plt.close("all")
+    assert LABEL in title.replace("\n", " ")
+    pages = [evaluation_report(each, tmp_path / "page.html").read_text(encoding="utf-8") for each in (result, plain)]
+    assert pages[0].count(LABEL) >= 2  # the line of the protocol, and the curve in words
+    assert "re-ranked" not in pages[1]
+    assert plain.to_dict()["rerank"] is None
+
+
+def test_evaluate_refuses_wrong_settings_before_it_fits(people):
+    """The error names evaluate."""
+    with pytest.raises(ValueError, match=r"'k1' parameter of evaluate\(rerank=...\)"):
+        evaluate(None, people, GivenSplitProtocol(), rerank={"k1": 0})

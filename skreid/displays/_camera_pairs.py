@@ -159,7 +159,7 @@ class CameraPairDisplay:
         result : EvaluationResult
             What :func:`skreid.evaluation.evaluate` returned.
         name : str, default=None
-            Name of the system, for the title; by default that of the result.
+            Name of the system, for the title; by default the `label` of the result.
         ax : matplotlib axes, default=None
             Where to draw. None makes a new figure.
         **kwargs : dict
@@ -174,7 +174,7 @@ class CameraPairDisplay:
         ValueError
             If the cameras are not known, or there is no pair to draw.
         """
-        return cls(pairs=result.by_camera_pair(), name=result.name if name is None else name).plot(ax, **kwargs)
+        return cls(pairs=result.by_camera_pair(), name=result.label if name is None else name).plot(ax, **kwargs)
 
 
 def figure_size(n_columns, n_rows):

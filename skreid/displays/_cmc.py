@@ -310,7 +310,7 @@ class CMCDisplay:
         max_rank : int or None, default=20
             Last rank shown.
         name : str, default=None
-            Name in the legend; by default that of the result.
+            Name in the legend; by default the `label` of the result, which says if it was re-ranked.
         ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
         **kwargs : dict
@@ -320,7 +320,7 @@ class CMCDisplay:
         -------
         display : CMCDisplay
         """
-        return cls(cmc=result.cmc, name=result.name if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
+        return cls(cmc=result.cmc, name=result.label if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
 
 
 def _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels
 from skreid._ranking import gallery_distances
+from skreid._search.reranking import check_rerank, label_of
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
@@ -39,6 +40,7 @@ def evaluate(
     name=None,
     return_estimators=False,
     tracks=None,
+    rerank=False,
 ):
     """Evaluate an estimator under a protocol.
 
@@ -81,6 +83,10 @@ def evaluate(
         :func:`skreid.pool_tracks`; "weighted" is the mean weighted by the column `quality`. The column `tracks` has the
         label of each image's track. The protocol draws and compares tracks as it would images, and each fit learns from
         all images of its training tracks.
+    rerank : bool or dict, default=False
+        Whether distances are re-ranked by k-reciprocal neighbours, as by :func:`skreid.metrics.k_reciprocal_blocks`; a
+        dict sets `k1`, `k2` or `lambda_value`. All probes of a trial are used together, so the figures belong to
+        another protocol than those without re-ranking: the result says so wherever it is printed or drawn.
 
     Returns
     -------
@@ -110,6 +116,7 @@ def evaluate(
     """
     _check(protocol, fit, use_cams, on_seen, n_neighbors)
     check_on_missing(on_missing, "evaluate")
+    rerank = check_rerank(rerank, "evaluate")
     protocol = protocol.applied_to(dataset, fit) if hasattr(protocol, "applied_to") else protocol
     ranks = check_ranks(ranks, "evaluate")
     target = get_labels(dataset, "target", "evaluate")
@@ -134,7 +141,7 @@ def evaluate(
             probes, gallery = (units.described(fitted, images, part) for part in (trial.probe, trial.gallery))
         else:
             probes, gallery = describe_trial(trial)
-        distances = _distances(fitted, probes, gallery, units.cams, trial)
+        distances = _distances(fitted, probes, gallery, units.cams, trial, rerank)
         comparison = protocol.aggregate(units.dataset, trial, distances)
         nearest = NearestRecorder(comparison, n_neighbors)
         comparison = comparison._replace(distances=nearest)
@@ -163,7 +170,7 @@ def evaluate(
             estimators.append(fitted)
     return EvaluationResult(
         name=name_of(estimator) if name is None else str(name),
-        protocol=protocol.describe() + units.note,
+        protocol=protocol.describe() + units.note + ("" if rerank is None else f"; {label_of(rerank)}"),
         ranks=ranks,
         repeats=tuple(repeats),
         confidence=confidence,
@@ -173,6 +180,7 @@ def evaluate(
         cams=cams,
         paths=get_column(dataset, "paths"),
         tracks=None if tracks is None else get_labels(dataset, "tracks", "evaluate"),
+        rerank=rerank,
     )
 
 
@@ -261,7 +269,7 @@ def _camera_keywords(estimator):
     return [f"{name}__cams" for name in takers]
 
 
-def _distances(estimator, probes, gallery, cams, trial):
+def _distances(estimator, probes, gallery, cams, trial, rerank):
     """Return the distances as a callable; a metric that takes cameras gets them."""
     views = () if cams is None else (cams[trial.probe], cams[trial.gallery])
-    return gallery_distances(estimator, probes, gallery, *views)
+    return gallery_distances(estimator, probes, gallery, *views, rerank=rerank)

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from skreid._base.checks import check_int
+from skreid._search.reranking import label_of
 from skreid.evaluation._nearest import Nearest
 from skreid.evaluation._where import CameraCounts, by_camera_pair, hardest
 from skreid.metrics import RankingMetrics, summary
@@ -92,6 +93,8 @@ class EvaluationResult:
         Identity, camera and file of each image of the dataset, for :meth:`hardest`; None if it has no such column.
     tracks : ndarray or None
         Track of each image of the dataset, if tracks were ranked.
+    rerank : dict or None
+        The settings of re-ranking, `k1`, `k2` and `lambda_value`; None without it. The protocol's line says so too.
 
     Examples
     --------
@@ -116,6 +119,12 @@ class EvaluationResult:
     cams: object = None
     paths: object = None
     tracks: object = None
+    rerank: dict | None = None
+
+    @property
+    def label(self):
+        """The name, with the settings of re-ranking if there was one: for legends and titles."""
+        return self.name if self.rerank is None else f"{self.name}, {label_of(self.rerank)}"
 
     @cached_property
     def values(self):
@@ -239,7 +248,7 @@ class EvaluationResult:
         Returns
         -------
         dict
-            With name, protocol, n_repeats, confidence, figures, cmc, and the counts of each repeat.
+            With name, protocol, rerank, n_repeats, confidence, figures, cmc, and the counts of each repeat.
         """
         figures = {
             figure: {
@@ -254,6 +263,7 @@ class EvaluationResult:
         return {
             "name": self.name,
             "protocol": self.protocol,
+            "rerank": self.rerank,
             "n_repeats": len(self.repeats),
             "confidence": self.confidence,
             "figures": figures,

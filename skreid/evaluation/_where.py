@@ -167,7 +167,7 @@ def by_camera_pair(result):
         notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over them.")
     means = np.array([np.mean(n_gallery[pair]) for pair in pairs])
     return ResultTable(
-        f"Camera pairs of {result.name}, worst rank-1 first",
+        f"Camera pairs of {result.label}, worst rank-1 first",
         {
             "probe_cam": [probe_cam for probe_cam, _ in pairs],
             "gallery_cam": [gallery_cam for _, gallery_cam in pairs],
@@ -214,7 +214,7 @@ def hardest(result, n):
     notes = ["probe, match and first are indices into the dataset; first is the image that stood first."]
     if n_missing:
         notes.append(f"Not listed: {n_missing} of {len(rank)} probes, which have no true match in their gallery.")
-    return ResultTable(f"Hardest probes of {result.name}, worst rank of the true match first", columns, notes)
+    return ResultTable(f"Hardest probes of {result.label}, worst rank of the true match first", columns, notes)
 
 
 def _entry(values, place):

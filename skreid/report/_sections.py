@@ -61,8 +61,8 @@ def curves(results):
     """Return one plot with the CMC curve of each result."""
     figure, ax = new_figure(NARROW, 4.2)
     for result in results:
-        CMCDisplay.from_evaluation(result, name=fill(_drawable(result.name), 30), ax=ax)
-    at_rank_1 = "; ".join(f"{result.name}: {100 * result.cmc[:, 0].mean():.1f} % at rank 1" for result in results)
+        CMCDisplay.from_evaluation(result, name=fill(_drawable(result.label), 30), ax=ax)
+    at_rank_1 = "; ".join(f"{result.label}: {100 * result.cmc[:, 0].mean():.1f} % at rank 1" for result in results)
     alt = f"Cumulative matching characteristic, share of probes found within rank k. {at_rank_1}. See the table above."
     return plot(figure, "Cumulative matching characteristic", alt)
 
