@@ -48,8 +48,11 @@ class Backbone(nn.Module):
 
     def weights(self):
         """Return a copy of all weights and buffers: name -> ndarray, with torchvision's names."""
-        state = self.layers.state_dict()
-        return {name: np.array(tensor.numpy(force=True), order="C") for name, tensor in state.items()}
+        return as_arrays(self.layers.state_dict())
+
+    def snapshot(self):
+        """Return a copy of all weights and buffers on their device: name -> tensor."""
+        return {name: tensor.clone() for name, tensor in self.layers.state_dict().items()}
 
     def load_weights(self, weights):
         """Load a copy of weights that `weights` returned, and return the backbone."""
@@ -90,6 +93,11 @@ def _order(layers, wanted):
         if kinds == (nn.ReLU, nn.MaxPool2d) and place not in wanted and place + 1 not in wanted:
             order[place : place + 2] = place + 1, place
     return order
+
+
+def as_arrays(state):
+    """Return a copy of a state of tensors on any device: name -> ndarray."""
+    return {name: np.array(tensor.numpy(force=True), order="C") for name, tensor in state.items()}
 
 
 def _another_network(reason):

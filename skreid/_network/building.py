@@ -98,7 +98,7 @@ def _torchvision_layers(name):
 
 
 def _called_layers(backbone):
-    """Return the layers of a user's own network; raise ValueError if it is not a usable Sequential."""
+    """Return the layers of a user's own network on the CPU; raise ValueError if it is not a usable Sequential."""
     layers = backbone()
     if not isinstance(layers, nn.Sequential) or len(layers) == 0:
         raise ValueError(
@@ -110,7 +110,7 @@ def _called_layers(backbone):
             f"backbone={backbone!r} returned lazy layers, whose sizes are not known yet: run an image through the "
             "network before it is returned."
         )
-    return layers
+    return layers.to("cpu")
 
 
 def _initialise(layers, generator):

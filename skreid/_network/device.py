@@ -1,12 +1,17 @@
-"""The device on which a network runs now, and torch's threads: as many as cores are idle, one in a forked process."""
+"""The device on which a network runs now: its free memory, copies from it, and torch's threads on a CPU.
+
+These are as many as cores are idle where that is asked for, and one in a forked process.
+"""
 
 import os
 import warnings
 
+import numpy as np
 import torch
 
 from skreid._base.cores import idle_cores
 
+WAITING_BATCHES = 8  # descriptors of this many batches wait on the device before they are copied
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # set by users who want a certain number
 
 
@@ -50,6 +55,50 @@ def _exists(device):
     present = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     same_type = present is not None and device.type == present.type
     return same_type and (device.index or 0) < torch.accelerator.device_count()
+
+
+def free_memory(device):
+    """Return the bytes that a GPU has free: what the driver reports, and what torch reserved and does not use."""
+    free = torch.cuda.mem_get_info(device)[0]
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def to_host(*tensors):
+    """Return tensors of one type as arrays, copied from their device in one go: the host waits for it once."""
+    if all(tensor.device.type == "cpu" for tensor in tensors):
+        return [tensor.numpy() for tensor in tensors]
+    values = torch.cat([tensor.flatten() for tensor in tensors]).numpy(force=True)
+    ends = np.cumsum([tensor.numel() for tensor in tensors])[:-1]
+    return [part.reshape(tensor.shape) for part, tensor in zip(np.split(values, ends), tensors, strict=True)]
+
+
+def copy_rows(batches, out, progress):
+    """Copy batches of rows from their device into an array, several at a time: a GPU is not stopped for each of them.
+
+    Parameters
+    ----------
+    batches : iterable of tensor of shape (n, n_features)
+    out : ndarray of shape (n_rows, n_features)
+        Overwritten.
+    progress : callable
+        Called with the number of rows of each batch.
+    """
+    waiting, done = [], 0
+
+    def copy():
+        nonlocal done
+        rows = torch.cat(waiting) if len(waiting) > 1 else waiting[0]
+        out[done : done + len(rows)] = rows.numpy(force=True)
+        done += len(rows)
+        waiting.clear()
+
+    for rows in batches:
+        waiting.append(rows)
+        if rows.device.type == "cpu" or len(waiting) == WAITING_BATCHES:
+            copy()
+        progress(len(rows))
+    if waiting:
+        copy()
 
 
 def use_idle_cores():

@@ -1,5 +1,6 @@
 """Which tensors of a file are a network's weights, whatever stands before their names, and what else the file holds."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,7 @@ def match_weights(network, tensors, source):
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
     if not needed:
         raise ValueError(f"weights='{source}' are of no use: the backbone has no weights.")
-    prefixes = next(filter(None, (_prefixes(name, tensors) for name in needed)), [""])
-    faults = {prefix: _faults(prefix, own, needed, tensors) for prefix in prefixes}
+    faults = {prefix: _faults(prefix, own, needed, tensors) for prefix in _prefixes(needed, tensors)}
     prefix = min(faults, key=lambda each: [len(found) for found in faults[each]])
     missing, beyond, misshapen = faults[prefix]
     if missing:
@@ -81,8 +81,16 @@ def match_weights(network, tensors, source):
     return Match(weights, prefix, _groups(left, prefix), others)
 
 
-def _prefixes(name, tensors):
-    return [key[: -len(name)] for key in tensors if key == name or key.endswith(f".{name}")]
+def _prefixes(needed, tensors):
+    """Return the prefixes behind which most of the needed names are found, in the order of the file."""
+    found, names, depth = Counter(), set(needed), max(name.count(".") for name in needed) + 1
+    for key in tensors:
+        parts = key.split(".")
+        for start in range(max(0, len(parts) - depth), len(parts)):
+            if ".".join(parts[start:]) in names:
+                found["".join(f"{part}." for part in parts[:start])] += 1
+    most = max(found.values(), default=0)
+    return [prefix for prefix, count in found.items() if count == most] or [""]
 
 
 def _faults(prefix, own, needed, tensors):

@@ -3,7 +3,8 @@
 Only autocast is used: weights, batch statistics and losses stay in float32 even if convolutions use bfloat16.
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 
 import numpy as np
 import torch
@@ -54,6 +55,54 @@ def autocast(device, precision):
     else:
         with torch.autocast(device.type, torch.bfloat16):
             yield
+
+
+@contextmanager
+def reading(device, precision):
+    """Enter the context in which maps are read: `autocast`, and float32 in full."""
+    with full_float32(device), autocast(device, precision):
+        yield
+
+
+class _FullFloat32:
+    """Keeps a GPU from rounding the factors of float32 products to TF32, which torch allows in convolutions.
+
+    The flags belong to the process: the first thread that enters sets them, and the last one that leaves restores them.
+    """
+
+    def __init__(self):
+        self._lock, self._n_inside, self._before = Lock(), 0, ()
+
+    def __enter__(self):
+        with self._lock:
+            if not self._n_inside:
+                self._before = [getattr(backend, name) for backend, name, _ in _tf32_flags()]
+                for backend, name, full in _tf32_flags():
+                    setattr(backend, name, full)
+            self._n_inside += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside:
+                for (backend, name, _), value in zip(_tf32_flags(), self._before, strict=True):
+                    setattr(backend, name, value)
+
+
+def _tf32_flags():
+    """Return the backend, name and value for full float32 of each flag that allows TF32."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # since torch 2.9; to mix these names with the old ones is an error
+        return (cudnn.conv, "fp32_precision", "ieee"), (matmul, "fp32_precision", "ieee")
+    return (cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)
+
+
+_full_float32 = _FullFloat32()
+
+
+def full_float32(device):
+    """Return the context in which products of float32 on a device are computed in full, not in TF32."""
+    return _full_float32 if device.type == "cuda" else nullcontext()
 
 
 class _StridedInFloat32(TorchFunctionMode):

@@ -6,7 +6,7 @@ import torch
 
 from skreid._images.batches import to_device, to_unit
 from skreid._network.building import build_backbone
-from skreid._network.precision import autocast
+from skreid._network.precision import reading
 from skreid._network.surgery import cut_backbone, fold_backbone
 
 
@@ -24,7 +24,7 @@ class MapReader:
     layers : collection of str, optional
         The layers that will be read; nothing deeper is loaded.
     precision : {"float32", "bfloat16"}
-        Precision in which the network computes; maps are float32.
+        Precision in which the network computes; maps are float32. On a GPU, float32 is computed in full, not in TF32.
     """
 
     def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32"):
@@ -63,6 +63,6 @@ class MapReader:
     def __call__(self, batch, layers):
         """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
         batch = to_unit(to_device(batch, self.device))
-        with autocast(self.device, self.precision):
+        with reading(self.device, self.precision):
             maps = self.network(torch.addcmul(self.offset, batch, self.scale), layers)
         return {layer: values.float() for layer, values in maps.items()}

@@ -24,7 +24,12 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def seeded(random_state, device=None):
-    """Seed torch's global generators, from which users' networks draw, and restore them; one thread at a time."""
+    """Seed torch's global generators, from which users' networks draw, and restore them; one thread at a time.
+
+    Without a `device`, the present GPU's generator is among them if CUDA is in use: a network may be built there.
+    """
+    if device is None and torch.cuda.is_initialized():
+        device = torch.device("cuda", torch.cuda.current_device())
     gpus = [device] if device is not None and device.type == "cuda" else []
     with _one_at_a_time, torch.random.fork_rng(gpus):
         torch.default_generator.manual_seed(random_state)
