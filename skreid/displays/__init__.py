@@ -8,6 +8,7 @@ from skreid.displays._cmc import CMCDisplay
 from skreid.displays._feature_maps import FeatureMapDisplay
 from skreid.displays._filter_margin import FilterMarginDisplay
 from skreid.displays._match import MatchDisplay
+from skreid.displays._open_set import OpenSetDisplay
 from skreid.displays._ranking import RankingDisplay
 from skreid.displays._training_curve import TrainingCurveDisplay
 
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureMapDisplay",
     "FilterMarginDisplay",
     "MatchDisplay",
+    "OpenSetDisplay",
     "RankingDisplay",
     "TrainingCurveDisplay",
 ]
