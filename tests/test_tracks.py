@@ -6,6 +6,7 @@ from containers import columns, tables
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -17,7 +18,7 @@ from skreid.displays import CameraPairDisplay
 from skreid.evaluation import evaluate
 from skreid.exceptions import MeasureWarning
 from skreid.metric_learning import XQDA
-from skreid.metrics import ranking_metrics
+from skreid.metrics import k_reciprocal_rerank, ranking_metrics
 from skreid.protocols import CUHK01Protocol, GivenSplitProtocol, ShotProtocol, TwoViewProtocol
 from skreid.report import evaluation_report
 
@@ -358,6 +359,27 @@ def test_a_fit_learns_from_all_images_of_its_training_tracks():
         np.testing.assert_array_equal(cams[order], data.cams[wanted])
 
 
+def test_tracks_are_re_ranked():
+    """Neighbours are sought among the pooled descriptors."""
+    data = people()
+    system, protocol = FunctionTransformer().fit(data.data), TwoViewProtocol(n_repeats=1)
+    options = {"k1": 4, "k2": 2, "lambda_value": 0.2}
+    result = evaluate(system, data, protocol, fit=False, tracks="mean", rerank=options)
+    pooled = loop(data.data, data.tracks.tolist())
+    first = [data.tracks.tolist().index(label) for label in pooled]
+    table = {"target": data.target[first], "cams": data.cams[first]}
+    (trial,) = protocol.applied_to(table, fit=False).split(table)
+    rows = np.array(list(pooled.values()))
+    probes, gallery = rows[trial.probe], rows[trial.gallery]
+    distances = k_reciprocal_rerank(
+        *(cdist(*pair) for pair in [(probes, gallery), (probes,) * 2, (gallery,) * 2]), **options
+    )
+    wanted = ranking_metrics(table["target"][trial.probe], table["target"][trial.gallery], distances)
+    np.testing.assert_allclose(result.repeats[0].metrics.average_precision, wanted.average_precision)
+    assert "re-ranked" in result.protocol
+    assert "tracks in place of images" in result.protocol
+
+
 def test_two_views_of_cuhk01_are_pooled_instead_of_summed():
     """A track per person and view: two people are as far apart as their means."""
     rng = np.random.default_rng(0)
@@ -446,7 +468,7 @@ def changed(name, place, value):
         (changed("cams", 0, 7), "mean", r"Track '.*' has two cameras: 7 \(image 0\)"),
         (lambda data: data.update(subset=["query"] + ["gallery"] * (len(data.cams) - 1)), "mean", "two subsets"),
         (lambda data: None, "max", "'tracks' parameter of evaluate must be among {None, 'mean', 'median', 'weighted'}"),
-        (lambda data: None, True, "The 'tracks' parameter of evaluate"),
+        (lambda data: None, ["a", "b"], "Got a list instead. The labels of tracks go into the dataset"),
     ],
 )  # fmt: skip
 def test_bad_tracks_are_refused(change, tracks, message):

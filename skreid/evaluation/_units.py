@@ -32,6 +32,11 @@ def units_of(dataset, tracks, target, cams):
     cams : ndarray of shape (n_images,) or None
         If cameras are passed on.
     """
+    if not isinstance(tracks, str | None):
+        raise ValueError(
+            f"The 'tracks' parameter of evaluate says how tracks are pooled, {', '.join(map(repr, HOW))} or None. "
+            f"Got a {type(tracks).__name__} instead. The labels of tracks go into the dataset, as dataset.tracks."
+        )
     check_choice(tracks, "tracks", "evaluate", (None, *HOW))
     return Images(dataset, target, cams) if tracks is None else Tracks(dataset, tracks, target, cams)
 
