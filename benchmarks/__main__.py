@@ -22,6 +22,7 @@ NAMES = (
     "galleries",
     "growth",
     "metrics",
+    "reranking",
     "descriptors",
     "metric_learning",
     "search",

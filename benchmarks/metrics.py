@@ -15,7 +15,6 @@ import numpy as np
 from skreid.metrics import (
     cmc_curve,
     distance_blocks,
-    k_reciprocal_rerank,
     mean_average_precision,
     mean_inverse_negative_penalty,
     ranking_metrics,
@@ -146,19 +145,6 @@ def benchmark_large(quick):
     }
 
 
-def benchmark_rerank(quick):
-    """Time re-ranking on random descriptors."""
-    n_probe, n_gallery = (50, 300) if quick else (300, 2000)
-    rng = np.random.default_rng(4)
-    probe, gallery = rng.normal(size=(n_probe, 16)), rng.normal(size=(n_gallery, 16))
-    matrices = [distance_blocks(a, b)(0, len(a)) for a, b in ((probe, gallery), (probe, probe), (gallery, gallery))]
-    return {
-        "n_probe": n_probe,
-        "n_gallery": n_gallery,
-        "seconds": best_time(lambda: k_reciprocal_rerank(*matrices), 1),
-    }
-
-
 def main(out_folder=None, quick=False):
     """Run all parts, print them, and write ``metrics.json`` into `out_folder`; return its content."""
     results = {
@@ -167,7 +153,6 @@ def main(out_folder=None, quick=False):
         "speed": benchmark_speed(quick),
         "streaming": benchmark_streaming(quick),
         "large": benchmark_large(quick),
-        "rerank": benchmark_rerank(quick),
     }
     speed = results["speed"]
     print(f"{speed['size']['n_probe']} probes x {speed['size']['n_gallery']} gallery images, float32")
@@ -180,11 +165,10 @@ def main(out_folder=None, quick=False):
     for row in results["streaming"]:
         sizes = f"{row['n_probe']:8}{row['n_gallery']:9}"
         print(f"{sizes}{row['seconds']:9.2f}{row['peak_mb']:9.0f}{row['whole_matrix_mb']:11.0f}")
-    large, rerank = results["large"], results["rerank"]
+    large = results["large"]
     print(f"\n{large['n_probe']} x {large['n_gallery']}, {large['block_size']} probes per block:")
     print(f"{large['seconds_per_block']:.2f} s per block, {large['hours_for_all']:.2f} h in total")
     print(f"peak {large['peak_mb']:.0f} MB (matrix: {large['whole_matrix_mb']:.0f} MB)")
-    print(f"re-ranking {rerank['n_probe']} x {rerank['n_gallery']}: {rerank['seconds']:.2f} s")
     out_folder = Path(__file__).parent / "results" if out_folder is None else Path(out_folder)
     out_folder.mkdir(parents=True, exist_ok=True)
     (out_folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from skreid._search.distances import centre_of
 from skreid._search.measures import LEARNED_VALUES, EuclideanMeasure, LearnedMeasure
 from skreid._search.nearest import BLOCK_PROBES, nearest_rows
 
@@ -67,12 +68,12 @@ class EuclideanJoint:
     def largest(self):
         """Return the largest distance of each image, (n,), float64."""
         rows, largest = self._rows, np.zeros(len(self._rows))
-        origin = rows[:1].astype(np.float64)  # among rows that are all equal, every distance is exactly zero
+        centre = centre_of(rows)  # less cancellation in a^2 + b^2 - 2ab
         for left in _blocks(len(rows), BLOCK_PROBES):
-            here = rows[left] - origin
+            here = rows[left] - centre
             own = np.vecdot(here, here)[:, None]
             for right in _blocks(len(rows), BLOCK_PROBES, left.start):  # a distance is that of both images
-                there = rows[right] - origin
+                there = rows[right] - centre
                 squares = here @ there.T
                 squares *= -2
                 squares += own
