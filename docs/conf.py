@@ -68,6 +68,7 @@ EXAMPLES = [
     "plot_feature_maps.py",
     "plot_more_filters.py",
     "plot_search.py",
+    "plot_osnet.py",
     "plot_pipeline.py",
     "plot_evaluation.py",
     "plot_thresholds.py",

@@ -2,6 +2,7 @@
 
 import pickle
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,3 +264,51 @@ def test_the_html_view_links_to_the_documentation():
     shown = MultiDepthReID(blur_size=7)._repr_html_()
     assert "https://skreid.readthedocs.io/en/stable/api/skreid.MultiDepthReID.html" in shown
     assert "blur_size" in shown
+
+
+# OSNet, the example of a callable -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def example():
+    """Return the names that the example defines before it trains."""
+    script = Path(__file__).parent.parent / "examples" / "plot_osnet.py"
+    defined = {}
+    exec(script.read_text(encoding="utf-8").partition("\npeople = ")[0], defined)
+    return defined
+
+
+def test_osnet_has_the_size_that_its_paper_says(example):
+    """2.2 million weights, with the linear layer of 512 dimensions and its batch norm behind it."""
+    linear = 512 * 512 + 512 + 2 * 512
+    assert round((sum(weights.numel() for weights in example["osnet"]().parameters()) + linear) / 1e6, 1) == 2.2
+
+
+@pytest.mark.parametrize(("stream", "cells"), [("conv2a", 3), ("conv2b", 5), ("conv2c", 7), ("conv2d", 9)])
+def test_streams_of_osnet_see_four_scales(example, stream, cells):
+    """The gradient of one cell reaches exactly the cells that it sees."""
+    block = example["OmniScale"](8, 16).eval()
+    x = torch.rand(1, 4, 21, 21, requires_grad=True)
+    layers = [layer for layer in getattr(block, stream).modules() if isinstance(layer, nn.Conv2d)]
+    nn.Sequential(*layers)(x)[0, 0, 10, 10].backward()
+    rows = torch.nonzero(x.grad[0].abs().sum(dim=(0, 2))).flatten()
+    assert rows.tolist() == list(range(10 - cells // 2, 10 + cells // 2 + 1))
+
+
+def test_osnet_has_torchreids_names_of_weights(example):
+    """So that its files fit."""
+    names = set(example["osnet"]().state_dict())
+    assert names > {
+        "conv1.conv.weight", "conv2.0.conv1.bn.weight", "conv2.0.conv2a.conv1.weight", "conv2.1.conv2d.3.conv2.weight",
+        "conv2.0.conv2b.1.bn.running_var", "conv3.1.gate.fc1.bias", "conv3.0.conv3.conv.weight",
+        "conv4.0.downsample.conv.weight", "conv3.2.0.conv.weight", "conv5.bn.bias",
+    }  # fmt: skip
+    assert not any(name.startswith(("conv4.2", "conv2.1.downsample")) for name in names)
+
+
+def test_osnet_trains_and_describes(people, settings, example):
+    """By its two deepest blocks."""
+    settings |= {"backbone": example["small_osnet"], "layers": None, "input_size": (64, 32), "max_epochs": 1}
+    reid = MultiDepthReID(**settings).fit(people.images, people.target)
+    assert reid.layers_ == ("conv2", "conv5")
+    assert np.isfinite(reid.transform(people.images)).all()
