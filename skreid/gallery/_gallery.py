@@ -65,6 +65,7 @@ class Gallery(Identifying):
     See Also
     --------
     skreid.rank_gallery : Takes a Gallery in place of gallery images.
+    skreid.pool_tracks : Makes one descriptor per track, for a Gallery of tracks.
 
     Notes
     -----
