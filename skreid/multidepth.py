@@ -30,6 +30,7 @@ from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
 from skreid._images.docs import fill_images
 from skreid._images.source import ImageSource
+from skreid._network.device import copy_rows
 from skreid._network.layers import check_layers, deepest_layers, identity_of, map_shapes
 from skreid._network.precision import PRECISIONS, reading_precision, training_precision
 from skreid._network.reader import MapReader
@@ -44,7 +45,6 @@ from skreid._version import __version__
 PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
 STRONGEST = {"layers": 3, "n_filters": 256}  # over the defaults: more dimensions and more time, for a metric behind it
 NORMALIZATIONS = (None, "l2", "centered", "rooted")
-WAITING_BATCHES = 8  # descriptors of this many batches wait on the device before they are copied
 
 
 class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
@@ -477,7 +477,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
-            _copy_rows(self._describe_batches(images), descriptors, progress=bar.update)
+            copy_rows(self._describe_batches(images), descriptors, progress=bar.update)
         descriptors[list(images.unusable)] = np.nan
         images.warn_unusable("described by NaN")
         return descriptors
@@ -601,22 +601,3 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                 stacklevel=2,
             )
         super().__setstate__({name: value for name, value in state.items() if name != "_skreid_version"})
-
-
-def _copy_rows(batches, out, progress):
-    """Copy rows from their device into an array, several batches at a time: a GPU is not stopped for each of them."""
-    waiting, done = [], 0
-
-    def copy():
-        nonlocal done
-        for rows in waiting:
-            out[done : done + len(rows)] = rows.numpy(force=True)
-            done += len(rows)
-        waiting.clear()
-
-    for rows in batches:
-        waiting.append(rows)
-        if len(waiting) == WAITING_BATCHES:
-            copy()
-        progress(len(rows))
-    copy()

@@ -209,7 +209,7 @@ def test_a_full_disk_is_reported_and_the_last_good_checkpoint_stays(tmp_path, mo
         save(saved, file)
 
     monkeypatch.setattr(torch, "save", failing)
-    with pytest.raises(OSError, match=r"epoch 2 could not be written.*No space left.*last good one is kept"):
+    with pytest.raises(OSError, match=r"epoch 3 could not be written.*No space left.*last good one is kept"):
         run(tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch-000000.pt", "epoch-000001.pt"]
     assert_same(run(tmp_path), run())

@@ -12,7 +12,6 @@ from scipy.ndimage import uniform_filter1d
 from skreid._filters import pairs as exploring
 from skreid._filters import sums
 from skreid._filters.choosing import choose_filters
-from skreid._filters.joint import JointMoments
 from skreid._filters.pairs import PairStatistics, identity_blocks, pair_statistics
 from skreid._images.source import ImageSource
 
@@ -227,34 +226,3 @@ def test_choice_by_margin_and_by_dprime():
     )
     assert choose_filters(statistics, "margin", 4).tolist() == [1, 0, 3, 2]
     assert choose_filters(statistics, "dprime", 3).tolist() == [0, 3, 1]
-
-
-class Apple(torch.Tensor):
-    """A tensor that says it is on Apple's device and, as there, refuses float64."""
-
-    device = property(lambda self: torch.device("mps"))
-
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        result = super().__torch_function__(func, types, args, kwargs)
-        if func is torch.Tensor.cpu:
-            return result.as_subclass(torch.Tensor)
-        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
-            raise TypeError("the MPS framework doesn't support float64")
-        return result
-
-
-def test_maps_of_a_device_without_float64_are_compared_on_the_cpu():
-    """The sums are those of the same maps on the CPU, bit for bit."""
-    labels = np.repeat(np.arange(4), 3)
-    maps = torch.rand(5, len(labels), 7, generator=torch.Generator().manual_seed(0))
-    pairs = exploring._pair_masks(labels, None)
-    found = []
-    for own in (maps, maps.clone().as_subclass(Apple)):
-        of_layer = exploring._LayerSums("high", JointMoments(0))
-        of_layer.add(own, labels, pairs)
-        found.append((of_layer.maps, of_layer.roots, of_layer.distances, of_layer.joint.covariance()))
-    for expected, returned in zip(*found, strict=True):
-        np.testing.assert_array_equal(returned, expected)
-    with pytest.raises(TypeError, match="float64"):  # the pretence holds
-        maps.clone().as_subclass(Apple).double()

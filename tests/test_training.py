@@ -69,7 +69,7 @@ class Weights:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def weights(self):
+    def snapshot(self):
         return self.epoch
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from skreid._images.batches import to_device
+
 SAMPLE = 8192  # pairs of different identities per block, from which covariances are estimated
 CHUNK_BYTES = 2**25  # memory for differences of pairs
 
@@ -36,15 +38,19 @@ class JointMoments:
             if kind == 1 and len(places) > SAMPLE:
                 places = places[self._rng.choice(len(places), SAMPLE, replace=False)]
             self._count[kind] += len(places)
-            for chunk in torch.from_numpy(places).to(maps.device).split(step):
+            for chunk in to_device(torch.from_numpy(places), maps.device).split(step):
                 squared = (maps[:, chunk[:, 0]] - maps[:, chunk[:, 1]]).square().sum(dim=2, dtype=torch.float64)
-                self._first[kind] = self._first[kind] + squared.sum(dim=1).numpy(force=True)
-                self._second[kind] = self._second[kind] + (squared @ squared.T).numpy(force=True)
+                self._first[kind] = self._first[kind] + squared.sum(dim=1)
+                self._second[kind] = self._second[kind] + squared @ squared.T
 
-    def covariance(self):
+    def sums(self):
+        """Return the sums of both kinds of pairs on the maps' device, to be passed to `covariance` as arrays."""
+        return *self._first, *self._second
+
+    def covariance(self, *sums):
         """Return the mean of the covariance matrices of both kinds of pairs, (n_filters, n_filters), float64."""
         each = [
             second / count - np.outer(first / count, first / count)
-            for count, first, second in zip(self._count, self._first, self._second, strict=True)
+            for count, first, second in zip(self._count, sums[:2], sums[2:], strict=True)
         ]
         return (each[0] + each[1]) / 2

@@ -13,9 +13,11 @@ import torch
 from skreid._filters.joint import JointMoments
 from skreid._filters.smoothing import compact_shape, signed_root, store_compact
 from skreid._filters.sums import distance_sums
+from skreid._network.device import to_host
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # memory for the maps of one block; layers that do not fit are read in further passes
+GPU_FILTERS = 32  # whose signed roots a GPU computes at once
 WITHOUT_FLOAT64 = ("mps",)  # devices whose maps are compared on the CPU
 
 
@@ -152,7 +154,7 @@ def pair_statistics(
 
 
 class _LayerSums:
-    """Sums over the blocks for one layer.
+    """Sums over the blocks for one layer, on the device of the maps until `statistics` copies them all at once.
 
     Parameters
     ----------
@@ -168,17 +170,18 @@ class _LayerSums:
     def add(self, maps, labels, pairs):
         """Add a block: its compact maps, (n_filters, n_images, cells), identities, and pairs of both kinds."""
         maps = maps.cpu() if maps.device.type in WITHOUT_FLOAT64 else maps
-        self.maps = self.maps + maps.sum(dim=1).double().numpy(force=True)
-        self._check_finite()
-        roots = [signed_root(of_filter).sum(dim=0).double() for of_filter in maps]  # copies one filter's maps at a time
-        self.roots = self.roots + torch.stack(roots).numpy(force=True)
+        self.maps = self.maps + maps.sum(dim=1).double()
+        if maps.device.type == "cpu":  # a GPU would be waited for
+            self._check_finite(self.maps.numpy())
+        parts = maps.split(1 if maps.device.type == "cpu" else GPU_FILTERS)  # copies of few maps at a time
+        self.roots = self.roots + torch.cat([signed_root(part).sum(dim=1).double() for part in parts])
         if self.joint is not None:
             self.joint.add(maps, pairs)
         self.distances = self.distances + distance_sums(maps, labels, pairs)
 
-    def _check_finite(self):
-        """Refuse maps with NaN or infinity, before distances are made of them."""
-        bad = np.flatnonzero(~np.isfinite(self.maps).all(axis=1))
+    def _check_finite(self, maps):
+        """Refuse sums of maps, (n_filters, cells), with NaN or infinity."""
+        bad = np.flatnonzero(~np.isfinite(maps).all(axis=1))
         if len(bad):
             raise FloatingPointError(
                 f"Filter {bad[0]} of layer {self.layer!r} returns NaN or infinite maps, and so do {len(bad) - 1} other "
@@ -188,11 +191,14 @@ class _LayerSums:
 
     def statistics(self, counts, n_images, shape):
         """Return the statistics; `counts` are the pairs of each kind, `shape` is that of one image's maps."""
+        joint = () if self.joint is None else self.joint.sums()
+        maps, roots, distances, *joint = to_host(self.maps, self.roots, self.distances, *joint)
+        self._check_finite(maps)
         return PairStatistics(
-            *_means_and_deviations(self.distances, counts),
+            *_means_and_deviations(distances, counts),
             *map(int, counts),
-            *((total / n_images).astype(np.float32).reshape(shape) for total in (self.maps, self.roots)),
-            None if self.joint is None else self.joint.covariance(),
+            *((total / n_images).astype(np.float32).reshape(shape) for total in (maps, roots)),
+            self.joint.covariance(*joint) if joint else None,
         )
 
 

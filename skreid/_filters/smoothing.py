@@ -14,6 +14,7 @@ from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
 
 from skreid._base.blas import single_threaded_blas
+from skreid._network.precision import full_float32
 
 ROUNDING = 1e-5  # a part that differs from the mean by a smaller share of its length differs by rounding only
 
@@ -173,7 +174,7 @@ def _apply(build, maps, frame_shape, blur_size, chosen=None):
     if chosen is not None:
         cells = cells.reshape(-1, cells.shape[3]).index_select(1, chosen).view(*cells.shape[:3], len(chosen))
     n_images, h, w, n_filters = cells.shape
-    cells = torch.bmm(rows.expand(n_images, -1, -1), cells.reshape(n_images, h, w * n_filters))
+    cells = _product(rows.expand(n_images, -1, -1), cells.reshape(n_images, h, w * n_filters))
     cells = cells.view(n_images, len(rows), w, n_filters)
     return (cells if columns is None else _along_columns(columns, cells)).permute(0, 3, 1, 2)
 
@@ -181,8 +182,13 @@ def _apply(build, maps, frame_shape, blur_size, chosen=None):
 def _along_columns(operator, cells):
     """Multiply axis 2, the columns, by an operator."""
     n_images, h, w, n_filters = cells.shape
-    products = torch.bmm(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
+    products = _product(operator.expand(n_images * h, -1, -1), cells.reshape(n_images * h, w, n_filters))
     return products.view(n_images, h, len(operator), n_filters)
+
+
+def _product(operators, cells):
+    with full_float32(cells.device):
+        return torch.bmm(operators, cells)
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skreid._base.blas import single_threaded_blas
+from skreid._images.batches import to_device
 
 PRODUCT_BYTES = 2**20  # distances that a thread computes at once, for several filters: they stay in its cache
 GPU_PRODUCT_BYTES = 2**26
@@ -30,11 +31,12 @@ def distance_sums(maps, labels, pairs):
 
     Returns
     -------
-    sums : ndarray of shape (2, n_filters, 2), float64
-        Distances, then squared distances; for each filter, pairs of the same identity, then of different ones.
+    sums : tensor of shape (2, n_filters, 2), float64
+        Distances, then squared distances; for each filter, pairs of the same identity, then of different ones. On the
+        device of the maps: nothing waits for it.
     """
     if maps.device.type != "cpu":
-        return _gpu_sums(maps, torch.from_numpy(pairs.astype(float)).to(maps.device).flatten(1).T)
+        return _gpu_sums(maps, to_device(torch.from_numpy(pairs), maps.device).flatten(1).T.double())
     maps, n_images = maps.numpy(), len(labels)
     maps = maps.astype(np.float64) if n_images <= FEW_IMAGES else maps
     identities = _by_size(labels, pairs[0])
@@ -47,7 +49,7 @@ def distance_sums(maps, labels, pairs):
 
     with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         parts = pool.map(compare, (maps[start : start + step] for start in range(0, len(maps), step)))
-        return np.concatenate(list(parts), axis=1)
+        return torch.from_numpy(np.concatenate(list(parts), axis=1))
 
 
 def _reference(maps):
@@ -138,4 +140,4 @@ def _gpu_sums(maps, pairs):
         distances = distances.clamp_(min=0).flatten(1)  # (c, n * n), squared
         second = distances @ pairs
         sums.append(torch.stack([distances.sqrt_() @ pairs, second]))
-    return torch.cat(sums, dim=1).numpy(force=True)
+    return torch.cat(sums, dim=1)

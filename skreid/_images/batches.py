@@ -44,9 +44,9 @@ def to_unit(batch):
     return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
 
-def to_device(batch, device):
-    """Return a batch on a device; it is copied to a GPU from pinned memory, without waiting for it."""
-    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
+def to_device(tensor, device):
+    """Return a tensor on a device; it is copied to a GPU from pinned memory, without waiting for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def resize(batch, size):

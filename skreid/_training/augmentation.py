@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from skreid._images.batches import to_device
 from skreid._training.parallel import own_share
 
 AUGMENTATIONS = ("flip", "crop", "color", "erase")
@@ -39,9 +40,7 @@ def augment(batch, kinds, generator, n_images=None):
     n_drawn, share = (n, slice(None)) if n_images is None else (n_images, own_share(n_images))
 
     def draw(low, high, *shape):
-        return (low + (high - low) * torch.rand(n_drawn, *shape, generator=generator)[share]).to(
-            device, non_blocking=True
-        )
+        return to_device(low + (high - low) * torch.rand(n_drawn, *shape, generator=generator)[share], device)
 
     if "flip" in kinds or "crop" in kinds:
         zoom = draw(1 - ZOOM, 1 + ZOOM) if "crop" in kinds else torch.ones(n, device=device)

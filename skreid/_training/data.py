@@ -1,9 +1,12 @@
 """The data of a training: which images are held out, the order of the others, and batches on the device."""
 
+import math
+
 import numpy as np
 import torch
 
-from skreid._images.batches import join, to_device, to_unit
+from skreid._images.batches import to_device, to_unit
+from skreid._network.device import free_memory
 from skreid._training.parallel import own_share
 
 RESIDENT_SHARE = 0.5  # images stay on a GPU if they take at most this share of its free memory
@@ -15,12 +18,29 @@ class TrainingData:
     def __init__(self, source, labels, device):
         self.source, self.device = source.cached(), device
         self.labels = torch.from_numpy(labels).to(device)
-        self.resident = None
-        if device.type == "cuda":
-            first = self.source.read([0])
-            free = torch.cuda.mem_get_info(device)[0]
-            if first.numel() * first.element_size() * len(source) < RESIDENT_SHARE * free:
-                self.resident = join(batch.to(device) for batch in self.source.batches(256))
+        self.resident = self._copy_all() if device.type == "cuda" else None
+
+    def _copy_all(self):
+        """Return all images in one tensor on the device, (n, 3, height, width); None if they need too much memory."""
+        first = self.source.read([0])
+        copies = self._copy_as(first.dtype, first.shape[1:])
+        if copies is None and first.dtype == torch.uint8:  # perhaps because some are float: then all are
+            copies = self._copy_as(torch.float32, first.shape[1:])
+        return copies
+
+    def _copy_as(self, dtype, shape):
+        """Return all images as one type; None if this one does not hold them all, or they need too much memory."""
+        size = (len(self.source), *shape)
+        if math.prod(size) * dtype.itemsize > RESIDENT_SHARE * free_memory(self.device):
+            return None
+        copies, done = torch.empty(size, dtype=dtype, device=self.device, memory_format=torch.channels_last), 0
+        for batch in self.source.batches(256):
+            batch = to_unit(batch) if dtype == torch.float32 else batch
+            if batch.dtype != dtype:
+                return None
+            copies[done : done + len(batch)] = to_device(batch, self.device)
+            done += len(batch)
+        return copies
 
     def batches(self, parts, shared=False):
         """Yield (images, labels) for each part of the indices; images are float in [0, 1].
@@ -29,17 +49,18 @@ class TrainingData:
         """
         parts = [part for part in parts if len(part)]
         own = [part[own_share(len(part))] for part in parts] if shared else parts
+        if not parts:
+            return
         if self.resident is None:
-            stream = self.source.read_ahead(own) if own else ()
+            stream = (to_device(images, self.device) for images in self.source.read_ahead(own))
         else:
-            stream = (self.resident[places] for places in self._on_device(own))
-        for places, images in zip(self._on_device(parts), stream, strict=True):
-            yield to_unit(to_device(images, self.device) if self.resident is None else images), self.labels[places]
+            stream = (self.resident[places] for places in self.to_device(own))
+        for places, images in zip(self.to_device(parts), stream, strict=True):
+            yield to_unit(images), self.labels[places]
 
-    def _on_device(self, parts):
-        """Return indices as tensors, sent in one go, so that the host never waits within an epoch."""
-        sizes = [len(part) for part in parts]
-        return torch.from_numpy(np.concatenate(parts)).to(self.device).split(sizes) if parts else ()
+    def to_device(self, parts):
+        """Return arrays as tensors on the device, copied in one go."""
+        return to_device(torch.from_numpy(np.concatenate(parts)), self.device).split([len(part) for part in parts])
 
 
 def hold_out(labels, fraction, random_state):

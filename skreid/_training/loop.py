@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skreid._network.backbone import as_arrays
 from skreid._network.seeding import may_draw, seeded
 from skreid._training.augmentation import augment
 from skreid._training.data import TrainingData, epoch_generator, hold_out
@@ -191,7 +192,7 @@ class _Run:
             return self.model.network.weights(), self.history
         for record in self.history:
             record["best"] = record["epoch"] == self.stopping.epoch
-        return self.stopping.weights, self.history
+        return as_arrays(self.stopping.weights), self.history
 
 
 def _report_divergence(epoch, settings):

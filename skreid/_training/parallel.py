@@ -66,12 +66,25 @@ def share_out(model):
     if not is_parallel():
         return model
     if next(model.parameters()).device.type == "cuda":
-        model.network = nn.SyncBatchNorm.convert_sync_batchnorm(model.network)
+        _convert_batch_norms(model.network)
     else:
         for module in model.network.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = SharedBatchNorm
     return DistributedDataParallel(model, broadcast_buffers=False)  # the statistics are the same everywhere
+
+
+def _convert_batch_norms(network):
+    """Replace each batch norm by torch's SyncBatchNorm, everywhere: torch itself leaves out all but its first use."""
+    parents = [(module, name, child) for module in network.modules() for name, child in module._modules.items()]
+    norms = {child: nn.SyncBatchNorm.convert_sync_batchnorm(child) for _, _, child in parents if _is_batch_norm(child)}
+    for parent, name, child in parents:
+        if child in norms:
+            setattr(parent, name, norms[child])
+
+
+def _is_batch_norm(module):
+    return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
 
 
 def whole_batch(rows, n_images=None):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skreid._images.batches import to_device
+
 MEAN, STD = 0.5, 0.25  # roughly those of pixels in [0, 1]
 
 
@@ -81,7 +83,9 @@ def crop(batch, size, generator=None):
     if generator is None:
         top, left = room[0] // 2, room[1] // 2
         return batch[:, :, top : top + size[0], left : left + size[1]]
-    tops, lefts = (torch.randint(side + 1, (len(batch), 1), generator=generator).to(batch.device) for side in room)
+    tops, lefts = (
+        to_device(torch.randint(side + 1, (len(batch), 1), generator=generator), batch.device) for side in room
+    )
     rows = tops + torch.arange(size[0], device=batch.device)
     columns = lefts + torch.arange(size[1], device=batch.device)
     image = torch.arange(len(batch), device=batch.device)[:, None, None]

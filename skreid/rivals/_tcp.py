@@ -21,8 +21,10 @@ from skreid._base.constraints import IntRange
 from skreid._base.provenance import origin_of
 from skreid._estimator.base import BAR_FROM, NetworkEstimator
 from skreid._estimator.inputs import check_images
-from skreid._images.batches import to_unit
+from skreid._images.batches import to_device, to_unit
 from skreid._images.source import ImageSource
+from skreid._network.device import copy_rows
+from skreid._network.precision import full_float32
 from skreid._training.cache import remember
 from skreid.rivals._part_network import build_network, crop
 from skreid.rivals._triplet import TripletSettings, train_triplets
@@ -254,14 +256,17 @@ class TCPNet(NetworkEstimator):
         check_is_fitted(self)
         images = ImageSource(X, self.image_shape_, self.n_jobs)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
-        network, device, done = *self._network(), 0
-        with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar, torch.inference_mode():
-            for batch in images.batches(self.batch_size):
-                windows = crop(to_unit(batch.to(device)), self._size("crop_size"))
-                descriptors[done : done + len(batch)] = network(windows).numpy(force=True)
-                done += len(batch)
-                bar.update(len(batch))
+        with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
+            copy_rows(self._describe_batches(images), descriptors, progress=bar.update)
         return descriptors
+
+    def _describe_batches(self, images):
+        """Yield the descriptors of each batch, on the network's device."""
+        (network, device), window = self._network(), self._size("crop_size")
+        for batch in images.batches(self.batch_size):
+            with torch.inference_mode(), full_float32(device):
+                descriptors = network(crop(to_unit(to_device(batch, device)), window))
+            yield descriptors
 
     def get_feature_names_out(self, input_features=None):
         """Return a name for each dimension: its channel and its position within the channel.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skreid._network.backbone import as_arrays
 from skreid._training.data import TrainingData, epoch_generator
 from skreid._training.loop import GRADIENT_NORM
 from skreid.rivals._part_network import build_network, crop
@@ -158,10 +159,10 @@ def train_triplets(source, labels, settings, *, device, on_epoch):
         rng = np.random.default_rng([settings.random_state, epoch])
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
         drawn = list(draw_batches(labels, settings.n_persons, settings.n_triplets, rng))
-        batches = data.batches([images for images, _ in drawn])
-        for (images, _), (_, triplets) in zip(batches, drawn, strict=True):
-            descriptors = network(crop(images, settings.crop_size, generator))
-            anchor, positive, negative = descriptors[torch.from_numpy(triplets).to(device)].unbind(1)
+        images, triplets = zip(*drawn, strict=True)
+        for (batch, _), rows in zip(data.batches(images), data.to_device(triplets), strict=True):
+            descriptors = network(crop(batch, settings.crop_size, generator))
+            anchor, positive, negative = descriptors[rows].unbind(1)
             loss = improved_triplet_loss(anchor, positive, negative, **limits)
             optimizer.zero_grad()
             loss.backward()
@@ -180,4 +181,4 @@ def train_triplets(source, labels, settings, *, device, on_epoch):
             )
         history.append(record)
         on_epoch(record)
-    return {name: np.array(tensor.numpy(force=True)) for name, tensor in network.state_dict().items()}, history
+    return as_arrays(network.state_dict()), history
