@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skreid import describe
+from skreid.datasets import make_pedestrians
 from skreid.exceptions import MeasureWarning
 from skreid.gallery import Gallery, Identification
 from skreid.gallery import _identities as identities
@@ -219,6 +220,20 @@ def test_planted_strangers_are_named_at_about_the_rate_asked():
     named = np.not_equal(gallery.identify(images(planted), threshold=threshold).best, None)
     assert abs(named.mean() - far) < 3 * np.sqrt(2 * far * (1 - far) / 400)
     assert np.mean(gallery.identify(images(known), threshold=threshold).best == known) > 0.9
+
+
+def test_drawn_strangers_are_named_at_about_the_rate_asked():
+    """Pictures of people: the threshold of some strangers lets about as many of others through."""
+    people = make_pedestrians(n_identities=260, image_size=(24, 10), random_state=3)
+    images, y = people.images[people.cams == people.cams[0]], people.target[people.cams == people.cams[0]]
+    probes, who = people.images[people.cams != people.cams[0]], people.target[people.cams != people.cams[0]]
+    probes, who = probes[np.unique(who, return_index=True)[1]], np.unique(who)  # one of each person
+    system = FunctionTransformer(lambda images: np.reshape(images, (len(images), -1)) / 255).fit(images)
+    gallery = Gallery(system.transform(images[y < 40]), y[y < 40])
+    descriptors, far = system.transform(probes), 0.2
+    threshold = gallery.threshold(descriptors[who < 150], who[who < 150], far=far)
+    named = np.not_equal(gallery.identify(descriptors[who >= 150], threshold=threshold).best, None)
+    assert abs(named.mean() - far) < 3 * np.sqrt(2 * far * (1 - far) / 110)
 
 
 def test_thresholds_are_those_of_the_metrics_on_the_distances_of_the_gallery():

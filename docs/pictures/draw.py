@@ -36,6 +36,7 @@ OF_EXAMPLES = {
     "margins.png": ("plot_filters.py", 1),
     "feature_maps.png": ("plot_feature_maps.py", 1),
     "camera_pairs.png": ("plot_evaluation.py", 2),
+    "open_set.png": ("plot_identifying.py", 1),
     "more_filters.png": ("plot_more_filters.py", 1),
     "cost_dimensions.png": ("plot_cost.py", 1),
     "cost_time.png": ("plot_cost.py", 2),

@@ -92,7 +92,8 @@ def open_set_curve(
     """Compute how many enrolled people are identified, and how many strangers raise a false alarm, at any threshold.
 
     A probe is named after its nearest gallery images if they are at a distance of at most a threshold, and nobody
-    otherwise. A probe shows a stranger if the gallery has no image of its identity; all others are enrolled.
+    otherwise. A probe shows a stranger if the gallery has no image of its identity, or junk only; all others show
+    enrolled people. An enrolled person whom the gallery has only seen by the probe's own camera has no true match.
 
     Parameters
     ----------
@@ -103,9 +104,9 @@ def open_set_curve(
         probe. Nobody becomes a stranger by that.
     k : int, default=1
         Rank within which the true match must be.
-    %(junk_ids)s People who have junk images only are strangers.
+    %(junk_ids)s
     on_missing : {"warn", "drop", "zero", "raise"}, default="warn"
-        %(on_missing)s This is an enrolled person whom the gallery has seen by the probe's own camera only.
+        %(on_missing)s
     %(block_size)s
 
     Returns
@@ -203,15 +204,17 @@ def threshold_at_far(
 ):
     """Compute the largest threshold at which at most a share `far` of the strangers raises a false alarm.
 
+    A probe shows a stranger if the gallery has no image of its identity, or junk only. Other probes do not count.
+
     Parameters
     ----------
-    %(identities)s Probes whose identity is among them are enrolled people, and do not count.
+    %(identities)s
     %(distances)s
     cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
         Cameras. They do not affect strangers, and are accepted so that all functions take the same arguments.
     far : float, default=0.01
         The allowed false-alarm rate, in [0, 1].
-    %(junk_ids)s People who have junk images only are strangers.
+    %(junk_ids)s
     %(block_size)s
 
     Returns
