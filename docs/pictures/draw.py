@@ -49,16 +49,20 @@ SCRIPTS |= {name: script for script, module in OWN.items() for name in module.PI
 
 
 def digest(script):
-    """Return a digest of the code that a picture is drawn by; comments and docstrings do not count."""
+    """Return a digest of the code that a picture is drawn by; docstrings and lines of comments do not count."""
     shared = sorted(path for room in DRAWING for path in (PACKAGE / room).rglob("*.py"))
-    code = hashlib.sha256()
-    for path in (script, *shared):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        code.update(ast.dump(tree).encode())
-    return code.hexdigest()[:16]
+    return hashlib.sha256("\n".join(map(code_of, (script, *shared))).encode()).hexdigest()[:16]
+
+
+def code_of(path):
+    """Return the lines of a source file that are code."""
+    text = path.read_text(encoding="utf-8")
+    skipped = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            skipped.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return "\n".join(line for place, line in lines if place not in skipped and line.strip() and line.strip()[0] != "#")
 
 
 def outdated(images=IMAGES):
