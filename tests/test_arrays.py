@@ -72,6 +72,8 @@ ENTRY_POINTS = {
     "k_reciprocal_rerank gallery": lambda x: metrics.k_reciprocal_rerank(SYMMETRIC, SYMMETRIC, x, k1=2, k2=2),
     "distance_blocks probe": lambda x: metrics.distance_blocks(x, TABLE)(0, 4),
     "distance_blocks gallery": lambda x: metrics.distance_blocks(TABLE, x, metric="cosine")(0, 4),
+    "k_reciprocal_blocks probe": lambda x: metrics.k_reciprocal_blocks(x, TABLE, k1=2, k2=2)(0, 4),
+    "k_reciprocal_blocks gallery": lambda x: metrics.k_reciprocal_blocks(TABLE, x, k1=2, k2=2)(0, 4),
     "summary": lambda x: metrics.summary(x).low,
     "wilson_interval": lambda x: metrics.wilson_interval(x, 5),
     "aggregate_distances": lambda x: aggregate_distances(x, Y, Y)[0],
