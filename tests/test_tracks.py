@@ -352,11 +352,9 @@ def test_a_fit_learns_from_all_images_of_its_training_tracks():
         train = np.isin(data.target, y)
         assert len(np.unique(y)) == 5
         assert repeat.n_train == len(y) == train.sum()
-        order = np.lexsort(X.T)
-        wanted = np.flatnonzero(train)[np.lexsort(data.data[train].T)]
-        np.testing.assert_array_equal(X[order], data.data[wanted])
-        np.testing.assert_array_equal(y[order], data.target[wanted])
-        np.testing.assert_array_equal(cams[order], data.cams[wanted])
+        np.testing.assert_array_equal(X, data.data[train])  # in the order of the dataset
+        np.testing.assert_array_equal(y, data.target[train])
+        np.testing.assert_array_equal(cams, data.cams[train])
 
 
 def test_tracks_are_re_ranked():
@@ -440,6 +438,9 @@ def test_unusable_images_of_a_track_are_left_out_and_counted():
     assert {figure: pytest.approx(values) for figure, values in result.values.items()} == wanted
     assert "1 images without a descriptor left out of tracks" in result.counts()
     assert result.repeats[0].n_unusable == 1
+    data.data[broken + 1, 2] = np.inf
+    with pytest.raises(ValueError, match=f"The descriptor of image {broken + 1} holds NaN or infinity in part"):
+        evaluate(system, data, protocol, fit=False, tracks="mean")
     data.data[data.tracks == data.tracks[broken]] = np.nan
     with pytest.raises(ValueError, match=f"Track '{data.tracks[broken]}' has no image with a descriptor"):
         evaluate(system, data, protocol, fit=False, tracks="mean")
