@@ -14,7 +14,6 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Bunch
 
 from skreid import Gallery, Tracks, crop_boxes, describe, pool_tracks, rank_gallery
-from skreid.displays import CameraPairDisplay
 from skreid.evaluation import evaluate
 from skreid.exceptions import MeasureWarning
 from skreid.metric_learning import XQDA
@@ -411,6 +410,7 @@ def test_probes_and_neighbours_are_shown_by_the_middle_image_of_their_track(tmp_
     repeat = result.repeats[0]
     shown = np.concatenate([repeat.probe, repeat.nearest.indices[np.isfinite(repeat.nearest.distances)], repeat.match])
     assert set(shown.tolist()) <= set(middles.values())
+    assert "Tracks were ranked: the indices are those of the images in their middle." in repr(result.hardest())
     for row in result.hardest(5):
         assert row["length"] == (data.tracks == row["track"]).sum()
         assert middles[row["track"]] == row["probe"]
@@ -421,7 +421,8 @@ def test_probes_and_neighbours_are_shown_by_the_middle_image_of_their_track(tmp_
     assert "Tracks were ranked: each is shown by the picture in its middle" in page
     assert f"{worst['length']} image" in page.partition("Worst probes")[2]
     assert "10 probe tracks, each with a true match" in repr(result)
-    CameraPairDisplay.from_evaluation(result)
+    (pair,) = result.by_camera_pair()
+    assert (pair["probe_cam"], pair["gallery_cam"], pair["n_probes"], pair["n_gallery"]) == (0, 1, 10, 5)
 
 
 def test_unusable_images_of_a_track_are_left_out_and_counted():

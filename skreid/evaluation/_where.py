@@ -212,6 +212,8 @@ def hardest(result, n):
         columns["repeat"] = repeat[order]
     n_missing = int((rank == 0).sum())
     notes = ["probe, match and first are indices into the dataset; first is the image that stood first."]
+    if result.tracks is not None:
+        notes.append("Tracks were ranked: the indices are those of the images in their middle.")
     if n_missing:
         notes.append(f"Not listed: {n_missing} of {len(rank)} probes, which have no true match in their gallery.")
     return ResultTable(f"Hardest probes of {result.label}, worst rank of the true match first", columns, notes)
