@@ -74,6 +74,7 @@ EXAMPLES = [
     "plot_thresholds.py",
     "plot_table1.py",
     "plot_report.py",
+    "plot_without_labels.py",
     "plot_cost.py",
     "*",
 ]
