@@ -38,12 +38,17 @@ class Classifier(nn.Module):
         return torch.cat(logits, dim=1)
 
 
+def to_device(tensor, device):
+    """Return a tensor on a device, without waiting for a GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def augment(batch, kinds, generator):
     """Return a changed copy of a batch, (n, 3, height, width) in [0, 1], as the parameter `augment` of skreid does."""
     n, _, height, width = batch.shape
 
     def draw(low, high, *shape):
-        return (low + (high - low) * torch.rand(n, *shape, generator=generator)).to(batch.device)
+        return to_device(low + (high - low) * torch.rand(n, *shape, generator=generator), batch.device)
 
     if "flip" in kinds or "crop" in kinds:
         zoom = draw(0.9, 1.1) if "crop" in kinds else 1.0

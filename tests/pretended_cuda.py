@@ -19,7 +19,6 @@ from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter, tree_map_only
 
 aten = torch.ops.aten
 HOST = torch.device("cpu")
@@ -189,7 +188,8 @@ class _ToHost(torch.autograd.Function):
 def _operate(func, args, kwargs):
     """Compute an operation on the CPU, if all its arguments are where they should be."""
     journal, name = OnDevice.journal, str(func).removeprefix("aten.")
-    tensors = [each for each in tree_iter((args, kwargs)) if isinstance(each, torch.Tensor)]
+    tensors = []
+    _replaced(torch.Tensor, tensors.append, (args, kwargs))
     ours = [each for each in tensors if isinstance(each, OnDevice)]
     host = [each for each in tensors if not isinstance(each, OnDevice)]
     created = torch.device(kwargs.get("device") or HOST).type == OnDevice.where.type
@@ -234,10 +234,19 @@ def _operate(func, args, kwargs):
         journal.tf32[place()] += 1
     journal.operations[name] += not _is_view(func)
     kwargs |= {"device": HOST} if kwargs.get("device") is not None else {}
-    inner_args, inner_kwargs = tree_map_only(OnDevice, lambda each: each.inner, (args, kwargs))
+    inner_args, inner_kwargs = _replaced(OnDevice, lambda each: each.inner, (args, kwargs))
     known = {id(each.inner): each for each in ours}
     result = func(*inner_args, **inner_kwargs)
-    return tree_map_only(torch.Tensor, lambda each: known[id(each)] if id(each) in known else OnDevice(each), result)
+    return _replaced(torch.Tensor, lambda each: known[id(each)] if id(each) in known else OnDevice(each), result)
+
+
+def _replaced(kind, function, value):
+    """Return a value, or nested values, with every tensor of a kind replaced by what a function returns for it."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_replaced(kind, function, each) for each in value)
+    if isinstance(value, dict):
+        return {name: _replaced(kind, function, each) for name, each in value.items()}
+    return function(value) if isinstance(value, kind) else value
 
 
 def _in_tf32(func):
@@ -306,6 +315,7 @@ def _pretended_functions(memory, bfloat16):
             "is_bf16_supported": lambda including_emulation=True: bfloat16, "manual_seed": lambda seed: None,
             "get_rng_state": lambda device="cuda": torch.zeros(16, dtype=torch.uint8),
             "set_rng_state": lambda state, device="cuda": None, "get_device_name": lambda device=None: "pretended",
+            "is_current_stream_capturing": lambda: False,
         },
         torch.accelerator: {
             "is_available": lambda: True, "device_count": lambda: 1,

@@ -5,6 +5,10 @@ paths on a GPU, with other orders of sums: their results are equal up to roundin
 """
 
 from collections import OrderedDict
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from skreid._images.source import ImageSource
 from skreid._network import device, precision, seeding
 from skreid._training import data, parallel
 from skreid._training.checkpoint import Checkpoint
+from skreid.datasets import make_pedestrians
 from skreid.descriptors import LOMO
 from skreid.rivals import FCDF, TCPNet
 
@@ -94,9 +99,10 @@ def test_images_kept_on_the_device_and_streamed_ones_train_alike(people, pixels,
     floats = {"bytes": [], "floats": range(len(images)), "mixed": [20, 31]}[pixels]
     for place in floats:
         images[place] = (images[place] / 255).astype(np.float32)
-    expected = MultiDepthReID(**REID | {"device": "cpu"}).fit(images, people.target)
+    settings = REID | {"max_epochs": 1}
+    expected = MultiDepthReID(**settings | {"device": "cpu"}).fit(images, people.target)
     with pretended_device(memory=(free, 2**33)):
-        fitted = MultiDepthReID(**REID).fit(images, people.target)
+        fitted = MultiDepthReID(**settings).fit(images, people.target)
     same(expected.weights_, fitted.weights_)
 
 
@@ -183,20 +189,20 @@ def test_a_network_that_is_built_on_the_device_is_cached(people, tmp_path):
     np.testing.assert_allclose(descriptors, expected.transform(people.images), rtol=0, atol=1e-5)
 
 
-def test_networks_built_on_a_device_are_seeded_there(monkeypatch):
+def test_networks_built_on_a_device_are_seeded_there():
     """The present GPU is seeded if CUDA is in use, and its state is restored; a process without CUDA stays so."""
-    with pretended_device():
-        seeds, states = [], []
-        monkeypatch.setattr(torch.cuda, "manual_seed", seeds.append)
-        monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device="cuda": states.append(device))
+    seeds, states = [], []
+    with pretended_device(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "manual_seed", seeds.append)
+        patch.setattr(torch.cuda, "set_rng_state", lambda state, device="cuda": states.append(device))
         with seeding.seeded(7):
-            pass
-        assert seeds == [7]
+            assert seeds == [7]
+            assert not states
         assert len(states) == 1
-        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+        patch.setattr(torch.cuda, "is_initialized", lambda: False)
         with seeding.seeded(8):
             pass
-        assert seeds == [7]
+    assert seeds == [7]
 
 
 # --- waits
@@ -206,7 +212,7 @@ def test_networks_built_on_a_device_are_seeded_there(monkeypatch):
 @pytest.mark.parametrize("fraction", [0, 0.4])
 def test_training_waits_once_per_epoch(people, memory, fraction):
     """However many steps it takes, and whether images are kept on the device or streamed."""
-    steps = {"batch_size": 4, "augment": True, "validation_fraction": fraction, "max_epochs": 2}
+    steps = {"batch_size": 8, "augment": True, "validation_fraction": fraction, "max_epochs": 2}
     with pretended_device(memory=memory) as journal:
         MultiDepthReID(**REID | steps).fit(people.images, people.target)
         waits = {where: n for (_, where), n in journal.waits.items()}
@@ -382,6 +388,49 @@ def test_batch_norm_that_is_used_twice_is_shared_by_all_processes(monkeypatch):
     assert nn.BatchNorm2d not in kinds
     assert network[1] is network[2][1] is network[4]
     assert list(network.state_dict()) == list(nn.Sequential(*network).state_dict())
+
+
+# --- the benchmark
+
+
+@pytest.fixture(name="benchmark")
+def benchmark_of_a_small_network(monkeypatch):
+    """Return `benchmarks.cuda` for a network of one convolution."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent)
+    cuda = import_module("benchmarks.cuda")
+
+    def small(weights):
+        return SimpleNamespace(features=nn.Sequential(nn.Conv2d(3, 512, 1), nn.ReLU(), nn.MaxPool2d(2)))
+
+    monkeypatch.setattr(cuda.models, "vgg16_bn", small)
+    monkeypatch.setattr(cuda, "MultiDepthReID", partial(MultiDepthReID, backbone=narrow, n_filters=2))
+    return cuda
+
+
+def test_the_bare_loop_of_the_benchmark_does_not_wait_for_its_steps(people, benchmark):
+    """It waits before and after each epoch, not within, so that it is as fast as a loop can be."""
+    waits = []
+    for batch_size in (4, 16):
+        with pretended_device() as journal:
+            benchmark.bare_training(GPU, people.images, people.target, batch_size)
+            waits.append(journal.waits)
+    assert waits[0] == waits[1]
+    assert waits[0]["synchronize", "cuda.py:synchronised"] == 2 * 2  # two of the three epochs are timed
+    assert not [where for _, where in waits[0] if "epoch" in where or where.startswith("_bare.py")]
+
+
+def test_the_benchmark_times_epochs_from_end_to_end(benchmark):
+    """The clock is read at the end of each epoch; both loops get the same two augmentations."""
+    with pretended_device(bfloat16=True):
+        rows, rate = benchmark.measure(GPU, 16, 4, frame=(32, 16), size=8)
+    assert [row["what"] for row in rows] == ["training", *["exploring", "transform"] * 2]
+    assert rate > 0
+    assert all(row["images/s"] > 0 for row in rows)
+    ends = benchmark.EpochEnds()
+    people = make_pedestrians(n_identities=4, n_cameras=1, n_shots=2, image_size=(32, 16), random_state=0)
+    MultiDepthReID(**REID | {"max_epochs": 3}).set_callbacks(ends).fit(people.images, people.target)
+    assert len(ends.times) == 3
+    assert ends.times == sorted(ends.times)
 
 
 # --- the pretence

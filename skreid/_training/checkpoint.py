@@ -112,8 +112,8 @@ class Checkpoint:
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
             kept = "the last good one is kept" if self._files() else "there is none before it"
             raise OSError(
-                f"The checkpoint of epoch {epoch + 1} could not be written to {self.folder} ({error}); {kept}. Free some "
-                "space or solve the problem that the error names, then call fit again to resume."
+                f"The checkpoint of epoch {epoch + 1} could not be written to {self.folder} ({error}); {kept}. Free "
+                "some space or solve the problem that the error names, then call fit again to resume."
             ) from error
         files = self._files()
         place = files.index(path)
