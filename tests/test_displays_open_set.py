@@ -8,7 +8,7 @@ from sklearn.preprocessing import FunctionTransformer
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from skreid.displays import OpenSetDisplay
+from skreid.displays import OpenSetDisplay, RankingDisplay
 from skreid.gallery import Gallery
 from skreid.metrics import open_set_curve, summary, wilson_interval
 
@@ -16,6 +16,7 @@ RNG = np.random.default_rng(0)
 Y = np.repeat(np.arange(30), 4)
 X = RNG.normal(size=(30, 6))[Y] + 0.7 * RNG.normal(size=(120, 6))
 CAMS = np.tile([0, 0, 1, 1], 30)
+PICTURES = np.zeros((2, 8, 4, 3), np.uint8)
 AS_IS = FunctionTransformer().fit(X)
 
 
@@ -97,6 +98,9 @@ def test_nothing_to_draw_is_a_clear_error():
         OpenSetDisplay.from_predictions([], [0], np.empty((0, 1)))
     with pytest.raises(ValueError, match="No probe shows a stranger"):
         OpenSetDisplay.from_predictions([0], [0], [[0.0]])
+    for probes, gallery in ((PICTURES[:0], PICTURES), (PICTURES, []), ([], PICTURES)):
+        with pytest.raises(ValueError, match="There is no image to show: give at least one"):
+            RankingDisplay.from_estimator(AS_IS, probes, gallery)
     for n_strangers, count in ((0, 0), (30, 30), (1.0, 30), (0.001, 0)):
         with pytest.raises(ValueError, match=f"'n_strangers' parameter .* makes strangers of {count} of 30 people"):
             OpenSetDisplay.from_estimator(AS_IS, X, Y, n_strangers=n_strangers)

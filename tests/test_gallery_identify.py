@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import describe
+from skreid import describe, rank_gallery
 from skreid.datasets import make_pedestrians
 from skreid.exceptions import MeasureWarning
 from skreid.gallery import Gallery, Identification
@@ -179,6 +180,24 @@ def test_images_are_identified_by_a_gallery_of_a_system(people, fitted):
         assert (len(empty), empty.identities.shape, empty.best.shape) == (0, (0, 3), (0,))
         assert repr(empty) == "Identification(n_probes=0, n_neighbors=3, threshold=1.0)"
         assert gallery.distance_blocks(nothing)(0, 0).shape == (0, len(gallery))
+
+
+@pytest.mark.parametrize("nothing", [list, tuple, lambda: iter([]), lambda: X[:0]])
+@pytest.mark.parametrize("engine", ["exact", "faiss"])
+def test_no_probes_have_an_empty_answer_by_every_measure(nothing, engine):
+    """A list, an array or a stream of nothing, in front of plain galleries and those of a Pipeline with a metric."""
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    pipeline = make_pipeline(StandardScaler(), PCA(4), XQDA()).fit(X, Y)
+    for system in (StandardScaler().fit(X), pipeline):
+        gallery = Gallery.from_estimator(system, X, Y, CAMS, engine=engine)
+        assert gallery.identify(nothing(), n_neighbors=2, cams=[], threshold=1).identities.shape == (0, 2)
+        assert gallery.kneighbors(nothing(), 3)[1].shape == (0, 3)
+        assert gallery.distance_blocks(nothing())(0, 0).shape == (0, 160)
+        assert len(gallery.add(nothing(), ids=[], cams=[]).remove([])) == 160
+        assert rank_gallery(system, nothing(), X, 3)[1].shape == (0, 3)
+        with pytest.raises(ValueError, match="No probe shows a stranger"):
+            gallery.threshold(nothing())
 
 
 @given(st.integers(0, 50), st.sampled_from([0, 0.05, 0.2, 1 / 3, 0.5, 1]), st.sampled_from([1, 2]), st.booleans())

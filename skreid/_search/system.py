@@ -3,7 +3,9 @@
 A last step with a method `pairwise_distances` is a learned metric; without one, distances are Euclidean.
 """
 
+from collections.abc import Iterator
 from inspect import signature
+from itertools import chain, islice
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -41,6 +43,9 @@ def describe(estimator, X):
             X = descriptors
     elif takes_images:
         refuse_single(X)
+    if isinstance(X, Iterator):
+        first = list(islice(X, 1))
+        X = chain(first, X) if first else first
     if hasattr(X, "__len__") and len(X) == 0:
         return _describe_nothing(transformer, X)
     if not hasattr(transformer, "transform"):

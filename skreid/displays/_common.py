@@ -97,7 +97,11 @@ def picture(images, index):
     ------
     ImageError
         If the entry is not an image, or its file cannot be read.
+    ValueError
+        If there are no images.
     """
+    if hasattr(images, "__len__") and not len(images):
+        raise ValueError("There is no image to show: give at least one.")
     image = images.iloc[index] if hasattr(images, "iloc") else images[index]
     try:
         array = load(image, index)

@@ -68,6 +68,8 @@ class Query:
         measure = self.state.measure()
 
         def distances(start, stop):
+            if stop <= start:  # which a metric may refuse
+                return np.empty((0, len(measure.group)))
             cams = None if self._cams is None else self._cams[start:stop]
             return measure.block(self.probes[start:stop], cams).bounds(slice(None))[:, measure.group]
 
