@@ -50,7 +50,7 @@ def crop_boxes(frame, boxes):
     size = np.array(frame.shape[1::-1])  # width, height
     first, last = np.rint(boxes[:, :2]), np.rint(boxes[:, :2] + boxes[:, 2:])
     inside = np.clip(first, 0, size), np.clip(last, 0, size)
-    bad = np.flatnonzero(~(np.isfinite(last) & (first < last) & (inside[0] < inside[1])).all(axis=1))
+    bad = np.flatnonzero(~(np.isfinite(last) & (inside[0] < inside[1])).all(axis=1))
     if len(bad):
         x, y, width, height = boxes[bad[0]].tolist()
         raise ValueError(
