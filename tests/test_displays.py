@@ -580,7 +580,7 @@ class TestRanking:
         display = RankingDisplay.from_predictions(distances=[[1, 2]], gallery=paths[:2], **arguments)
         for artist, path in zip(display.images_[0][1:], paths, strict=False):
             np.testing.assert_array_equal(artist.get_array(), read_image(path))
-        with pytest.raises(ImageError, match=r"Cannot be shown: image 2 \('.*page.png'\).*cannot identify image"):
+        with pytest.raises(ImageError, match=r"Cannot be shown: image 2 \('.*page.png'\).*in none of the formats"):
             RankingDisplay.from_predictions(distances=[[1, 2, 3]], gallery=paths, **arguments)
 
     @pytest.mark.parametrize(

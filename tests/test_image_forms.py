@@ -276,7 +276,7 @@ REFUSED_ITEMS = {  # the second item of X, and what the message says after "imag
     "empty file": (io.BytesIO(), "returned no bytes"),
     "no picture": (
         b"<html>\n</html>",
-        r"\(14 bytes\) could not be read .*: cannot identify it as one of AVIF",
+        r"\(14 bytes\) could not be read .*: it is damaged, or in none of the formats AVIF",
     ),
     "no bytes": (b"", r"\(0 bytes\) could not be read"),
     "cut short": (ENCODED[1][:200], r"\(200 bytes\) could not be read as an image"),

@@ -155,7 +155,7 @@ def truncated():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "could not be read as an image"),
+        (b"", "is empty"),
         (b"hello", "could not be read as an image"),
         (truncated(), "[Tt]runcated"),
         (None, "does not exist"),

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from skreid import MultiDepthReID
+from skreid._images.decode import load
+from skreid._images.sequence import refuse_single
 from skreid._images.source import ImageSource
 from skreid.exceptions import ImageError
 
@@ -42,11 +44,11 @@ def png(width, height, *more, depth=8, kind=2, content=b""):
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 32\n(ran) (w) file closefile\n%%EOF\n"
 BROKEN = {  # content of the file, and what the error says about it
-    "zero_bytes.jpg": (b"", "could not be read as an image"),
-    "text.jpg": (b"this is no picture\n" * 99, "cannot identify image file"),
-    "page.png": (b"<!DOCTYPE html><html></html>", "cannot identify image file"),
-    "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot identify image file"),
-    "postscript.jpg": (POSTSCRIPT, "cannot identify image file"),
+    "zero_bytes.jpg": (b"", "is empty"),
+    "text.jpg": (b"this is no picture\n" * 99, "in none of the formats"),
+    "page.png": (b"<!DOCTYPE html><html></html>", "in none of the formats"),
+    "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "in none of the formats"),
+    "postscript.jpg": (POSTSCRIPT, "in none of the formats"),
     "truncated.jpg": (encoded("JPEG", quality=95)[:-400], "truncated"),
     "truncated.png": (encoded("PNG")[:-400], "truncated"),
     "truncated.gif": (encoded("GIF")[:-400], "truncated"),
@@ -252,3 +254,11 @@ def test_integers_of_32_bits_are_refused(tmp_path):
     Image.fromarray(np.full((8, 4), 100, np.int32)).save(tmp_path / "i.tif")
     with pytest.raises(ImageError, match="holds 32-bit integers"):
         ImageSource([tmp_path / "i.tif"])
+
+
+def test_addresses_and_patterns_are_named():
+    """Neither is a path; the message says what to do."""
+    with pytest.raises(ImageError, match=r"image 0 \('http://example.org/a.jpg'\) is an address; download it"):
+        load("http://example.org/a.jpg", 0)
+    with pytest.raises(ValueError, match=r"Got a single pattern \('people/\*/\*.jpg'\) as X.*sorted\(glob.glob"):
+        refuse_single("people/*/*.jpg")

@@ -101,6 +101,10 @@ def _decoded(content, index):
 def _open(path, index):
     if path == "":
         raise ImageError(index, f"image {index} is an empty path. Leave it out, with its label.")
+    if "://" in str(path):
+        raise ImageError(
+            index, f"image {index} ({str(path)!r}) is an address; download it, and pass the path of the file."
+        )
     with _named_errors(index, f"image {index}"):
         path = Path(path)
     name = f"image {index} ('{path}')"
@@ -112,6 +116,8 @@ def _open(path, index):
         if not path.is_file():
             what = "is a pipe or device, not a file" if path.exists() else "does not exist"
             raise ImageError(index, f"{name} {what}; relative paths start from {Path.cwd()}.")
+        if path.stat().st_size == 0:
+            raise ImageError(index, f"{name} is empty. Leave it out, with its label.")
         if (mimetypes.guess_type(path)[0] or "").startswith("video/"):
             raise ImageError(index, f"{name} is a video; pass its frames, read with a decoder of videos.")
         with Image.open(path, formats=_formats()) as image:
@@ -139,11 +145,18 @@ def _named_errors(index, name):
         yield
     except ImageError:
         raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            index,
+            f"{name} could not be read as an image: it is damaged, or in none of the formats {', '.join(FORMATS)}. "
+            "Convert it, for example to PNG, or leave it out, with its label.",
+        ) from error
     except Exception as error:  # decoders raise errors of all types
-        reason = str(error) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError) and "BytesIO" in reason:  # encoded bytes have no name
-            reason = f"cannot identify it as one of {', '.join(FORMATS)}"
-        raise ImageError(index, f"{name} could not be read as an image: {reason}") from error
+        raise ImageError(
+            index,
+            f"{name} could not be read as an image: {str(error) or type(error).__name__}. Leave it out, with its label, "
+            "or set on_error='nan' where the estimator has it.",
+        ) from error
 
 
 def _from_pil(image, index, name):

@@ -106,6 +106,8 @@ def _of_path(X):
         return f"video ({os.fspath(X)!r}) as X. {EXPECTED}: pass the frames of the video, read with its decoder."
     if kind == "text/csv":
         return f"table ({os.fspath(X)!r}) as X. skreid.datasets.load_csv reads it; then pass its paths."
+    if set(os.fspath(X)) & set("*?[" if isinstance(X, str) else ""):
+        return f"pattern ({X!r}) as X. {EXPECTED}: pass the paths that it matches, sorted(glob.glob({X!r}))."
     return f"image ({X!r}) as X. {EXPECTED}: put it in a list."
 
 
