@@ -154,8 +154,8 @@ def _named_errors(index, name):
     except Exception as error:  # decoders raise errors of all types
         raise ImageError(
             index,
-            f"{name} could not be read as an image: {str(error) or type(error).__name__}. Leave it out, with its label, "
-            "or set on_error='nan' where the estimator has it.",
+            f"{name} could not be read as an image: {str(error) or type(error).__name__}. Leave it out, with its "
+            "label, or set on_error='nan' where the estimator has it.",
         ) from error
 
 
