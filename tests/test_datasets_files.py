@@ -18,7 +18,7 @@ from skreid._images.source import ImageSource
 from skreid.datasets import load_cuhk01, load_image_folder, load_market1501, load_msmt17
 from skreid.datasets._duplicates import find_duplicates
 
-quiet = pytest.mark.filterwarnings("ignore:.*were left out")
+quiet = pytest.mark.filterwarnings("ignore:.*passed over")
 
 
 def count_files(root):
@@ -39,6 +39,28 @@ def check_sum(report):
 def passed(report):
     """Return the reason for each path that was passed over."""
     return {name: reason for reason, names in report.passed_over.items() for name in names}
+
+
+def test_empty_folder_of_a_person_is_reported(tmp_path):
+    """Nobody is listed for it; a hidden one is no person's."""
+    plant(tmp_path, "ann/0.png", "ann/1.png")
+    for name in ("bo", "cy/inner", ".cache"):
+        (tmp_path / name).mkdir(parents=True)
+    report = load_image_folder(tmp_path).report
+    assert report.empty_folders == ["bo", "cy/inner"]
+    assert "2 empty folders: 'bo', 'cy/inner'" in report.suspicious
+    assert report.n_files == 2
+
+
+def test_report_and_warnings_count_in_words_and_call_a_file_passed_over(tmp_path):
+    """One file and several are counted in the same words, in the warning as in the report."""
+    plant(tmp_path, "ann/0.png", "ann/1.png")
+    for number, noun in ((1, "image file"), (2, "image files")):
+        plant(tmp_path, f"{number}.png")
+        with pytest.warns(UserWarning, match=f"{number} {noun} below .* passed over because of unexpected names"):
+            report = load_image_folder(tmp_path).report
+        assert any(s.startswith(f"{number} {noun} passed over because of unexpected") for s in report.suspicious)
+        assert not any("(s)" in sentence or "left out" in sentence for sentence in report.suspicious)
 
 
 # one folder ---------------------------------------------------------------------------------------------------
@@ -386,7 +408,7 @@ def test_errors_of_a_folder_say_what_is_there_and_what_to_do(tmp_path):
         "set.zip": r"set\.zip' is a file, not a folder: unpack it",
         "empty": r"No image.*empty' \(no file is there\)",
         "texts": r"No image.*texts' \(the 1 file there: other ending 1\)",
-        "loose": r"2 image\(s\), such as '1\.png', are directly in it.*folder of their own.*'pattern'",
+        "loose": r"only 2 images directly in it, such as '1\.png'.*folder of their own.*'pattern'",
     }
     for name, message in cases.items():
         with pytest.raises(FileNotFoundError, match=message):

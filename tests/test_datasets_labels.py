@@ -2,6 +2,8 @@
 
 import os
 import unicodedata
+from decimal import Decimal
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,13 @@ from skreid.datasets import (
     load_viper,
 )
 from skreid.datasets._labels import near_groups, to_labels
+
+
+class View(IntEnum):
+    """An enumeration whose members are ints."""
+
+    ONE = 1
+
 
 NAMED = r"(?P<identity>[^_]+)_(?P<camera>[^_.]*)"
 
@@ -197,7 +206,7 @@ def test_column_without_any_camera_is_reported_as_unknown(tmp_path):
     data = load_csv(table_of(tmp_path / "a", "a.png,1,", "b.png,1,nan", "c.png,2, "))
     assert data.cams is None
     assert data.report.n_cameras is None
-    assert "3 image(s) without a camera: the cameras are unknown" in data.report.suspicious
+    assert "3 images without a camera: the cameras are unknown" in data.report.suspicious
     root = plant(tmp_path / "b", "ann.png", "bo.png")
     data = load_image_folder(root, pattern=r"(?P<identity>[a-z]+)(_(?P<camera>\d))?(_(?P<subset>\w))?(?P<note>#)?")
     assert (data.cams, data.note) == (None, None)
@@ -214,9 +223,57 @@ def test_group_that_matches_some_images_only_is_refused_by_file(tmp_path, group)
 
 
 def test_other_groups_may_match_some_images_only(tmp_path):
-    """They are no labels: the text is empty there."""
-    root = plant(tmp_path, "ann_1.png", "bo.png")
-    assert load_image_folder(root, pattern=r"(?P<identity>[a-z]+)(_(?P<shot>\d))?\.png").shot.tolist() == ["1", ""]
+    """The value of the others is None, which no figure takes for a label, and the report counts them."""
+    root = plant(tmp_path, "ann_1.png", "bo.png", "cy_x.png")
+    data = load_image_folder(root, pattern=r"(?P<identity>[a-z]+)(_(?P<shot>\d))?(_(?P<note>x))?(?P<never>q)?\.png")
+    assert data.shot.tolist() == [1, None, None]
+    assert data.note.tolist() == [None, None, "x"]
+    assert data.never is None
+    assert data.report.n_without == {"shot": 2, "note": 2, "never": 3}
+    assert "2 images without 'shot': None there" in data.report.suspicious
+
+
+@pytest.mark.parametrize("value", [1.5, True, b"1", ("1",), [1], Decimal(1), View.ONE, np.zeros(2), object()])
+def test_function_of_the_camera_must_return_an_int_or_text(tmp_path, value):
+    """Anything else is refused with its type and the image."""
+    root = plant(tmp_path, "ann_1.png", "bo_2.png")
+    name = type(value).__name__
+    with pytest.raises(TypeError, match=rf"return an int or a str\. Got .*of type {name}, for '1', .*'ann_1\.png'"):
+        load_image_folder(root, pattern=NAMED, camera=lambda text: value)
+    with pytest.raises(ValueError, match=r"at most 18 digits.*'ann_1\.png'"):
+        load_image_folder(root, pattern=NAMED, camera=lambda text: 10**18 + int(text))
+    assert load_image_folder(root, pattern=NAMED, camera=lambda text: np.str_(text)).cams.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("i", "\u0130"), ("I", "\u0131"), ("a", "a\ufe0f"), ("a", "a\U000e0100"), ("a", "a\u034f"), ("a", "\u3164a")],
+)
+def test_labels_that_look_alike_are_reported_as_near(tmp_path, pair):
+    """Turkish letters i, and characters that Unicode says may be ignored; other letters stay apart."""
+    assert near_groups(["x", *pair, "\u00e4"]) == [tuple(sorted(pair))]
+
+
+def test_list_that_joins_or_splits_the_people_of_msmt17_is_reported(tmp_path):
+    """A label unlike the person in the name is kept, counted, and warned of; new numbers for all are no fault."""
+    root = plant(msmt(tmp_path), "test/0001/0001_000_03_x_1_0.jpg", "test/0002/0002_000_03_x_1_0.jpg")
+    path = root / "list_gallery.txt"
+    lines = path.read_text().strip()
+    path.write_text(f"{lines}\n0001/0001_000_03_x_1_0.jpg 0\n0002/0002_000_03_x_1_0.jpg 2\n")
+    with pytest.warns(UserWarning, match=r"1 image .*unlike the person in the file name.*'test/0001/0001_000_03_x_1_0"):
+        report = load_msmt17(root).report
+    assert report.unlike_names == ["test/0001/0001_000_03_x_1_0.jpg"]
+    assert any("unlike the person in the file name" in sentence for sentence in report.suspicious)
+    path.write_text(f"{lines}\n0001/0001_000_03_x_1_0.jpg 8\n0002/0002_000_03_x_1_0.jpg 9\n")  # numbered anew
+    assert not load_msmt17(root).report.unlike_names
+
+
+def test_subsets_that_are_nearly_alike_are_reported(tmp_path):
+    """An evaluation would use one of them only."""
+    rows = ("a.png,ann,1,query", "b.png,ann,2,Query", "c.png,bo,1,gallery", "d.png,bo,2,gallery")
+    report = load_csv(table_of(tmp_path, *rows, header="path,identity,camera,split"), subset_column="split").report
+    assert report.subset_variants == [("Query", "query")]
+    assert any("subset labels that differ only in case" in sentence for sentence in report.suspicious)
 
 
 def test_function_of_the_camera_may_not_lose_or_mix_cameras(tmp_path):
@@ -233,7 +290,7 @@ def test_function_of_the_camera_may_not_lose_or_mix_cameras(tmp_path):
     assert data.cams.tolist() == [4, 5, 4]
 
 
-@pytest.mark.parametrize("label", ["NA", "unknown", "Null", "-1", "?"])
+@pytest.mark.parametrize("label", ["unknown", "Null", "-1", "?"])
 def test_label_that_may_stand_for_nobody_is_reported(tmp_path, label):
     """It may also be a name, so it is kept."""
     report = load_image_folder(folder_of(tmp_path / "a", label, "2")).report

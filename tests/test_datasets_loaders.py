@@ -375,7 +375,7 @@ def test_partial_set_is_refused(tmp_path, load, names):
 
 @pytest.mark.parametrize(("load", "names"), [(load, names) for load, names, _ in LOADERS if names])
 def test_image_with_an_unexpected_name_is_reported(tmp_path, load, names):
-    """A warning counts and names the images that are left out."""
+    """A warning counts and names the images that are passed over."""
     folder = plant(tmp_path, *names) / names[0].rpartition("/")[0]
     Image.new("RGB", (2, 2)).save(folder / "holiday.png")
     if load is load_ilids:  # its labels are in the names of folders
@@ -383,7 +383,7 @@ def test_image_with_an_unexpected_name_is_reported(tmp_path, load, names):
     with pytest.warns(UserWarning, match=r"1 image file.*holiday\.png"):
         data = load(tmp_path)
     assert len(data.paths) == len(names)
-    assert any("left out" in sentence for sentence in data.report.suspicious)
+    assert any("passed over" in sentence for sentence in data.report.suspicious)
 
 
 def test_duplicates_are_reported_and_kept(tmp_path):

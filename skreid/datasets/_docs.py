@@ -26,15 +26,18 @@ tracks : ndarray of shape (n,), int64 or str
         What became of every file, and possible problems; no image is removed because of a problem.
 
         - Counts: ``n_files``, ``n_listed``, ``n_images``, ``n_identities`` (without junk), ``n_cameras``, ``n_junk``,
-          ``n_without_camera``, ``n_tracks``, ``n_without_track``, ``subsets``, and the published ones as ``expected``.
+          ``n_without_camera``, ``n_tracks``, ``n_without_track``, ``n_without`` (other group of a pattern -> number of
+          images without it), ``subsets``, and the published ones as ``expected``.
         - Files that are not listed: ``passed_over`` (reason -> list of paths relative to the folder) and ``why`` (path
           -> more about it). ``n_files`` is ``n_listed`` and the lengths of these lists. Some of them again:
-          ``unmatched`` (images with unexpected names), ``empty_files``, ``unreadable_files`` (path -> reason).
+          ``unmatched`` (images with unexpected names), ``empty_files``, ``unreadable_files`` (path -> reason). Folders
+          with nothing in them are in ``empty_folders``.
         - Byte-identical images, as tuples of indices (``None`` if not checked): ``duplicates_within`` an identity and
           ``duplicates_across`` identities.
-        - Labels: ``joined_labels`` and ``joined_cameras`` (label -> spellings of the same text), ``label_variants``
-          and ``camera_variants`` (groups of labels that are nearly alike, and were not joined), ``joined_folders``
-          (identity -> folders of one name), ``doubtful_labels`` and ``doubtful_cameras`` (such as "unknown").
+        - Labels: ``joined_labels`` and ``joined_cameras`` (label -> spellings of the same text), ``label_variants``,
+          ``camera_variants`` and ``subset_variants`` (groups of labels that are nearly alike, and were not joined),
+          ``joined_folders`` (identity -> folders of one name), ``unlike_names`` (images whose label in a list is unlike
+          the person in their name), ``doubtful_labels`` and ``doubtful_cameras`` (such as "unknown").
         - ``single_image_identities`` and ``single_camera_identities``.
         - ``suspicious``: a sentence for each possible problem.
     protocol : str

@@ -9,6 +9,7 @@ from collections import defaultdict
 import numpy as np
 
 from skreid._base.missing import missing
+from skreid._base.text import count
 from skreid._images.decode import FORMATS
 from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, existing_folder
@@ -33,9 +34,10 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
     pattern : str, re.Pattern or None, default=None
         Regular expression to search (`re.search`) in the path of each image relative to ``root``, with forward
         slashes. It needs the named group ``identity`` and may have ``camera``, ``subset`` and ``track``; other named
-        groups become further keys of the result. With ``None``, the identity is the name of the folder that
-        contains the image, and the camera is unknown. A group may hold others, as in
-        ``(?P<track>(?P<identity>\d+)C(?P<camera>\d)T\d+)``, so that a track has the same label in no two cameras.
+        groups become further keys of the result, ``None`` for each image where one did not match. A group may hold
+        others, as in ``(?P<track>(?P<identity>\d+)C(?P<camera>\d)T\d+)``, so that a track has the same label in no two
+        cameras. With ``None``, the identity is the name of the folder that contains the image, and the camera is
+        unknown.
     camera : callable or None, default=None
         Function from the text of the group ``camera`` to the camera, an int or a str, for names with the number of a
         view where several views belong to one camera.
@@ -56,11 +58,13 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
     ValueError
         If the pattern has no group ``identity``, an image has no identity, or some images have no camera, subset or
         track while others have one. Blank labels, "nan", "None", "<NA>" and "NaT" are missing.
+    TypeError
+        If the function `camera` returns anything but an int or a str; the message names the image.
 
     Warns
     -----
     UserWarning
-        If images are left out because of their names, because they are empty or cannot be read, or because their
+        If images are passed over because of their names, because they are empty or cannot be read, or because their
         format is not supported; the message has their number and names the first one.
 
     Examples
@@ -162,6 +166,18 @@ def _called(camera, text, name):
             f"The 'camera' parameter of load_image_folder failed for {text!r}, from the image {name!r}: {error}"
         ) from error
     value = value.item() if isinstance(value, np.generic) else value
+    if type(value) not in (int, str):
+        if value is None or (isinstance(value, float) and missing(value)):
+            return ""
+        raise TypeError(
+            "The 'camera' parameter of load_image_folder must return an int or a str. "
+            f"Got {value!r}, of type {type(value).__name__}, for {text!r}, from the image {name!r}."
+        )
+    if isinstance(value, int) and abs(value) >= 10**18:
+        raise ValueError(
+            "The 'camera' parameter of load_image_folder must return an int of at most 18 digits, or a str. "
+            f"Got {value} for {text!r}, from the image {name!r}."
+        )
     return "" if missing(value) else value
 
 
@@ -181,11 +197,11 @@ def _nothing(listing, pattern):
     number, example = len(listing.unmatched), listing.unmatched[0]
     if pattern is None:
         return (
-            f"No folder of a person was found below {where!r}: its {number} image(s), such as {example!r}, are "
-            "directly in it. Put the images of each person in a folder of their own, or pass a 'pattern' that finds "
+            f"No folder of a person was found below {where!r}, only {count(number, 'image')} directly in it, such as "
+            f"{example!r}. Put the images of each person in a folder of their own, or pass a 'pattern' that finds "
             "the identity in the file name, such as r'(?P<identity>[^_]+)_'."
         )
     return (
-        f"The pattern {pattern.pattern!r} matches none of the {number} image(s) below {where!r}. It is searched in the "
-        f"path relative to this folder, such as {example!r}; try it with re.search."
+        f"The pattern {pattern.pattern!r} matches none of the {count(number, 'image')} below {where!r}. It is searched "
+        f"in the path relative to this folder, such as {example!r}; try it with re.search."
     )

@@ -52,6 +52,7 @@ class Listing:
     unmatched: list = field(default_factory=list)
     sizes: list = field(default_factory=list)  # of the files of a table
     unreadable: dict = field(default_factory=dict)
+    unlike_names: list = field(default_factory=list)  # images whose label is another than their name says
 
     def __post_init__(self):
         if self.root is not None:

@@ -4,7 +4,9 @@ Training and test half both number their people from 0; the loader gives them di
 """
 
 import re
+from collections import defaultdict
 
+from skreid._base.text import count
 from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, locate, read_text
 from skreid.datasets._report import bundle
@@ -20,7 +22,7 @@ _SOURCE = Source(
 _LISTS = {"train": 0, "val": 0, "query": 1, "gallery": 1}  # 1: the test half
 _HALVES = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 _TEST_OFFSET = 10000
-_NAME = re.compile(r"\d+_\d+_(\d+)_.*", re.ASCII)
+_NAME = re.compile(r"(?P<person>\d+)_\d+_(?P<camera>\d+)_.*", re.ASCII)
 
 
 @fill
@@ -41,7 +43,8 @@ def load_msmt17(root, *, check_duplicates=True, verbose=1):
             "train", "val" (more images of the training people), "query" or "gallery".
 
         Both halves of the set number their people from 0. 10000 is added to the identities of the test half,
-        so that no two people share an identity.
+        so that no two people share an identity. A label in a list that joins or splits the people in the file names is
+        reported.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def load_msmt17(root, *, check_duplicates=True, verbose=1):
         raise _SOURCE.missing("the folders 'train' and 'test' (or 'mask_train_v2' and 'mask_test_v2')", folder)
     listing, absent = Listing(root, verbose=verbose), []
     there = {half: {inner: name for name, inner in listing.tree.below(folder / half)} for half in halves}
-    listed = {half: set() for half in halves}
+    listed, said = {half: set() for half in halves}, ([], [])
     for subset, half in _LISTS.items():
         for name, identity in _read_list(folder / f"list_{subset}.txt"):
             match = _NAME.fullmatch(name.rsplit("/", 1)[-1])
@@ -82,16 +85,30 @@ def load_msmt17(root, *, check_duplicates=True, verbose=1):
             elif match is None:
                 listing.unmatched.append(there[halves[half]][name])
             else:
-                listing.add(there[halves[half]][name], identity, match[1], subset, offset=_TEST_OFFSET * half)
+                image = there[halves[half]][name]
+                listing.add(image, identity, match["camera"], subset, offset=_TEST_OFFSET * half)
+                said[half].append((image, int(match["person"]), int(identity)))
             listed[halves[half]].add(name)
     if absent:
         raise _SOURCE.missing(
-            f"{len(absent)} listed image(s), or found them empty, the first {absent[0]!r} (this is a partial copy)",
+            f"{count(len(absent), 'listed image')} or found it empty, the first {absent[0]!r} (this is a partial copy)",
             folder,
         )
+    listing.unlike_names = sorted(image for images in said for image in _unlike(images))
     for half in halves:  # on disk, but in no list
         listing.unmatched += [name for inner, name in there[half].items() if inner not in listed[half]]
     return bundle(listing, _SOURCE, folder, check_duplicates=check_duplicates)
+
+
+def _unlike(images):
+    """Return the images whose list joins or splits people: (image, person in its name, label in the list) of each."""
+    persons, labels = defaultdict(set), defaultdict(set)
+    for _, person, label in images:
+        persons[label].add(person)
+        labels[person].add(label)
+    return {
+        image for image, person, label in images if person != label and len(persons[label]) + len(labels[person]) > 2
+    }
 
 
 def _read_list(path):

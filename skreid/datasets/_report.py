@@ -10,10 +10,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from skreid._base.text import count, visible
 from skreid.datasets._dataset import Dataset, Report
 from skreid.datasets._duplicates import find_duplicates
 from skreid.datasets._labels import as_number, doubtful, is_missing, refuse_missing, to_labels
-from skreid.datasets._sentences import count, counted, describe, ending_of, sentences
+from skreid.datasets._sentences import counted, describe, ending_of, sentences
 from skreid.datasets._tree import ELSEWHERE, EMPTY, ENDING, LISTED, UNMATCHED, UNREADABLE
 
 _REMEDIES = {  # by what is missing: in a table, and in a folder
@@ -48,11 +49,13 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
         if labels:
             data[name] = labels.values
     for name, values in listing.extras.items():
-        known = any(value is not None for value in values)
-        data[name] = to_labels(["" if value is None else value for value in values]).values if known else None
+        data[name] = _extra(values)
     data.update(more)
     data.report = report = _count(data, listing, junk, source)
-    report.joined_folders = joined_folders or {}
+    report.joined_folders, report.unlike_names = joined_folders or {}, listing.unlike_names
+    n_without = {name: values.count(None) for name, values in listing.extras.items()}
+    report.n_without = {name: number for name, number in n_without.items() if number}
+    report.subset_variants = subset.near if subset else []
     for kind, labels in (("label", target), ("camera", cams)):
         report[f"joined_{kind}s"] = labels.joined if labels else {}
         report[f"{kind}_variants"] = labels.near if labels else []
@@ -61,7 +64,7 @@ def bundle(listing, source, root, *, check_duplicates=True, junk=(), stacklevel=
     data.protocol = source.protocol
     data.DESCR = describe(data, source)
     for problem in _losses(report, listing):
-        warnings.warn(f"{source.name}: {problem}", UserWarning, stacklevel=stacklevel)
+        warnings.warn(visible(f"{source.name}: {problem}"), UserWarning, stacklevel=stacklevel)
     return data
 
 
@@ -77,6 +80,19 @@ def _optional(listing, what):
         return None
     _refuse_missing(listing, given, what)
     return to_labels(given, strip=listing.table is not None, as_text=what == "subset")
+
+
+def _extra(values):
+    """Return the values of one more group of a pattern, None for each image where it did not match."""
+    there = np.array([value is not None for value in values])
+    if not there.any():
+        return None
+    labels = to_labels([value for value in values if value is not None]).values
+    if there.all():
+        return labels
+    column = np.full(len(values), None, dtype=object)
+    column[there] = labels.tolist()
+    return column
 
 
 def _refuse_missing(listing, given, what):
@@ -121,7 +137,7 @@ def _check_files(report, data, listing, check_duplicates):
     tree, paths = listing.tree, data.paths.tolist()
     report.unmatched = sorted(set(listing.unmatched))
     if tree is None:  # every row of a table is listed
-        report.passed_over, report.why = {}, {}
+        report.passed_over, report.why, report.empty_folders = {}, {}, []
         report.n_files = report.n_listed = len(paths)
         report.empty_files = [path for path, size in zip(paths, listing.sizes, strict=True) if size == 0]
         report.unreadable_files = dict(listing.unreadable)
@@ -131,7 +147,7 @@ def _check_files(report, data, listing, check_duplicates):
         elsewhere = tree.pictures.keys() - set(listing.names) - set(listing.unmatched)
         passed_over = dict(tree.passed_over) | {UNMATCHED: report.unmatched, ELSEWHERE: sorted(elsewhere)}
         report.passed_over = {reason: names for reason, names in passed_over.items() if names}
-        report.why = tree.why
+        report.why, report.empty_folders = tree.why, tree.empty_folders
         report.n_listed = len(set(listing.names))
         report.n_files = report.n_listed + sum(map(len, report.passed_over.values()))
         report.empty_files = list(map(tree.path, tree.passed_over.get(EMPTY, [])))
@@ -146,24 +162,31 @@ def _check_files(report, data, listing, check_duplicates):
 def _losses(report, listing):
     """Return a sentence for each kind of loss that one may not expect: what may be pictures, and is not listed."""
     passed, known = report.passed_over, mimetypes.types_map | mimetypes.common_types
+    where = f"below {report.root!r}"
     if report.unmatched:
         yield (
-            f"{len(report.unmatched)} image file(s) below {report.root!r} have unexpected names and were left out, "
-            f"the first is {report.unmatched[0]!r}; report.unmatched lists all."
+            f"{count(len(report.unmatched), 'image file')} {where} passed over because of unexpected names, the first "
+            f"is {report.unmatched[0]!r}; report.unmatched lists all."
         )
     for reason in (EMPTY, UNREADABLE, LISTED):
         for name in passed.get(reason, [])[:1]:
             why = f" ({report.why[name]})" if name in report.why else ""
             yield (
-                f"{len(passed[reason])} file(s) or folder(s) below {report.root!r} were left out for this reason: "
-                f"{reason}; the first is {name!r}{why}. report.passed_over[{reason!r}] lists all."
+                f"{count(len(passed[reason]), 'file or folder', 'files or folders')} {where} passed over for this "
+                f"reason: {reason}; the first is {name!r}{why}. report.passed_over[{reason!r}] lists all."
             )
+    if report.unlike_names:
+        yield (
+            f"{count(len(report.unlike_names), 'image')} {where} with a label in the list that is unlike the person in "
+            f"the file name, which joins or splits people; the first is {report.unlike_names[0]!r}. "
+            "report.unlike_names lists all."
+        )
     foreign = [ending_of(name) for name in passed.get(ENDING, [])]
     foreign = [ending for ending in foreign if known.get(ending, "").startswith("image/")]
     if foreign and listing.endings is None:
         yield (
-            f"{len(foreign)} image file(s) below {report.root!r} are of a format that is not supported and were left "
-            f"out: {counted(foreign)}. Convert them, for example to PNG."
+            f"{count(len(foreign), 'image file')} {where} passed over because of a format that is not supported: "
+            f"{counted(foreign)}. Convert them, for example to PNG."
         )
 
 

@@ -3,15 +3,11 @@
 import os
 from collections import Counter
 
+from skreid._base.text import count, visible
 from skreid.datasets._tree import ELSEWHERE, ENDING, LISTED, SERVICE, UNMATCHED, is_service
 
 _SHOWN = 5  # images or labels
 _SHOWN_KINDS = 20  # endings or folders
-
-
-def count(number, noun, plural=None):
-    """Return a number with its noun, such as "1 image" or "2 images"."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def first(items, number=_SHOWN):
@@ -24,11 +20,6 @@ def counted(items):
     return first([f"{item} ({number})" for item, number in Counter(items).most_common()], _SHOWN_KINDS)
 
 
-def _printable(text):
-    """Return a text with escapes for what cannot be printed, such as bytes of a file name that are no text."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def ending_of(name):
     """Return the ending of a file name in lower case, or "none"."""
     return os.path.splitext(name)[1].lower() or "none"
@@ -38,9 +29,12 @@ def sentences(report, names):
     """Return a sentence for each possible problem of a report on images of these names."""
     found = []
 
-    def note(items, text, shown=first):
+    def note(items, noun, text="", shown=first, plural=None):
         if items:
-            found.append(_printable(f"{len(items)} {text}: {shown(list(items))}"))
+            found.append(visible(f"{count(len(items), noun, plural)}{text and ' '}{text}: {shown(list(items))}"))
+
+    def note_people(items, text, shown=first):
+        note(items, "identity", text, shown, "identities")
 
     def with_reason(names):
         return first([f"{name!r} ({report.why[name]})" if name in report.why else repr(name) for name in names])
@@ -55,31 +49,36 @@ def sentences(report, names):
         return first([" = ".join(repr(names[i]) for i in group) for group in groups])
 
     passed = report.passed_over
-    note(report.duplicates_across, "group(s) of byte-identical images across identities", equal)
-    note(report.duplicates_within, "group(s) of byte-identical images within an identity", equal)
-    note(passed.get(UNMATCHED), "image file(s) left out because of unexpected names", quoted)
-    note(passed.get(ELSEWHERE), "image file(s) outside of the layout, by folder", _by_folder)
-    note(passed.get(ENDING), "file(s) passed over because of their ending", lambda n: counted(map(ending_of, n)))
-    note(passed.get(SERVICE), "hidden or service file(s) passed over", _by_service)
-    note(passed.get(LISTED), "link(s) passed over that lead to what is listed already", with_reason)
-    note(report.empty_files, "empty file(s)", quoted)
-    note([f"{path!r} ({why})" for path, why in report.unreadable_files.items()], "file(s) that cannot be read")
-    if report.n_without_camera:
-        found.append(f"{report.n_without_camera} image(s) without a camera: the cameras are unknown")
-    if report.n_without_track:
-        found.append(f"{report.n_without_track} image(s) without a track: the tracks are unknown")
+    across, within = report.duplicates_across, report.duplicates_within
+    note(across, "group", "of byte-identical images across identities", equal)
+    note(within, "group", "of byte-identical images within an identity", equal)
+    note(passed.get(UNMATCHED), "image file", "passed over because of unexpected names", quoted)
+    note(passed.get(ELSEWHERE), "image file", "passed over outside of the layout, by folder", _by_folder)
+    note(passed.get(ENDING), "file", "passed over because of their ending", lambda n: counted(map(ending_of, n)))
+    note(passed.get(SERVICE), "hidden or service file", "passed over", _by_service)
+    note(passed.get(LISTED), "link", "passed over because what it leads to is listed already", with_reason)
+    note(report.empty_files, "empty file", shown=quoted)
+    note(report.empty_folders, "empty folder", shown=quoted)
+    note([f"{path!r} ({why})" for path, why in report.unreadable_files.items()], "file", "that cannot be read")
+    for noun, number in (("camera", report.n_without_camera), ("track", report.n_without_track)):
+        if number:
+            found.append(f"{count(number, 'image')} without a {noun}: the {noun}s are unknown")
+    for key, number in report.n_without.items():
+        found.append(visible(f"{count(number, 'image')} without {key!r}: None there"))
     for noun, joined, near in (
         ("identity", report.joined_labels, report.label_variants),
         ("camera", report.joined_cameras, report.camera_variants),
+        ("subset", {}, report.subset_variants),
     ):
-        note(joined.items(), f"{noun} label(s) joined from spellings of the same text", spelled)
-        note(near, f"group(s) of {noun} labels that differ only in case, blanks, zeros or forms of a letter", _groups)
-    note(report.joined_folders.items(), "identity(ies) joined from several folders of one name", _folders)
-    note(report.doubtful_labels, "identity label(s) that may stand for no person", quoted)
-    note(report.doubtful_cameras, "camera label(s) that may stand for no camera", quoted)
-    note(report.single_image_identities, "identity(ies) with a single image, which forms no pair")
+        note(joined.items(), f"{noun} label", "joined from spellings of the same text", spelled)
+        note(near, "group", f"of {noun} labels that differ only in case, blanks, zeros or forms of a letter", _groups)
+    note(report.unlike_names, "image", "whose label in the list is unlike the person in the file name", quoted)
+    note_people(report.joined_folders.items(), "joined from several folders of one name", _folders)
+    note(report.doubtful_labels, "identity label", "that may stand for no person", quoted)
+    note(report.doubtful_cameras, "camera label", "that may stand for no camera", quoted)
+    note_people(report.single_image_identities, "with a single image, which forms no pair")
     if report.n_cameras and report.n_cameras > 1:
-        note(report.single_camera_identities, "identity(ies) seen by one camera only")
+        note_people(report.single_camera_identities, "seen by one camera only")
     for key, number in report.expected.items():
         if report.get(key) is not None and report[key] != number:
             found.append(f"{key} is {report[key]}, the published number is {number}")
@@ -131,7 +130,8 @@ def describe(data, source):
     if report.n_junk:
         lines.append(f"{report.n_junk} of the images belong to no identity (junk or distractors); they are kept.")
     if report.subsets:
-        lines.append("Subsets: " + ", ".join(f"{name} {number}" for name, number in report.subsets.items()) + ".")
+        subsets = ", ".join(f"{name} {number}" for name, number in report.subsets.items())
+        lines.append(visible(f"Subsets: {subsets}."))
     lines += ["", f"Layout: {source.layout}."]
     if source.owner:
         lines += [f"Protocol: {source.protocol}.", f"Distributed by {source.owner}."]

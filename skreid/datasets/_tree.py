@@ -62,6 +62,8 @@ class Tree:
         The paths of all other files, by reason. A link or a folder that is not read counts as one file.
     why : dict of str to str
         More about some of the paths that were passed over.
+    empty_folders : list of str
+        The paths of folders with nothing in them.
     """
 
     def __init__(self, root, endings=None, verbose=0):
@@ -69,6 +71,7 @@ class Tree:
         self._endings = image_endings() if endings is None else endings
         self._start = os.path.join(self.root, "") if self.root.parts else ""
         self._folders, self._files, self._links = {}, set(), []  # what was read, by device and inode
+        self.empty_folders = []
         with progress(verbose, f"Listing {self.root.name}") as self._bar:
             self._read("")
             while self._links:
@@ -77,7 +80,7 @@ class Tree:
                     self._follow(name)
         self.pictures = dict(sorted(self.pictures.items()))
         self._names = list(self.pictures)
-        for names in self.passed_over.values():
+        for names in (*self.passed_over.values(), self.empty_folders):
             names.sort()
 
     def path(self, name):
@@ -121,6 +124,8 @@ class Tree:
             if not in_service and self._folders.setdefault(identity, folder) != folder:
                 self._pass_over(folder, LISTED, f"the folder {self._folders[identity] or '.'!r}")
                 continue
+            if not entries and folder and not in_service:
+                self.empty_folders.append(folder)
             for entry in entries:
                 self._bar.update()
                 name = f"{folder}/{entry.name}" if folder else entry.name

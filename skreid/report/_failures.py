@@ -2,9 +2,10 @@
 
 import os
 
+from skreid._base.text import visible
 from skreid.displays import CameraPairDisplay
 from skreid.displays._camera_pairs import figure_size
-from skreid.report._page import folded, new_figure, paragraph, plot, table, visible
+from skreid.report._page import folded, new_figure, paragraph, plot, table
 from skreid.report._probes import images_in
 
 SHOWN = 10  # rows that are not folded away

@@ -10,6 +10,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from skreid._base.text import visible
+
 NARROW = 5.5  # inches: the text of a plot of this width can be read on a narrow screen
 
 STYLE = """
@@ -84,17 +86,6 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-
-
-def visible(text):
-    """Return a text with invisible characters escaped: controls, marks of direction, lone surrogates.
-
-    The two joiners stay as they are, because some scripts and emoji need them.
-    """
-    return "".join(
-        letter if letter.isprintable() or letter in "\u200c\u200d" else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
 
 
 def escape(text):

@@ -6,9 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from textwrap import fill
 
+from skreid._base.text import visible
 from skreid.displays import CMCDisplay
 from skreid.evaluation._result import shown
-from skreid.report._page import NARROW, folded, new_figure, paragraph, plot, table, visible
+from skreid.report._page import NARROW, folded, new_figure, paragraph, plot, table
 
 PACKAGES = ("skreid", "scikit-learn", "numpy", "scipy", "torch", "torchvision", "pillow", "matplotlib")
 
