@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.checks import check_int
 from skreid._base.kinds import check_same_kind
-from skreid._base.labels import as_labels
+from skreid._base.labels import as_labels, check_both_or_none
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.joint import EuclideanJoint, LearnedJoint
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure
@@ -56,8 +56,6 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
 
     if rerank is None:
         return distances
-    if (cams_probe is None) != (cams_gallery is None):
-        raise ValueError("Re-ranking also measures among probes and among gallery images: give both cameras, or none.")
     for name, rows in (("probes", probes), ("gallery", gallery)):
         check_finite(name, rows)
     cams = None if cams_probe is None else np.concatenate([cams_probe, cams_gallery])
@@ -195,10 +193,11 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
 def _checked_cams(cams_probe, cams_gallery):
     """Return the cameras of both sides as checked arrays, None where there are none."""
     named = {"cams_probe": cams_probe, "cams_gallery": cams_gallery}
-    named = {name: as_labels(cams, name) for name, cams in named.items() if cams is not None}
-    if len(named) == 2:
-        check_same_kind(**named)
-    return named.get("cams_probe"), named.get("cams_gallery")
+    if not check_both_or_none(**named):
+        return None, None
+    named = {name: as_labels(cams, name) for name, cams in named.items()}
+    check_same_kind(**named)
+    return tuple(named.values())
 
 
 def _check_widths(probes, gallery):

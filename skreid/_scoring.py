@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length
 
 from skreid._base.checks import check_choice, check_int, check_ranks
+from skreid._base.junk import alike
 from skreid._base.labels import as_labels, factorize
 from skreid._ranking import gallery_distances
 from skreid._search.system import check_usable, describe, identities_of, parts_of
@@ -226,7 +227,7 @@ def _warn_seen(estimator, y):
         trained = identities_of(part)
         is_known = None not in trained.values()
         on_purpose = trained == scored if is_known else trained.keys() == scored.keys()
-        seen = [identity for identity in scored if identity in trained]
+        seen = alike(scored, trained)
         if seen and not on_purpose:
             warnings.warn(
                 f"{type(part).__name__} was fitted on {len(seen)} of the {len(scored)} identities that are scored, "

@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator, GroupShuffleSplit
 from sklearn.utils import check_consistent_length, check_random_state
 
 from skreid._base.checks import check_int
-from skreid._base.labels import factorize
+from skreid._base.labels import as_labels, factorize
 
 __all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
 
@@ -233,6 +233,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
             raise ValueError(f"cams has {len(camera)} entries, but y has {len(identity)}.")
         turn = rng.permutation(len(names))
         if gallery_cam is not None:
+            (gallery_cam,) = as_labels([gallery_cam], "gallery_cam").tolist()
             if gallery_cam not in names:
                 raise ValueError(f"gallery_cam={gallery_cam!r} is not among the cameras of these images: {names}.")
             turn[names.index(gallery_cam)] = -1

@@ -6,7 +6,7 @@ Nothing here uses the package, so that an error in it cannot hide in the expecte
 import numpy as np
 from scipy.spatial.distance import cdist
 
-MISSING = 2**63 - 1  # larger than any index: indexing with it fails
+MISSING = int("7F" * 8, 16)  # larger than any index, also cut to fewer bytes: indexing with it fails
 
 
 def rank(distances, k, hidden=None, last=None):

@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import uuid
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def test_rankings_shorter_than_asked_for_are_padded():
     """Where the filter leaves fewer images than asked for, distances are infinite and indices name nobody."""
     gallery = Gallery(rows(4), cams=[0, 0, 0, 1])
     distances, indices = gallery.kneighbors(rows(2, seed=1), 3, cams=[0, 7])
-    assert indices[0].tolist() == [3, 2**63 - 1, 2**63 - 1]
+    assert indices[0].tolist() == [3, reference.MISSING, reference.MISSING]
     assert np.isinf(distances[0, 1:]).all()
     assert (indices[1] < 4).all()
     for use in (gallery.cams.__getitem__, gallery.descriptors.__getitem__, gallery.cams.take):
@@ -432,12 +431,11 @@ def test_bfloat16_tensors_are_taken():
 @pytest.mark.parametrize(
     "ids",
     [
-        [datetime.date(2022, 1, 1), datetime.date(2022, 1, 1), datetime.date(2023, 1, 1)],
+        [datetime.datetime(2022, 1, 1), datetime.datetime(2022, 1, 1), datetime.datetime(2023, 1, 1)],
         [("a", 1), ("a", 1), ("b", 1)],
-        [uuid.UUID(int=5), uuid.UUID(int=5), uuid.UUID(int=6)],
         [10**30, 10**30, 10**30 + 1],
     ],
-    ids=["dates", "tuples", "uuids", "large ints"],
+    ids=["dates", "tuples", "large ints"],
 )
 def test_identities_of_any_sortable_kind_are_searched_but_not_saved(ids, tmp_path):
     """They hide a probe's own person in its own camera as strings would; a file would need pickle."""

@@ -1,13 +1,20 @@
 """Identities and cameras: every entry point takes and refuses the same labels, in the same words."""
 
+import collections
 import datetime
+import enum
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from containers import columns, labels_with_a_gap, of_numbers, of_text
+from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Bunch
 
@@ -138,7 +145,7 @@ def named(entry):
 @pytest.mark.parametrize("make", [list, lambda values: np.array(values, dtype=object), pd.Series])
 def test_numbers_beside_strings_are_refused_everywhere(entry, make):
     """Every function that takes labels refuses a list, an array of objects and a Series with the same message."""
-    says = rf"^{named(entry)} must hold labels of one type, all numbers or all strings; it mixes them\.$"
+    says = rf"^{named(entry)} must hold labels of one type, .*; it holds numbers, such as 1, and strings, such as '2'"
     with pytest.raises(ValueError, match=says):
         ENTRY_POINTS[entry](make(MIXED))
 
@@ -310,25 +317,69 @@ def test_junk_of_a_kind_that_names_nobody_is_refused():
 
 
 def test_tuples_of_two_kinds_are_refused():
-    """What is in them is compared too, but tuples of any make-up may be labels of one array."""
+    """What is in them is compared too, however deep, between two arrays and within one."""
     with pytest.raises(ValueError, match=r"holds tuples of strings, numbers, such as \('a', 1\), and y_gallery"):
         metrics.rank_k([("a", 1)], [("a", "1"), ("b", "1")], [[0.0, 1.0]])
-    assert metrics.rank_k([(1,), ("a", 1)], [("a", 1), (1,), ()], [[1, 0, 2], [0, 1, 2]]) == 1.0
+    with pytest.raises(ValueError, match=r"tuples of strings, tuples of strings, numbers, such as \('a', \('b', 1\)\)"):
+        metrics.rank_k([("a", ("b", 1))], [("a", ("b", "1"))], [[0.0]])
+    with pytest.raises(ValueError, match=r"one type, .* tuples of numbers, such as \(1,\), and tuples of strings"):
+        metrics.rank_k([(1,), ("a", 1)], [(1,), ("a", 1)], np.eye(2))
 
 
-def test_dates_of_arrays_and_of_lists_are_equal():
-    """Whatever their unit; they would be compared with whole numbers otherwise."""
-    days = [datetime.datetime(2020, 1, day) for day in (1, 2)]
-    for unit in ("ns", "us", "s", "D"):
-        (codes, others), _ = factorize(one=np.array(days, dtype=f"M8[{unit}]"), other=days)
-        assert codes.tolist() == others.tolist() == [0, 1]
+DAYS = [datetime.datetime(2020, 1, day) for day in (1, 2)]
+DATES = {
+    "times": DAYS,
+    "dates": [day.date() for day in DAYS],
+    "mixed": [DAYS[0].date(), DAYS[1]],
+    "NumPy's scalars": [np.datetime64(day) for day in DAYS],
+    "timestamps": [pd.Timestamp(day) for day in DAYS],
+    "pandas": pd.Series(DAYS),
+    "objects": pd.Series(DAYS, dtype=object),
+    "arrow": pa.array(DAYS),
+    "arrow dates": pa.array([day.date() for day in DAYS]),
+    "polars": pl.Series(DAYS),
+}
+DATES |= {unit: np.array(DAYS, dtype=f"M8[{unit}]") for unit in ("ns", "us", "s", "D")}
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates_of_all_libraries_are_equal(form):
+    """A date is its midnight; arrays of all units and lists of all types name the same people and cameras."""
+    (codes, others), uniques = factorize(one=DATES[form], other=DAYS)
+    assert (codes.tolist(), others.tolist(), uniques) == ([0, 1], [0, 1], DAYS)
+    labels, codes = encode(DATES[form], "y", 2)
+    assert (labels.tolist(), codes.tolist()) == (DAYS, [0, 1])
+    one = list(DATES[form])[:1]
+    assert metrics.rank_k([7], [7, 7, 8], [[1, 9, 3]], cams_probe=one, cams_gallery=DAYS + DAYS[1:]) == 0
+    (inside,), _ = factorize(y=[(day, 1) for day in DATES[form]])
+    assert inside.tolist() == [0, 1]
+    gallery = Gallery(X[:2], cams=DAYS).kneighbors(X[:1], 1, cams=one)
+    assert gallery[1].tolist() == [[1]]
+    assert metrics.rank_k(DAYS[:1], DAYS, [[0.2, 0.1]], k=1, junk_ids=list(DATES[form])[1:]) == 1.0
+    assert metrics.rank_k(DAYS[:1], DAYS, [[0.2, 0.1]], k=1, junk_ids=list(DATES[form])[1]) == 1.0
+
+
+def test_dates_that_would_be_changed_are_refused():
+    """Finer than a microsecond, beyond Python's years, or with a time zone: never cut, never compared as they are."""
+    fine = np.array(["2020-01-01T00:00:00.000000001", "2020-01-01"], "M8[ns]")
+    for values in (fine, pd.Series(fine), list(pd.Series(fine)), [(fine[0], 1)]):
+        with pytest.raises(ValueError, match=r"^y\[0\] is .*finer than a microsecond"):
+            as_labels(values, "y")
+    for years in (np.array([["-5"], ["12000"]], "M8[Y]").ravel(), [np.datetime64("12000")]):
+        with pytest.raises(ValueError, match="not in the years 1 to 9999"):
+            as_labels(years, "y")
+    aware = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    for values in ([aware], pd.Series([aware]), pd.DatetimeIndex([aware]), [("a", aware)], pl.Series([aware])):
+        with pytest.raises(ValueError, match=r"^y.* time zone"):
+            as_labels(values, "y")
+    with pytest.raises(ValueError, match=r"^y.* time zone"):
+        as_labels(pa.array([aware]), "y")
 
 
 def test_types_are_left_as_they_are():
     """Nothing is converted: tuples stay tuples, and an array is not copied into objects."""
     assert as_labels([("a", 1), ("b", 2)], "y").tolist() == [("a", 1), ("b", 2)]
     assert as_labels(np.array([1, 2], dtype=np.int8), "y").dtype == np.int8
-    assert as_labels([datetime.date(2020, 1, 1)], "y").tolist() == [datetime.date(2020, 1, 1)]
     assert as_labels(np.array([[1], [2]]), "y").tolist() == [1, 2]
 
 
@@ -339,10 +390,48 @@ def test_a_single_label_is_no_sequence(values):
         as_labels(values, "y")
 
 
-def test_labels_that_cannot_be_hashed_are_named():
-    """The error names the argument and the index."""
-    with pytest.raises(TypeError, match=r"y\[1\] is \['b'\], which is not hashable"):
-        as_labels(["a", ["b"]], "y")
+class Colour(enum.Enum):
+    """Members equal those of no other class, even of the same name."""
+
+    RED = 1
+
+
+NO_LABELS = {
+    "a list": ["b"],
+    "a set": frozenset([1]),
+    "a member of an Enum": Colour.RED,
+    "an object": object(),
+    "a duration": datetime.timedelta(1),
+    "a duration of NumPy": np.timedelta64(1, "D"),
+    "a time of the day": datetime.time(1),
+    "a complex number": 1j,
+    "an array": np.array([1, 2]),
+    "a tuple with a list": ("a", [1]),
+    "a tuple in a tuple": (1, (2, Colour.RED)),
+}
+
+
+@pytest.mark.parametrize("wrong", NO_LABELS)
+def test_what_is_no_label_is_refused_everywhere(wrong):
+    """Numbers, text, bytes, dates and tuples of them are labels: the same for every entry point, named by index."""
+    for entry, call in ENTRY_POINTS.items():
+        values = np.empty(4, dtype=object)
+        values[:] = [1, 2, 1, 2]
+        values[1] = NO_LABELS[wrong]
+        for given in (values, values.tolist()):
+            with pytest.raises(TypeError, match=rf"^{re.escape(named(entry))}\[1\] is .*: labels must be numbers, str"):
+                pytest.fail(f"taken by {entry}: {call(given)}")
+
+
+@pytest.mark.parametrize("dtype", ["m8[D]", "complex128", "i4,i4"])
+def test_arrays_of_what_is_no_label_are_refused(dtype):
+    """As lists of their values are."""
+    kept = dtype == "i4,i4"  # rows of two numbers are tuples
+    if kept:
+        assert as_labels(np.zeros(2, dtype), "y").tolist() == [(0, 0)] * 2
+        return
+    with pytest.raises(TypeError, match=r"^y\[0\] is .*: labels must be"):
+        as_labels(np.zeros(2, dtype), "y")
 
 
 def test_tuples_are_labels():
@@ -362,5 +451,144 @@ def test_a_column_of_one_element_lists_is_a_list_of_labels():
     np.testing.assert_array_equal(as_labels([["b"], ["a"]], "y"), ["b", "a"])
     gallery = Gallery(X, ids=[[1], [1], [2], [2]])
     assert gallery.ids.tolist() == [1, 1, 2, 2]
-    with pytest.raises(TypeError, match=r"y\[1\] is \['a'\], which is not hashable"):
+    with pytest.raises(TypeError, match=r"y\[1\] is \['a'\], of type list"):
         as_labels(["b", ["a"]], "y")
+
+
+BIG = 2**63
+APART = {  # three people, of whom NumPy's types would join two
+    "large ints": [BIG + 1, BIG + 2, -1],
+    "ints beside floats": [2**53 + 1, 2.0**53, 0.5],
+    "bytes that end in zeros": [b"\1\0", b"\1", b"\2"],
+    "text that ends in zeros": ["a\0", "a", "b"],
+    "decimals": [Decimal("0.1"), 0.1, Decimal("0.10000000000000000001")],
+    "fractions": [Fraction(1, 3), 1 / 3, 2],
+    "nested tuples": [("a", ("b", 1)), ("a", ("b", 2)), ("b", ("a", 1))],
+}
+CONTAINERS = {
+    "list": list,
+    "deque": collections.deque,
+    "UserList": collections.UserList,
+    "objects": lambda values: np.fromiter(values, dtype=object, count=len(values)),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("form", APART)
+def test_no_two_people_are_joined(form, container):
+    """A gallery, a fit and the figures tell apart whoever Python tells apart."""
+    people = APART[form]
+    values = CONTAINERS[container](people)
+    labels, codes = encode(values, "y", 3)
+    assert len(set(codes.tolist())) == 3
+    assert [labels.tolist()[code] for code in codes] == people
+    assert factorize(y=values)[0][0].tolist() == [0, 1, 2]
+    assert Gallery(X[:3], ids=values).ids.tolist() == people
+    assert Gallery(X[:1], ids=values_of(container, people[:1])).add(X[1:3], ids=people[1:]).ids.tolist() == people
+    assert Gallery(X[:3], cams=values).kneighbors(X[:3], 1, cams=values)[1].ravel().tolist() == [2, 2, 0]
+    assert metrics.rank_k(people[:1], values, [[2, 1, 3]], k=1) == 0
+    fitted = XQDA(reg=0.1).fit(np.random.default_rng(0).normal(size=(6, 2)), values_of(container, people * 2))
+    assert len(fitted.classes_) == 3
+
+
+def values_of(container, values):
+    return CONTAINERS[container](values)
+
+
+def test_galleries_grow_without_joining_people():
+    """Integers of two types have no common one; floats do not hold all integers."""
+    ours, new = np.array([2**53 + 1, 1]), np.array([2**53, 2**64 - 1], dtype=np.uint64)
+    gallery = Gallery(X[:2], ids=ours, cams=ours).add(X[2:], ids=new, cams=new)
+    assert gallery.ids.tolist() == gallery.cams.tolist() == [2**53 + 1, 1, 2**53, 2**64 - 1]
+    assert Gallery(X[:2], cams=ours).kneighbors(X[:1], 2, cams=new[:1])[1].tolist() == [[0, 1]]
+    assert Gallery(X[:2], ids=np.array([1, 2])).add(X[:1], ids=[2.0]).ids.dtype == np.float64
+
+
+def test_a_sequence_of_any_class_is_a_list():
+    """Its labels keep their types; a deque of numbers and strings is refused as a list is."""
+    for container in CONTAINERS:
+        with pytest.raises(ValueError, match="y must hold labels of one type"):
+            as_labels(values_of(container, ["1", 1]), "y")
+        assert as_labels(values_of(container, [("a", 1), ("b", 2)]), "y").tolist() == [("a", 1), ("b", 2)]
+
+
+NAMED = collections.namedtuple("NAMED", "person place")
+
+
+def test_values_in_tuples_are_plain():
+    """Scalars in boxes, however deep, and named tuples equal tuples of their values."""
+    torch = pytest.importorskip("torch")
+    boxed = [NAMED(torch.tensor(1), (np.array("a"), np.int8(2))), (1, ("a", pa.scalar(2)))]
+    (codes, others), uniques = factorize(one=boxed, other=[(1, ("a", 2))])
+    assert (codes.tolist(), others.tolist(), uniques) == ([0, 0], [0], [(1, ("a", 2))])
+
+
+@pytest.mark.parametrize("metric", [CVDCA(n_components=2, reg=0.1), KCVDCA(n_components=2, reg=0.1)])
+@pytest.mark.parametrize("names", [[("c", 1), ("c", 2)], [("a",), ("b",)], [b"\1\0", b"\1"], [BIG + 1, BIG + 2]])
+def test_cameras_of_any_kind_choose_their_projection(metric, names):
+    """Descriptors and distances are those of numbered cameras, in every search; an unknown camera is named."""
+    draw = np.random.default_rng(0)
+    rows, people, views = draw.normal(size=(24, 3)), np.repeat(range(12), 2), [0, 1] * 12
+    cams = [names[view] for view in views]
+    if names == [b"\1\0", b"\1"]:
+        views = [1 - view for view in views]  # sorted
+    plain_, metric = clone(metric).fit(rows, people, views), clone(metric).fit(rows, people, cams)
+    np.testing.assert_array_equal(metric.transform(rows, cams), plain_.transform(rows, views))
+    expected = plain_.pairwise_distances(rows[:5], rows, cams_probe=views[:5], cams_gallery=views)
+    found = metric.pairwise_distances(rows[:5], rows, cams_probe=cams[:5], cams_gallery=cams)
+    np.testing.assert_array_equal(found, expected)
+    order = np.argsort(expected, axis=1, kind="stable")[:, :4]
+    searched = rank_gallery(metric, rows[:5], rows, 4, cams_probe=cams[:5], cams_gallery=cams)[1]
+    np.testing.assert_array_equal(searched, order)
+    gallery = Gallery.from_estimator(metric, rows, cams=cams)
+    np.testing.assert_array_equal(gallery.kneighbors(rows[:5], 4, cams_probe=cams[:5])[1], order)
+    assert cmc_score(metric, rows, people + 100, cams=cams) == cmc_score(plain_, rows, people + 100, cams=views)
+    with pytest.raises(ValueError, match=r"holds camera .*, which was not in fit"):
+        metric.transform(rows[:1], [(9,) if isinstance(names[0], tuple) else names[1] * 2])
+
+
+def test_cameras_of_one_side_alone_are_refused_everywhere():
+    """Distances between an image of a camera and one of any camera mean nothing."""
+    metric = CVDCA(reg=0.1).fit(X, PEOPLE, GOOD)
+    gallery, plain_gallery = Gallery.from_estimator(metric, X, cams=GOOD), Gallery.from_estimator(metric, X)
+    for call in (
+        lambda **cams: metrics.rank_k(PEOPLE, PEOPLE, D, **cams),
+        lambda **cams: metric.pairwise_distances(X, X, **cams),
+        lambda **cams: rank_gallery(metric, X, X, 1, **cams),
+        lambda **cams: ranked(PEOPLE, PEOPLE, **cams),
+    ):
+        for given, other in (("cams_probe", "cams_gallery"), ("cams_gallery", "cams_probe")):
+            with pytest.raises(ValueError, match=f"^{given} was given without {other}: pass both, or neither"):
+                call(**{given: GOOD})
+    with pytest.raises(ValueError, match="the gallery's cams was given without cams_probe"):
+        gallery.kneighbors(X, 1)
+    with pytest.raises(ValueError, match="cams_probe was given without the gallery's cams"):
+        plain_gallery.kneighbors(X, 1, cams_probe=GOOD)
+
+
+@pytest.mark.parametrize("text", ["NaN", "null", "NULL", "NA", "n/a", "#N/A", "\u200b", "\0", "\ufeff\u00a0"])
+def test_what_loaders_count_as_missing_is_no_label(text):
+    """One list for tables and for arrays, as lists, objects and NumPy's strings."""
+    for values in (["a", "b", text], np.array(["a", "b", text]), np.array(["a", "b", text], dtype=object)):
+        with pytest.raises(ValueError, match=r"^Input y contains .* at index 2: "):
+            as_labels(values, "y")
+    assert as_labels(np.array(["Na", "nano", "a\u200b"]), "y").tolist() == ["Na", "nano", "a\u200b"]
+
+
+def test_one_camera_for_the_gallery_is_read_as_cameras_are():
+    """`gallery_cam` may be a scalar of any library; a missing one is refused by name."""
+    expected = [part.tolist() for part in split_probe_gallery(PEOPLE, cams=GOOD, gallery_cam=1, random_state=0)]
+    for one in (np.array(1), pa.scalar(1), 1.0):
+        found = split_probe_gallery(PEOPLE, cams=GOOD, gallery_cam=one, random_state=0)
+        assert [part.tolist() for part in found] == expected
+    with pytest.raises(ValueError, match="Input gallery_cam contains <NA>"):
+        split_probe_gallery(PEOPLE, cams=GOOD, gallery_cam=pd.NA)
+
+
+def test_tensors_without_values_are_refused_by_name():
+    """On the device meta, sparse, or of rows of several lengths."""
+    torch = pytest.importorskip("torch")
+    empty = torch.ones(2, device="meta")
+    for values in (empty, list(empty)):
+        with pytest.raises(ValueError, match=r"^y.*device 'meta', which holds no values"):
+            as_labels(values, "y")

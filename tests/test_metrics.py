@@ -45,7 +45,7 @@ def expected_figures(*args, zero=False, max_rank=5, **options):
 def random_case(rng):
     """One small problem with ties, missing matches and ids of any kind."""
     n_probe, n_gallery = rng.integers(1, 8), rng.choice([1, 2, 2, 5, 30])
-    people = [["a", "bb", "a longer name"], [1, 2, 3], [(0, 1), (2,), ("x", 7), ()], [0.5, 1.5]][rng.integers(4)]
+    people = [["a", "bb", "a longer name"], [1, 2, 3], [("x", 1), ("x", 7), ("longer", 1)], [0.5, 1.5]][rng.integers(4)]
     y_probe = [people[i] for i in rng.integers(len(people), size=n_probe)]
     y_gallery = [people[i] for i in rng.integers(len(people), size=n_gallery)]
     if isinstance(people[0], (str, int)) and rng.random() < 0.5:
@@ -216,14 +216,14 @@ def test_huge_finite_distances_are_fine():
     assert rank_k([0], [0, 1, 2], np.array([[2e38, 3e38, 3e38]], dtype=np.float32)) == 1.0
 
 
-def test_ids_may_be_of_any_hashable_type():
+def test_ids_may_be_of_any_kind():
     """Any labels have the figures of the integers they stand for; 1 is not "1", and 1 is 1.0."""
     y, g, d = [0, 1, 2], [2, 1, 0, 1], np.arange(12.0).reshape(3, 4) % 5
     expected = mean_average_precision(y, g, d)
     spellings = [
         np.array(["a", "bcd", "ef"]),
         np.array([b"a", b"bcd", b"ef"]),
-        [("a", 1), ("a", 2), frozenset([3])],
+        [("a", 1), ("a", 2), ("b", 1)],
         np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="datetime64[D]"),
         np.array([0.5, 1.5, 2.5]),
         [True, 3, 7.5],
@@ -237,7 +237,7 @@ def test_ids_may_be_of_any_hashable_type():
     assert rank_k([1], [1.0, 2.0], [[0, 1]]) == 1.0
     with pytest.raises(ValueError, match=r"y_probe holds numbers, such as 1, and y_gallery holds strings, such as '1'"):
         rank_k([1], ["1"], [[0]], on_missing="drop")
-    with pytest.raises(TypeError, match=r"y_gallery\[1\] is .* not hashable"):
+    with pytest.raises(TypeError, match=r"y_gallery\[1\] is .*labels must be"):
         rank_k(["a"], ["a", ["b"]], [[0, 1]])
 
 

@@ -167,7 +167,7 @@ def test_blocks_equal_the_dense_distances_far_from_the_origin(metric):
     blocks = k_reciprocal_blocks(a, b, metric=metric, k1=6, k2=3)
     assert isinstance(blocks, RerankedBlocks)
     assert blocks.shape == (9, 40)
-    np.testing.assert_allclose(whole(blocks, 4), reference(D, P, np.abs(G), 6, 3, 0.3), atol=1e-9)
+    np.testing.assert_allclose(whole(blocks, 4), reference(D, P, np.abs(G), 6, 3, 0.3), rtol=0, atol=1e-10)
 
 
 def test_metrics_take_blocks_in_place_of_a_matrix():
@@ -293,7 +293,7 @@ def test_a_metric_with_cameras_measures_each_pair_by_its_own(in_gallery, monkeyp
 def test_cameras_of_one_side_alone_are_refused():
     """Distances within the gallery would be measured without them."""
     x, y, cams, p, g = crowd()
-    with pytest.raises(ValueError, match="give both cameras, or none"):
+    with pytest.raises(ValueError, match="cams_probe was given without cams_gallery"):
         rank_gallery(CVDCA(reg=0.1).fit(x, y, cams), x[p], x[g], cams_probe=cams[p], rerank=True)
 
 

@@ -260,7 +260,6 @@ def split_once(protocol, **dataset):
             lambda: split_once(TwoViewProtocol(), target=[1, 1, 2], cams=[1, 2, 3]),
             "has 3 cameras, .*: name probe_cam",
         ),
-        (lambda: split_once(TwoViewProtocol(), target=[1, 1], cams=[1j, 2j]), "have no order"),
         (lambda: split_once(TwoViewProtocol(), target=[1, 1], cams=[1, "b"]), "dataset.cams must hold labels of one"),
         (
             lambda: split_once(TwoViewProtocol(probe_cam=9), target=[1, 1], cams=[1, 2]),

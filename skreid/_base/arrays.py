@@ -5,11 +5,13 @@ them take the same: nested sequences, data frames, Arrow tables, tensors. No lib
 """
 
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
 from skreid._base.missing import missing, refuse_masked
+
+LARGEST = 2**53  # up to it, floats hold every whole number
 
 
 def as_array(values, name):
@@ -34,7 +36,8 @@ def as_array(values, name):
     TypeError
         If `values` is sparse.
     ValueError
-        If it holds something other than real numbers, a missing value, or rows of different lengths.
+        If it holds something other than real numbers, a missing value, a number that floats would round to another
+        one's, or rows of different lengths.
 
     Examples
     --------
@@ -54,6 +57,9 @@ def as_array(values, name):
         values = values.astype(np.float32)
     if values.dtype.kind == "O":
         values = _numbers(values, name)
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        for index in np.argwhere((values > LARGEST) | (values < -LARGEST)):
+            _refuse_rounding(values[tuple(index)], name, index.tolist())
     if values.dtype.kind not in "biuf":
         given = _called(values.item()) if not values.ndim else f"dtype {values.dtype}"
         raise ValueError(f"{name} must be real numbers. Got {given} instead.")
@@ -67,8 +73,7 @@ def unwrapped(values, name):
     """
     refuse_masked(values, name)
     if is_tensor(values):
-        _refuse_sparse(values, name)
-        return from_torch(values)
+        return from_torch(values, name)
     if isinstance(values, (np.ma.MaskedArray, np.matrix, memoryview)):
         return np.asarray(values)
     if isinstance(values, (list, tuple)):
@@ -110,20 +115,25 @@ def is_tensor(values):
     return hasattr(values, "detach") and hasattr(values, "numpy")
 
 
-def from_torch(X):
+def from_torch(X, name="X"):
     """Return a torch tensor as an array, and anything else unchanged, without importing torch."""
     if not is_tensor(X):
         return X
+    _refuse_sparse(X, name)
+    if getattr(X, "is_meta", False):
+        raise ValueError(f"{name} is a tensor on the device 'meta', which holds no values.")
     try:
         return X.numpy(force=True)
     except TypeError:  # NumPy has no bfloat16, and no floats of eight bits
         return X.float().numpy(force=True)
 
 
-def unboxed(value):
+def unboxed(value, name="a value"):
     """Return the value of a scalar of any library: a zero-dimensional array or tensor, or one of Arrow's scalars."""
     if hasattr(value, "as_py"):
         return value.as_py()
+    if is_tensor(value) and not value.ndim:
+        return from_torch(value, name).item()
     if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic) and value is not np.ma.masked:
         return value.item() if hasattr(value, "item") else np.asarray(value).item()
     return value
@@ -136,7 +146,10 @@ def _may_hide(kind):
 
 def _refuse_sparse(values, name):
     """Refuse what is sparse: a value that is not stored is 0 in a descriptor, but far, or unknown, among distances."""
-    if hasattr(values, "toarray") or getattr(values, "is_sparse", False) or getattr(values, "is_sparse_csr", False):
+    if getattr(values, "is_nested", False):
+        raise TypeError(f"{name} is a nested tensor: give one whose rows have one length, as torch.stack makes it.")
+    layout = getattr(values, "layout", None)
+    if hasattr(values, "toarray") or (is_tensor(values) and "strided" not in str(layout)):
         way = "to_dense()" if is_tensor(values) else "toarray()"
         raise TypeError(
             f"{name} is sparse, a {type(values).__name__}, but dense data is required. Use '.{way}' to convert, if "
@@ -157,8 +170,20 @@ def _numbers(values, name):
             if what:
                 raise ValueError(f"Input {name} contains {what} at index {place}: fill it or leave it out.")
             raise ValueError(f"{name} must be real numbers. Got {_called(value)} at index {place}.")
+        if isinstance(value, Integral) and abs(value) > LARGEST:
+            _refuse_rounding(value, name, index)
+        if isinstance(value, Decimal) and len(value.as_tuple().digits) > 15:
+            _refuse_rounding(value, name, index)
         numbers[index] = value
     return numbers
+
+
+def _refuse_rounding(value, name, index):
+    """Refuse a number that a float might not tell from its neighbours, so that two distances would tie."""
+    raise ValueError(
+        f"{name} holds {value} at index {index[0] if len(index) == 1 else tuple(index)}, which has more digits than a "
+        "float keeps: whole numbers may be up to 2**53, decimals have up to 15 digits."
+    )
 
 
 def _called(value):

@@ -3,25 +3,28 @@
 Everything after this step compares integers: strings cost no more than numbers, and 1 is not taken for "1".
 """
 
+import datetime
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
-from skreid._base.arrays import from_torch, unboxed
-from skreid._base.kinds import check_same_kind, is_plain, kinds_of, refuse_mixture
-from skreid._base.missing import maybe_missing, missing, refuse_masked
+from skreid._base.arrays import from_torch
+from skreid._base.kinds import as_times, check_one_kind, check_same_kind, plain
+from skreid._base.missing import maybe_missing, refuse_masked
 
 
 def as_labels(values, name, *, any_text=False):
-    """Return labels as a checked one-dimensional array; each label keeps its type.
+    """Return labels as a checked one-dimensional array of plain values.
 
     Every entry point that takes identities or cameras calls this, so all of them accept the same labels.
 
     Parameters
     ----------
     values : array-like of shape (n_samples,) or (n_samples, 1)
-        Hashable values of one kind: numbers, strings, bytes, dates, or others such as tuples. Lists keep Python's
-        types; scalars of other libraries (zero-dimensional arrays and tensors, Arrow's scalars) become their values.
+        Values of one kind: numbers (also booleans), strings, bytes, dates, or tuples of these. Sequences keep Python's
+        types; scalars of other libraries (zero-dimensional arrays and tensors, Arrow's scalars) become their values,
+        and dates of any library become times in microseconds.
     name : str
         The argument's name, for messages.
     any_text : bool, default=False
@@ -30,11 +33,12 @@ def as_labels(values, name, *, any_text=False):
     Returns
     -------
     ndarray of shape (n_samples,)
+        Of numbers, strings, bytes or datetime64[us]; of objects where NumPy's types might change a value.
 
     Raises
     ------
     TypeError
-        If `values` is a single value and not a sequence, or holds something that cannot be hashed.
+        If `values` is a single value and not a sequence, or holds something that is no label, such as a set.
     ValueError
         If it is not one-dimensional, a label is missing (see `skreid._base.missing`), or kinds are mixed.
     """
@@ -43,23 +47,20 @@ def as_labels(values, name, *, any_text=False):
     if values is None or isinstance(values, (str, bytes)) or np.isscalar(values):
         raise TypeError(_no_sequence(name, values))
     refuse_masked(values, name)
+    _refuse_zone(values, name)
     if isinstance(values, list) and values and all(isinstance(row, list) and len(row) == 1 for row in values):
         values = [row[0] for row in values]  # a column
-    if isinstance(values, (list, tuple, range)):  # an array would make strings of the numbers beside them
+    if isinstance(values, Sequence):  # an array would make strings of the numbers beside them
         labels = np.fromiter(values, dtype=object, count=len(values))
     else:
-        labels = np.asarray(from_torch(values))
+        labels = np.asarray(from_torch(values, name))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 0:
         raise TypeError(_no_sequence(name, values))
     if labels.ndim != 1:
         raise ValueError(f"{name} should be a 1d array, got an array of shape {labels.shape} instead.")
-    if labels.dtype.kind in "OT":  # NumPy's own strings of any length are compared as Python's are
-        labels = np.fromiter(map(_plain, labels), dtype=object, count=len(labels))
-    _check_entries(labels, name, any_text)
-    kinds_of(labels, name)
-    return labels
+    return _checked(labels, name, any_text)
 
 
 def _no_sequence(name, values):
@@ -68,29 +69,35 @@ def _no_sequence(name, values):
     return f"{name} must be a sequence with one label per image. Got {values!r} instead.{advice}"
 
 
-def _plain(value):
-    """Return the value of a scalar of any library, also within tuples; anything else as it is."""
-    return tuple(map(unboxed, value)) if type(value) is tuple else unboxed(value)
+def _refuse_zone(values, name):
+    """Refuse a column of times with a zone, of polars or Arrow: NumPy would drop it."""
+    kinds = getattr(values, "dtype", None), getattr(values, "type", None)
+    zone = getattr(kinds[0], "time_zone", None) or getattr(kinds[1], "tz", None)
+    if zone is not None:
+        raise ValueError(
+            f"{name} holds times with a time zone, {zone}: convert all times to one zone and remove it, or write them "
+            "as text."
+        )
 
 
-def _check_entries(labels, name, any_text):
-    """Refuse the first entry that is missing, not finite, or not hashable."""
+def _checked(labels, name, any_text):
+    """Return labels as plain values of one kind; refuse the first that is missing, not finite, or no label."""
     kind = labels.dtype.kind
-    if kind in "biu" or (any_text and kind in "US"):
-        return
-    if kind in "US":
+    if kind in "US" and not any_text:
         suspects = maybe_missing(labels)
+    elif kind in "fM":
+        suspects = np.flatnonzero(~np.isfinite(labels))[:1]
     else:
-        suspects = np.flatnonzero(~np.isfinite(labels))[:1] if kind in "fcM" else range(len(labels))
-    for i in suspects:
-        value = labels[i]
-        if value is not np.ma.masked and (type(value).__hash__ is None or getattr(value, "ndim", 0)):
-            raise TypeError(f"{name}[{i}] is {value!r}, which is not hashable: labels must be.")
-        is_text = isinstance(value, (str, bytes))
-        what = None if any_text and is_text else missing(value)
-        if what:
-            advice = " Leave the image out; if it is a name, write it differently." if is_text and value.strip() else ""
-            raise ValueError(f"Input {name} contains {what} at index {i}: every image needs a label.{advice}")
+        suspects = () if kind in "biuUS" else range(len(labels))  # NumPy's own strings of any length are objects, too
+    checked = [plain(labels[i], name, i, any_text) for i in suspects]
+    if kind == "M":
+        return as_times(labels, name)
+    if kind in "biufUS":
+        return labels
+    labels = np.fromiter(checked, dtype=object, count=len(checked))
+    check_one_kind(labels, name)
+    is_date = len(checked) and isinstance(checked[0], datetime.date)
+    return labels.astype("M8[us]") if is_date else labels
 
 
 def factorize(**named):
@@ -126,8 +133,6 @@ def factorize(**named):
     arrays = list(checked.values())
     ends = np.cumsum([len(labels) for labels in arrays])[:-1]
     dtypes = {labels.dtype.kind for labels in arrays}
-    if dtypes == {"M", "O"}:  # a date in an array and the same date in a list
-        arrays, dtypes = [labels.astype("M8[us]") for labels in arrays], {"M"}
     if len(dtypes) == 1 and dtypes <= set("iufbUSM"):  # other mixtures would be converted when joined
         uniques, first, codes = np.unique(np.concatenate(arrays), return_index=True, return_inverse=True)
         by_appearance = np.argsort(first)
@@ -139,13 +144,22 @@ def factorize(**named):
     return np.split(np.array(codes, dtype=np.intp), ends), list(table)
 
 
+def check_both_or_none(**named):
+    """Refuse one of two named arrays of labels without the other; return whether they were given."""
+    given = [name for name, values in named.items() if values is not None]
+    if len(given) == 1:
+        (absent,) = named.keys() - given
+        raise ValueError(f"{given[0]} was given without {absent}: pass both, or neither.")
+    return bool(given)
+
+
 def encode(values, name, n_samples, of="images"):
     """Turn labels into their positions among the sorted distinct labels.
 
     Parameters
     ----------
     values : array-like of shape (n_samples,)
-        Sortable labels of one kind.
+        Labels of one kind.
     name : str
         What they are called in errors.
     n_samples : int
@@ -163,7 +177,7 @@ def encode(values, name, n_samples, of="images"):
     Raises
     ------
     TypeError, ValueError
-        As in `as_labels`, or if `values` has another length or cannot be sorted.
+        As in `as_labels`, or if `values` has another length.
     """
     labels = as_labels(values, name)
     if len(labels) != n_samples:
@@ -171,13 +185,32 @@ def encode(values, name, n_samples, of="images"):
             f"Found input variables with inconsistent numbers of samples: {name} has {len(labels)} entries, "
             f"X has {n_samples} {of}; give one for each."
         )
-    if isinstance(values, (list, tuple, range)) and is_plain(kinds_of(labels, name)):
-        labels = np.asarray(labels.tolist())
-    try:
-        labels, codes = np.unique(labels, return_inverse=True)
-    except TypeError:
-        refuse_mixture(name)
+    labels, codes = np.unique(_narrowed(labels), return_inverse=True)
     return labels, codes.astype(np.int64)
+
+
+def _narrowed(labels):
+    """Return objects as an array of NumPy's own type, if it keeps every value; anything else as it is."""
+    if labels.dtype.kind != "O" or isinstance(next(iter(labels), None), tuple):
+        return labels
+    array = np.asarray(labels.tolist())
+    return array if array.dtype.kind in "biufUS" and array.tolist() == labels.tolist() else labels
+
+
+def joined(one, other):
+    """Return two arrays of labels of one kind as one array, in which each label keeps its value."""
+    if one.dtype.kind == other.dtype.kind:
+        return np.concatenate([one, other])
+    return _narrowed(np.concatenate([one.astype(object), other.astype(object)]))
+
+
+def positions(values, known):
+    """Return the place of each label of an array among sorted distinct ones, ``len(known)`` if it is not there."""
+    if values.dtype.kind == known.dtype.kind != "O" and len(known):
+        place = np.minimum(np.searchsorted(known, values), len(known) - 1)
+        return np.where(known[place] == values, place, len(known))
+    places = {label: place for place, label in enumerate(known.tolist())}
+    return np.array([places.get(label, len(known)) for label in values.tolist()], dtype=np.intp)
 
 
 def encode_identities(y, n_samples, of="images"):

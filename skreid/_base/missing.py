@@ -4,11 +4,13 @@ A missing value that is used as a value becomes a person or a camera of its own,
 """
 
 import math
+import unicodedata
+from decimal import Decimal
 from numbers import Number
 
 import numpy as np
 
-MISSING_AS_TEXT = ("nan", "None", "<NA>", "NaT")  # what is left of a missing value in an array of strings
+MISSING_AS_TEXT = ("#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None", "n/a", "nan", "null")  # as pandas reads
 
 
 def missing(value):
@@ -28,7 +30,7 @@ def missing(value):
         return next(filter(None, map(missing, value)), None)
     if value is np.ma.masked:
         return "a masked entry"
-    if isinstance(value, (float, np.floating)) and math.isinf(value):
+    if isinstance(value, (float, np.floating, Decimal)) and math.isinf(value):
         return "infinity"
     try:
         unequal = bool(value != value)
@@ -41,17 +43,26 @@ def missing(value):
 
 def _missing_text(value):
     value = value.item() if isinstance(value, np.generic) else value  # their repr says np.str_
-    if not value.strip():
+    if not value.strip() or (isinstance(value, str) and all(map(is_invisible, value))):
         return f"an empty string ({value!r})"
     text = value if isinstance(value, str) else value.decode("latin-1")
     return f"{value!r}, which looks like a missing value turned to text," if text in MISSING_AS_TEXT else None
 
 
+def is_invisible(character):
+    """Return whether a character of text is a space, or shows nothing."""
+    return unicodedata.category(character)[0] == "Z" or unicodedata.category(character) in ("Cc", "Cf")
+
+
 def maybe_missing(labels):
     """Return the indices of an array of strings or bytes that `missing` has to look at: fast for millions of them."""
-    first = labels.astype(labels.dtype.kind + "1")  # the first character tells
-    words = np.array(MISSING_AS_TEXT).astype(labels.dtype.kind)
-    return np.flatnonzero((labels == labels.dtype.type()) | np.strings.isspace(first) | np.isin(labels, words))
+    kind = labels.dtype.kind
+    first = labels.astype(kind + "1")  # the first character tells
+    if kind == "S":
+        blank = np.strings.isspace(first)
+    else:
+        blank = np.isin(first, [text for text in np.unique(first).tolist() if text and is_invisible(text)])
+    return np.flatnonzero((labels == labels.dtype.type()) | blank | np.isin(labels, np.array(MISSING_AS_TEXT, kind)))
 
 
 def refuse_masked(values, name):

@@ -17,7 +17,7 @@ from skreid._search.measures import LearnedMeasure
 BLOCK_PROBES = 1024
 COLUMN_VALUES = 2**24  # given distances ranked at once
 FIRST_ROWS = 1024  # in the first tile, which is small because all of its rows are candidates
-MISSING = np.iinfo(np.int64).max  # index where a ranking has no row: whatever is indexed with it raises IndexError
+MISSING = 0x7F7F7F7F7F7F7F7F  # index where a ranking has no row: beyond any array, also cut to fewer bytes
 
 
 def check_n_neighbors(n_neighbors, n_gallery, owner):
@@ -34,7 +34,7 @@ def check_n_neighbors(n_neighbors, n_gallery, owner):
 def is_row(indices):
     """Return which indices of a ranking are those of a row; earlier versions stored -1 where there was none."""
     indices = np.asarray(indices)
-    return (indices >= 0) & (indices != MISSING)
+    return (indices >= 0) & (indices < MISSING)
 
 
 def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, row_keys=None):

@@ -11,11 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 from skreid._base.checks import did_you_mean
+from skreid._base.missing import missing
 from skreid.datasets._docs import fill
 from skreid.datasets._layout import Listing, Source, read_text
 from skreid.datasets._report import bundle
-
-_MISSING = ("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None", "n/a", "nan", "null")  # as pandas reads them
 
 
 @fill
@@ -106,17 +105,18 @@ def load_csv(
         except (OSError, ValueError):
             status = None
         if status is None or not stat.S_ISREG(status.st_mode):
-            absent.append((line, image))
+            absent.append((line, image, "does not exist" if status is None else _what(status.st_mode)))
         else:
             listing.sizes.append(status.st_size)
         listing.add(line, path=str(image), **cells)
     if not listing.paths:
         raise ValueError(f"The table {str(path)!r} has a header, but no row below it.")
     if absent:
-        line, image = absent[0]
+        line, image, why = absent[0]
         raise FileNotFoundError(
-            f"{len(absent)} of the {len(listing.paths)} images in {str(path)!r} do not exist, the first in line "
-            f"{line}: {str(image)!r}. Relative paths start from {str(root)!r}; pass another folder as 'root'."
+            f"{len(absent)} of the {len(listing.paths)} images in {str(path)!r} do not exist or are no files, the "
+            f"first in line {line}: {str(image)!r} {why}. Relative paths start from {str(root)!r}; pass another folder "
+            "as 'root'."
         )
     source = Source(
         name="CSV table",
@@ -125,6 +125,11 @@ def load_csv(
         protocol="",
     )
     return bundle(listing, source, path, check_duplicates=check_duplicates)
+
+
+def _what(mode):
+    """Return in words what is there in place of a file."""
+    return "is a folder" if stat.S_ISDIR(mode) else "is a pipe or device"
 
 
 def _rows(path, wanted, delimiter):
@@ -182,7 +187,7 @@ def _cell(cell, key, line, path):
         raise ValueError(
             f"The {key} in line {line} of {str(path)!r} has a line break: a quote is not closed. Got {text[:60]!r}."
         )
-    if not text or (key != "path" and text in _MISSING):
+    if not text or (key != "path" and missing(text)):
         if key in ("path", "identity"):
             raise ValueError(
                 f"Line {line} of {str(path)!r} has no {key}: {cell!r} counts as missing. Fill the cell, or "

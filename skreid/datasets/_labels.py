@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skreid._base.missing import missing
+from skreid._base.missing import is_invisible, missing
 
 _DOUBTFUL = frozenset(("?", "-", "-1", "na", "n/a", "nan", "nil", "none", "null", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_IGNORABLE = re.compile(  # Unicode's Default_Ignorable_Code_Point, without the format characters (Cf)
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 
 
 @dataclass
@@ -90,21 +93,18 @@ def near_groups(texts):
 
 def _plain(text):
     """Return what is left of a text without case, blanks, invisible characters, and forms of letters and numbers."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text if not _is_invisible(c))
+    text = _IGNORABLE.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()))
+    text = text.replace("i\u0307", "i").replace("\u0131", "i")  # Turkish i: case folding keeps its dot
+    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text if not is_invisible(c))
     text = re.sub(r"(?<![0-9])\+(?=[0-9])", "", text)
     text = re.sub(r"(?<=[0-9])\.0*(?![0-9])", "", text)
     text = re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
     return re.sub(r"(?<![0-9])-(?=0(?![0-9]))", "", text)
 
 
-def _is_invisible(character):
-    return unicodedata.category(character)[0] == "Z" or unicodedata.category(character) in ("Cc", "Cf")
-
-
 def is_missing(text):
     """Return whether a text is no label: empty, blank, invisible, or what is left of a missing value as text."""
-    return text is None or bool(missing(text)) or all(map(_is_invisible, text))
+    return bool(missing(text))
 
 
 def doubtful(labels):

@@ -8,7 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
-from skreid._base.labels import factorize
+from skreid._base.labels import check_both_or_none, factorize
 from skreid._ranking import describe, gallery_distances
 from skreid._search.nearest import is_row
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
@@ -316,12 +316,8 @@ def _short(distance):
 
 def _equal_pairs(shape, **labels):
     """Return which pairs of probe and gallery image have equal labels, (n_probe, n_gallery); None without labels."""
-    given = [name for name, values in labels.items() if values is not None]
-    if not given:
+    if not check_both_or_none(**labels):
         return None
-    if len(given) == 1:
-        (missing,) = set(labels) - set(given)
-        raise ValueError(f"{given[0]} was given without {missing}: pass both, or neither.")
     (probe, gallery), _ = factorize(**labels)
     for name, codes, n_images in zip(labels, (probe, gallery), shape, strict=True):
         if len(codes) != n_images:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skreid._base.junk import alike
 from skreid._search.system import identities_of, parts_of
 
 
@@ -20,11 +21,11 @@ def refuse_seen(estimator, trials, target):
     """Refuse a fitted estimator that was trained on the identity of a probe."""
     tested = set(target[np.concatenate([trial.probe for trial in trials])].tolist())
     for part in parts_of(estimator):
-        seen = tested & identities_of(part).keys()
+        seen = alike(tested, identities_of(part))
         if seen:
             raise ValueError(
                 f"{type(part).__name__} was fitted on {len(seen)} of the {len(tested)} identities that are probes "
-                f"here, such as {next(iter(seen))!r}: its figures would mean nothing. Pass fit=True to fit on "
+                f"here, such as {seen[0]!r}: its figures would mean nothing. Pass fit=True to fit on "
                 "each repeat's training images, or on_seen='ignore' if these names meant other people when it "
                 "was fitted."
             )

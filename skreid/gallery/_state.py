@@ -3,14 +3,13 @@
 A change makes a new state. What a search needs is built once per state, on first use.
 """
 
-from numbers import Number
 from threading import Lock
 
 import numpy as np
 
 from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
-from skreid._base.labels import encode
+from skreid._base.labels import check_both_or_none, encode, joined, positions
 from skreid._search.distances import check_range
 from skreid._search.nearest import nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import build_index, search_index
@@ -56,7 +55,7 @@ class State:
             if ours is not None:
                 new = column(name, new, len(descriptors))
                 check_same_kind(**{f"the gallery's {name}": ours, f"the new {name}": new})
-                columns[name] = np.concatenate([ours, new])
+                columns[name] = joined(ours, new)
         return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), measuring=self.measuring, **columns)
 
     def only(self, kept):
@@ -96,7 +95,10 @@ class State:
                 "cams to leave out images from the probe's own camera."
             )
         cams = cams if cams_probe is None else cams_probe
-        return column("cams_probe", cams, n_probes) if takes_cams else None
+        if not takes_cams:
+            return None
+        check_both_or_none(**{"cams_probe": cams, "the gallery's cams": self.cams})
+        return column("cams_probe", cams, n_probes)
 
     def nearest(self, probes, n_neighbors, settings, cams=None, keys=(None, None)):
         """Return distances and rows of the nearest rows of each probe.
@@ -151,8 +153,7 @@ class State:
             values = column(name, values, n_probes)
             check_same_kind(**{f"the gallery's {name}": ours, f"the probes' {name}": values})
             known, codes = self.codes(name)
-            place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-            probe_keys = probe_keys * (len(known) + 1) + np.where(known[place] == values, place, len(known))
+            probe_keys = probe_keys * (len(known) + 1) + positions(values, known)
             row_keys = row_keys * (len(known) + 1) + codes
         return probe_keys, row_keys
 
@@ -174,6 +175,8 @@ def check_descriptors(name, X, dtype, n_features=None):
         return np.empty((0, n_features))
     if descriptors.dtype.kind in "iub":
         descriptors = descriptors.astype(np.float64)
+    if not len(np.atleast_1d(descriptors)):
+        raise ValueError("There are no images: a Gallery needs at least one.")
     if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
         raise ValueError(
             "Descriptors must be an array of floats of shape (n_images, n_features), as transform returns it. Got "
@@ -184,12 +187,10 @@ def check_descriptors(name, X, dtype, n_features=None):
 
 
 def column(name, values, n_rows):
-    """Return identities or cameras as an array, of numbers or strings where they are such; None if there are none."""
+    """Return identities or cameras as an array, of NumPy's types where they keep every value; None without any."""
     if values is None:
         return None
     labels, codes = encode(values, name, n_rows)
-    if labels.dtype == object and len(labels) and isinstance(labels[0], (str, bytes, Number)):
-        labels = np.asarray(labels.tolist())
     return labels[codes]
 
 

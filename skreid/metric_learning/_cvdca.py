@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.constraints import IntRange
-from skreid._base.labels import as_labels
+from skreid._base.labels import as_labels, check_both_or_none, positions
 from skreid.metric_learning._base import CrossViewMetric, fix_signs, span_coordinates
 from skreid.metric_learning._views import add_ridge, objective_blocks, solve_views
 
@@ -48,15 +48,16 @@ class ViewSpecificMetric(CrossViewMetric):
             raise ValueError(f"{name} has {len(cams)} entries but there are {len(X)} samples: give one for each.")
         if self.cameras_ is None:
             return coordinates @ maps[0].T
-        unknown = cams[~np.isin(cams, self.cameras_)]
+        view = positions(cams, self.cameras_)
+        unknown = np.flatnonzero(view == len(maps))
         if len(unknown):
             raise ValueError(
-                f"{name} holds camera {unknown.tolist()[0]!r}, which was not in fit (cameras in fit: "
-                f"{self.cameras_.tolist()}). Give {name}=None to use the mean projection of all cameras."
+                f"{name} holds camera {cams.tolist()[unknown[0]]!r}, which was not in fit (cameras in fit: "
+                f"{self.cameras_.tolist()}). Give no cameras to use the mean projection of all."
             )
         projected = np.empty((len(X), maps.shape[1]))
-        for camera, projection in zip(self.cameras_, maps, strict=True):
-            projected[cams == camera] = coordinates[cams == camera] @ projection.T
+        for i, projection in enumerate(maps):
+            projected[view == i] = coordinates[view == i] @ projection.T
         return projected
 
     def fit_transform(self, X, y, cams=None):
@@ -112,8 +113,8 @@ class ViewSpecificMetric(CrossViewMetric):
         X_gallery : array-like of shape (n_gallery, n_features)
             Descriptors of the gallery.
         cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), default=None
-            Cameras of the probes and of the gallery, among those seen in `fit`. A side without cameras is projected
-            by the mean of all projections.
+            Cameras of the probes and of the gallery, among those seen in `fit`; of both, or of neither. Without
+            cameras, the mean of all projections is used.
 
         Returns
         -------
@@ -123,9 +124,10 @@ class ViewSpecificMetric(CrossViewMetric):
         Raises
         ------
         ValueError
-            If a camera was not seen in `fit`.
+            If a camera was not seen in `fit`, or only one side has cameras.
         """
         check_is_fitted(self)
+        check_both_or_none(cams_probe=cams_probe, cams_gallery=cams_gallery)
         probe = self._project(self._check_rows(X_probe), cams_probe, "cams_probe")
         gallery = self._project(self._check_rows(X_gallery), cams_gallery, "cams_gallery")
         return euclidean_distances(probe, gallery)

@@ -10,7 +10,7 @@ import numpy as np
 from skreid._base.arrays import as_array
 from skreid._base.checks import check_int
 from skreid._base.junk import codes_of
-from skreid._base.labels import factorize
+from skreid._base.labels import check_both_or_none, factorize
 
 _ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
 _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
@@ -106,10 +106,7 @@ class Problem:
         self._block_size = block_size
 
     def _set_cams(self, cams_probe, cams_gallery):
-        if (cams_probe is None) != (cams_gallery is None):
-            missing, given = ("cams_probe", "cams_gallery")[:: 1 if cams_probe is None else -1]
-            raise ValueError(f"{given} was given without {missing}: pass both to filter by camera, or neither.")
-        if cams_probe is None:
+        if not check_both_or_none(cams_probe=cams_probe, cams_gallery=cams_gallery):
             self.cams = None
             return
         self.cams, _ = factorize(cams_probe=cams_probe, cams_gallery=cams_gallery)

@@ -3,7 +3,7 @@
 Evaluation needs them together, and the distances may be too large, or too expensive, to compute twice.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from skreid.metrics._figures import (
 from skreid.metrics._problem import Problem
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RankingMetrics:
     """All figures of one ranking, and the counts of the probes they are based on.
 
@@ -59,6 +59,12 @@ class RankingMetrics:
     first_rank: np.ndarray = field(repr=False)
     average_precision: np.ndarray = field(repr=False)
     n_matches: np.ndarray | None = field(default=None, repr=False)  # None in results stored by an earlier version
+
+    def __repr__(self):
+        shown = [each.name for each in fields(self) if each.repr]
+        if self.n_matches is not None and self.n_matches.max(initial=0) <= 1:
+            shown.remove("mean_inverse_negative_penalty")  # it is mAP
+        return f"RankingMetrics({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
 @fill

@@ -3,13 +3,17 @@
 They also define the camera filter and which gallery images are junk.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from skreid._base.dataset import get_labels
 from skreid._base.junk import several
+from skreid._base.missing import missing
 from skreid.protocols._base import Applicable, Trial, coded, compare
+
+SUBSETS = ("train", "query", "gallery", "val")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class GivenSplitProtocol(Applicable):
         ----------
         dataset : Bunch, dict or object
             With `target` and `subset` of shape (n_samples,), and `cams` if `use_cams`. The subset of an image in use
-            is "train", "query" or "gallery".
+            is "train", "query" or "gallery"; "val" and blank text leave it out, and anything else is refused.
 
         Yields
         ------
@@ -69,6 +73,7 @@ class GivenSplitProtocol(Applicable):
         identity, uniques, counts = coded(dataset, owner, junk_ids=self.junk_ids)
         _, _, is_person = coded(dataset, owner, junk_ids=self.junk_ids, distractor_ids=self.distractor_ids)
         subset = get_labels(dataset, "subset", owner, len(identity))
+        _check_subsets(subset, owner)
         train = np.flatnonzero((subset == "train") & is_person)
         probe = np.flatnonzero((subset == "query") & is_person)
         gallery = np.flatnonzero((subset == "gallery") & counts)
@@ -118,6 +123,17 @@ class GivenSplitProtocol(Applicable):
             title = self._title(self.name, f"{self.name}'s protocol")
         split = "given split" if self._fits else "given split, nothing fitted"
         return f"{title}: {split}; probes: all queries, gallery: all gallery images{without}; 1 repeat"
+
+
+def _check_subsets(subset, owner):
+    """Refuse subsets that no protocol knows: their images would be left out in silence."""
+    unknown = {name: n for name, n in Counter(subset.tolist()).items() if name not in SUBSETS and not missing(name)}
+    if unknown:
+        counts = ", ".join(f"{name!r} ({n} image{'s' * (n > 1)})" for name, n in unknown.items())
+        raise ValueError(
+            f"dataset.subset holds {counts}: {owner} knows {', '.join(map(repr, SUBSETS))}, written like this, and "
+            "leaves out 'val' and blank ones. Write one of them, or '' for an image that is not in use."
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from skreid._base.checks import check_int
 from skreid._base.dataset import get_labels
-from skreid._base.labels import factorize
+from skreid._base.labels import as_labels, factorize
 from skreid.model_selection import draw_per_identity
 from skreid.protocols._base import coded
 from skreid.protocols._random import RandomProtocol
@@ -109,21 +109,20 @@ class TwoViewProtocol(RandomProtocol):
         return draw, np.flatnonzero(both)
 
     def _cams(self, names):
-        given = [cam for cam in (self.probe_cam, self.gallery_cam) if cam is not None]
+        views = {"probe_cam": self.probe_cam, "gallery_cam": self.gallery_cam}
+        views = {name: as_labels([cam], name).tolist()[0] for name, cam in views.items() if cam is not None}
+        given = list(views.values())
         for cam in given:
             if cam not in names:
                 raise ValueError(f"Camera {cam!r} is not among those of the dataset: {names}.")
         if len(given) == 2:
-            if self.probe_cam == self.gallery_cam:
+            if given[0] == given[1]:
                 raise ValueError(f"probe_cam and gallery_cam are both {self.probe_cam!r}: two views are needed.")
             return given
         if len(names) != 2:
             raise ValueError(f"The dataset has {len(names)} cameras, {names}: name probe_cam and gallery_cam.")
-        try:
-            first, second = sorted(names)
-        except TypeError:
-            raise ValueError(f"Cameras {names} have no order: name probe_cam and gallery_cam.") from None
-        swap = self.probe_cam == second or self.gallery_cam == first
+        first, second = sorted(names)
+        swap = views.get("probe_cam") == second or views.get("gallery_cam") == first
         return (second, first) if swap and given else (first, second)
 
     def describe(self):
