@@ -97,6 +97,15 @@ def test_they_train_are_saved_and_loaded(people, tmp_path, name):
     np.testing.assert_array_equal(again.transform(people.images), described)
 
 
+def test_they_are_exported(people, tmp_path):
+    """A transformer too, as one graph whose descriptors are checked against the estimator's."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is an optional extra")
+    from skreid.export import to_onnx
+
+    reid = MultiDepthReID(backbone="timm:test_vit", max_epochs=0, **SETTINGS).fit(people.images, people.target)
+    assert to_onnx(reid, tmp_path / "reid.onnx").relative_error < 1e-5
+
+
 def test_a_number_of_layers_counts_the_deepest_blocks(people):
     """Blocks differ in the size of their maps: a plain transformer has one."""
     settings = SETTINGS | {"max_epochs": 0}

@@ -81,7 +81,7 @@ def initial_weights(weights, backbone, say=None):
             f"{match.prefix.rstrip('.')!r} was taken, and not {others}. To take another one, save its tensors to a "
             "file of their own.",
             WeightsWarning,
-            stacklevel=4,
+            stacklevel=6,  # the call of fit
         )
     if say is not None:
         behind = f" behind {match.prefix!r}" if match.prefix else ""
