@@ -9,6 +9,7 @@ from sklearn.utils import gen_batches
 from skreid._search.nearest import MISSING, is_row, sorted_neighbors
 
 RANKED_VALUES = 2**22  # distances ranked at once
+DEEPEST = 1024  # nearest images asked for; where more are needed, sorting all images is faster
 
 
 def nearest_identities(query, n_neighbors, n_images):
@@ -32,20 +33,20 @@ def nearest_identities(query, n_neighbors, n_images):
     known, codes = query.state.codes("ids")
     distances = np.full((len(query), n_neighbors), np.inf)
     rows = np.full((len(query), n_neighbors), MISSING)
-    depth = (n_neighbors - 1) * max(n_images, -(-len(codes) // len(known))) + n_images
+    depth = min((n_neighbors - 1) * max(n_images, -(-len(codes) // len(known))) + n_images, len(codes))
     waiting = np.arange(len(query))
     while len(waiting):
-        depth, is_done = min(depth, len(codes)), np.zeros(len(waiting), dtype=bool)
+        depth, is_done = depth if depth <= DEEPEST else len(codes), np.zeros(len(waiting), dtype=bool)
         for batch in gen_batches(len(waiting), max(1, RANKED_VALUES // depth)):
             part = waiting[batch]
             distances[part], rows[part], is_done[batch] = _ranked(query, codes, part, depth, n_neighbors, n_images)
-        waiting, depth = waiting[~is_done], 4 * depth
+        waiting, depth = waiting[~is_done], min(4 * depth, len(codes))
     return distances, rows
 
 
 def _ranked(query, codes, part, depth, n_neighbors, n_images):
     """Rank the identities among the nearest images of a part of the probes; say where no further image matters."""
-    distances, rows = query.nearest(depth, part)
+    distances, rows = query.nearest(depth, part) if depth < len(codes) else query.ranked(part)
     probe, place = np.nonzero(is_row(rows))
     code = codes[rows[probe, place]]
     order = np.lexsort((place, code, probe))
@@ -66,8 +67,7 @@ def _ranked(query, codes, part, depth, n_neighbors, n_images):
     rest, bound = ~is_complete, np.full(len(part), np.inf)
     n_missing = (n_wanted - n_seen)[rest]
     np.minimum.at(bound, probe[rest], (sums[rest] + n_missing * frontier[probe[rest]]) / n_wanted[rest])
-    last = identity_distances[:, -1]
-    is_done = np.isinf(frontier) | ((last <= frontier) & (last < bound))
+    is_done = np.isinf(frontier) | (identity_distances[:, -1] < bound)  # which are within the frontier
     is_found = is_row(places)
     places[is_found] = np.take_along_axis(rows, np.where(is_found, places, 0), axis=1)[is_found]
     return identity_distances, places, is_done

@@ -34,9 +34,16 @@ class Query:
 
     def nearest(self, n_neighbors, part=slice(None)):
         """Return distances and rows of the nearest rows of each probe, or of each one in a part of them."""
+        return self.state.nearest(self.probes[part], n_neighbors, self._settings, *self._seen(part))
+
+    def ranked(self, part):
+        """Return distances and rows of all rows, nearest first, for each probe in a part of them."""
+        return self.state.ranked(self.probes[part], *self._seen(part))
+
+    def _seen(self, part):
+        """Return the cameras of a part of the probes, if the metric takes them, and what is hidden from them."""
         keys = (None, None) if self.keys[0] is None else (self.keys[0][part], self.keys[1])
-        cams = None if self._cams is None else self._cams[part]
-        return self.state.nearest(self.probes[part], n_neighbors, self._settings, cams, keys)
+        return None if self._cams is None else self._cams[part], keys
 
     def n_visible(self, probe, code):
         """Return how many images of an identity a probe may see.

@@ -11,7 +11,7 @@ from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import check_both_or_none, encode, joined, positions
 from skreid._search.distances import check_range
-from skreid._search.nearest import nearest_rows, sorted_neighbors
+from skreid._search.nearest import MISSING, nearest_rows, sorted_neighbors
 from skreid.gallery._faiss import build_index, search_index
 from skreid.gallery._measuring import Euclidean
 from skreid.gallery._rows import Rows
@@ -131,6 +131,20 @@ class State:
             probe, measuring.exact(measure, probes, cams, probe, row), row, (len(probes), n_neighbors)
         )
         return measuring.final(distances), rows
+
+    def ranked(self, probes, cams=None, keys=(None, None)):
+        """Return distances and rows of all rows as `nearest` does, exactly; faster than a search for most of them."""
+        measure, shape = self.measure(), (len(probes), len(self.rows))
+        block = measure.block(self.measuring.prepared(probes), cams)
+        if block.bounds_are_distances:
+            distances = block.bounds(slice(None))[:, measure.group]
+        else:
+            distances = block.exact(*np.divmod(np.arange(shape[0] * shape[1]), shape[1])).reshape(shape)
+        if keys[0] is not None:
+            distances[keys[0][:, None] == keys[1]] = np.inf
+        rows = np.argsort(distances, axis=1, kind="stable")
+        distances = np.take_along_axis(distances, rows, axis=1)
+        return self.measuring.final(distances), np.where(np.isinf(distances), MISSING, rows)
 
     def codes(self, name):
         """Return the sorted distinct values of a column, and the place of each image's value among them."""
