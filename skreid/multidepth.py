@@ -119,10 +119,12 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         time, each runs it and all store the same result.
     checkpoint : str, path-like or None, default=None
         Folder where training saves its state after each epoch. After an interruption, the same call to `fit` resumes
-        from the last epoch and ends with the same weights. State of other data or settings is refused, so each training
-        needs its own folder; in searches use `memory` instead. Needs an integer `random_state`.
+        from the last epoch and ends with the same weights (on a GPU, up to rounding). State of other data or settings
+        is refused, so each training needs its own folder; in searches use `memory` instead. Needs an integer
+        `random_state`.
     random_state : int, RandomState or None, default=None
-        Seeds all random draws.
+        Seeds all random draws. Equal seeds give equal weights on a CPU with equally many threads, and weights that are
+        equal up to rounding on a GPU.
     verbose : int, default=0
         1 shows progress bars, and what was taken from a file of `weights`.
 

@@ -10,6 +10,7 @@ import sys
 import weakref
 from collections import Counter
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -20,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import skreid
+
 aten = torch.ops.aten
 HOST = torch.device("cpu")
 SIZED_BY_VALUES = {  # the host must wait to know how long the result is
@@ -28,7 +31,9 @@ SIZED_BY_VALUES = {  # the host must wait to know how long the result is
 }  # fmt: skip
 INDEXED = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
 PRODUCTS = {aten.convolution.default, aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default}
-READ_FOR_PLACES = "/skreid/", "/benchmarks/"
+READ_FOR_PLACES = tuple(
+    str(folder) for folder in (Path(skreid.__file__).parent, Path(__file__).parents[1] / "benchmarks")
+)
 
 
 class Journal:
@@ -93,8 +98,8 @@ def place():
     while frame is not None:
         code = frame.f_code
         named = not code.co_name.startswith("<")  # comprehensions are functions in some versions of Python
-        if named and any(part in code.co_filename for part in READ_FOR_PLACES):
-            return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_name}"
+        if named and code.co_filename.startswith(READ_FOR_PLACES):
+            return f"{Path(code.co_filename).name}:{code.co_name}"
         frame = frame.f_back
     return "tests"
 
