@@ -116,6 +116,14 @@ def test_identities_with_very_many_images_do_not_crowd_out_others(engine, n_imag
             np.testing.assert_allclose([d for _, d, _ in mine], [d for _, d, _ in theirs])
 
 
+def test_an_identity_with_hidden_images_is_judged_by_those_that_are_left():
+    """Ann has one image left, nearer than the mean of Bo's two; nobody waits for her hidden one."""
+    rows = np.array([[1.0], [5.0], [2.0], [2.0]] + [[9.0]] * 20)
+    gallery = Gallery(rows, ["ann", "ann", "bo", "bo"] + ["cleo"] * 20, cams=[1, 0, 1, 1] + [1] * 20)
+    answer = gallery.identify([[0.0]], n_images=2, cams=[0])
+    assert (answer.best.tolist(), answer.distances.tolist()) == (["ann"], [[1.0]])
+
+
 def test_only_as_many_images_are_searched_as_needed(monkeypatch):
     """One identity is that of the nearest image; more need about as many images as they have on average."""
     depths, nearest = [], Query.nearest
