@@ -214,6 +214,28 @@ def test_removing_nothing_removes_nothing(filled):
     assert len(filled.remove(np.arange(200)).remove([])) == 0
 
 
+def test_remove_takes_each_index_once_or_a_mask_of_the_right_length(filled):
+    """A mask of 0 and 1 as ints, one boolean, and a comparison with no ids remove nobody."""
+    n_images, before = len(filled), filled.ids.tolist()
+    zeros_and_ones = (filled.ids == "p3").astype(int)
+    without_ids = Gallery(np.asarray(filled.descriptors))
+    for wrong in ([0, 1, 0], zeros_and_ones, zeros_and_ones.tolist(), [-1, n_images - 1]):
+        with pytest.raises(ValueError, match="more than once"):
+            filled.remove(wrong)
+    for wrong in (True, False, [True], np.ones(n_images - 1, dtype=bool), without_ids.ids != "ann"):
+        with pytest.raises(ValueError, match=f"one for each of the {n_images} images"):
+            filled.remove(wrong)
+    for wrong in ([1.0], ["p3"], None, [[0, 1]]):
+        with pytest.raises(ValueError, match="must hold ints"):
+            filled.remove(wrong)
+    for wrong in (n_images, [-n_images - 1], np.array([np.iinfo(np.int64).max])):
+        with pytest.raises(IndexError, match="out of bounds"):
+            filled.remove(wrong)
+    assert filled.ids.tolist() == before
+    assert filled.remove([-1, 0]).remove(3).ids.tolist() == [*before[1:4], *before[5:-1]]
+    assert filled.remove([True] + [False] * (len(filled) - 1)).ids.tolist() == [*before[2:4], *before[5:-1]]
+
+
 def test_searches_in_threads_see_whole_states(filled):
     """While one thread adds and removes, every search sees a complete state, never half of a change."""
     extra, probe = rows(10, seed=6), rows(10, seed=6)

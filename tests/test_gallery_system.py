@@ -211,6 +211,60 @@ def test_descriptors_of_another_system_are_refused_where_that_is_known(people, f
             rank_gallery(other, people.images[:2], gallery)
 
 
+def test_descriptors_of_the_system_itself_are_never_described_again():
+    """Tables of features and descriptors look alike; what `describe` made with the same system is recognised."""
+    system = system_of(XQDA())
+    expected = reference.rank(distances_of(system, X[PROBES], X[ROWS]), 3)[1]
+    probes, rows = describe(system, X[PROBES]), describe(system, X[ROWS])
+    galleries = [Gallery.from_estimator(system, X[ROWS]), Gallery.from_estimator(system, rows)]
+    galleries.append(Gallery.from_estimator(system, X[ROWS][:5]).add(describe(system, X[ROWS][5:])))
+    for gallery in galleries:
+        for asked in (X[PROBES], probes):
+            np.testing.assert_array_equal(gallery.kneighbors(asked, 3)[1], expected)
+            np.testing.assert_array_equal(rank_gallery(system, asked, gallery, 3)[1], expected)
+    for asked in (X[PROBES], probes):
+        for images in (X[ROWS], rows):
+            np.testing.assert_array_equal(rank_gallery(system, asked, images, 3)[1], expected)
+    np.testing.assert_array_equal(describe(system, probes), probes)
+
+
+def test_descriptors_of_one_system_may_be_the_images_of_the_next():
+    """A system of tables takes what another system described, in a gallery as in rank_gallery."""
+    first = StandardScaler().fit(X[TRAIN])
+    second = make_pipeline(PCA(6, random_state=0), XQDA()).fit(first.transform(X[TRAIN]), Y[TRAIN])
+    probes, rows = describe(first, X[PROBES]), describe(first, X[ROWS])
+    expected = reference.rank(distances_of(second, probes.copy(), rows.copy()), 3)[1]
+    gallery = Gallery.from_estimator(second, rows[:5]).add(rows[5:])
+    np.testing.assert_array_equal(gallery.kneighbors(probes, 3)[1], expected)
+    np.testing.assert_array_equal(rank_gallery(second, probes, rows, 3)[1], expected)
+
+
+def test_rank_gallery_refuses_descriptors_of_another_system_as_a_gallery_does(people, fitted):
+    """A system that takes images is given descriptors that another one made."""
+    other = make_pipeline(fitted, StandardScaler().fit(fitted.transform(people.images)))
+    theirs = describe(other, people.images[:8])
+    for sides in ((theirs, people.images), (people.images, theirs), (theirs, theirs)):
+        with pytest.raises(ValueError, match="come from another fitted system than the MultiDepthReID"):
+            rank_gallery(fitted, *sides)
+    with pytest.raises(ValueError, match="come from another fitted system than the MultiDepthReID"):
+        Gallery.from_estimator(fitted, theirs)
+    rank_gallery(other, theirs, people.images)
+
+
+def test_images_and_systems_given_as_descriptors_name_the_way_out(people, fitted):
+    """Gallery(system), and images for a gallery that cannot describe them."""
+    gallery = Gallery(X)
+    for system in (system_of(XQDA()), fitted):
+        for call in (Gallery, gallery.add, gallery.kneighbors):
+            with pytest.raises(TypeError, match=r"Got the estimator .*Gallery\.from_estimator\(system, images\)"):
+                call(system)
+    for images in (people.images[:2], list(people.images[:2]), ["a.png"], np.array(["a.png"]), "a.png", b"a.png"):
+        for call in (Gallery, gallery.add, gallery.kneighbors):
+            with pytest.raises(ValueError, match=r"are images, and this gallery has no system.*from_estimator"):
+                call(images)
+    assert gallery.kneighbors([X[3].tolist()], 1)[1] == gallery.kneighbors([X[3]], 1)[1] == 3
+
+
 def test_descriptors_ranked_without_their_learned_metric_warn(tmp_path):
     """`Gallery(describe(system, X))` has no metric: the search says so, also after saving, and a system ranks by it."""
     system = system_of(XQDA())

@@ -18,12 +18,14 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
+from skreid._base.arrays import tabular
 from skreid._base.checks import check_int
 from skreid._images.docs import fill_images
 from skreid._lists.chunks import Chunks, count_images, listed
 from skreid._lists.output import ArrayOutput, FileOutput, GrowingFile
 from skreid._search.identity import mark
 from skreid._search.system import describe as describe_chunk
+from skreid._search.system import origin_of_system
 from skreid.exceptions import ImageError
 
 try:
@@ -101,7 +103,7 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     True
     """
     check_int(batch_size, "batch_size", "describe")
-    X = listed(X)
+    X = listed(tabular(X, "X"))
     n_images = count_images(X)
     if isinstance(out, (str, os.PathLike)):
         output = (GrowingFile if n_images is None else FileOutput)(Path(out), estimator, X, batch_size)
@@ -135,7 +137,7 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
             stacklevel=2,
         )
     descriptors = output.result(chunks.n_images)
-    mark(descriptors, estimator)
+    mark(descriptors, origin_of_system(estimator))
     return descriptors
 
 

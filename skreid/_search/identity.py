@@ -10,8 +10,6 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skreid._search.system import split_system
-
 HOW_ONLY = {"batch_size", "checkpoint", "device", "memory", "n_jobs", "verbose"}  # change no descriptor
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -49,22 +47,16 @@ class Origin(NamedTuple):
     metric: str | None
 
 
-def origin_of_system(estimator):
-    """Return the origin of the descriptors of a fitted system."""
-    describing, metric = split_system(estimator)
-    return Origin(digest_of(describing), None if metric is None else type(metric).__name__)
-
-
-def mark(descriptors, estimator):
-    """Remember which system described an array, as long as the array lives."""
-    _marks.set(descriptors, origin_of_system(estimator))
+def mark(descriptors, origin):
+    """Remember what an array comes from, as long as the array lives."""
+    _marks.set(descriptors, origin)
 
 
 def pass_on_mark(descriptors, made):
     """Remember that an array made from others has their origin, if it is known."""
     origin = mark_of(descriptors)
     if origin is not None:
-        _marks.set(made, origin)
+        mark(made, origin)
 
 
 def mark_of(descriptors):

@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from skreid._base.arrays import as_array, tabular
 from skreid._images.forms import is_image
 from skreid._images.sequence import refuse_single
+from skreid._search.identity import Origin, digest_of, mark_of
 
 
-def describe(estimator, X):
+def describe(estimator, X, name="the images"):
     """Describe images with an estimator, leaving out a metric at its end.
 
     Parameters
@@ -25,7 +26,10 @@ def describe(estimator, X):
     estimator : fitted transformer or Pipeline
         If its last step has `pairwise_distances`, the steps before it describe.
     X : images, or array of shape (n, n_features)
-        If the estimator takes images, a two-dimensional float array is assumed to be its descriptors, and returned.
+        If the estimator takes images, a two-dimensional float array is assumed to be its descriptors, and returned. If
+        it takes tables, descriptors are recognised where `skreid.describe` made them with this estimator.
+    name : str
+        What they are called in messages.
 
     Returns
     -------
@@ -34,10 +38,18 @@ def describe(estimator, X):
     transformer, _ = split_system(estimator)
     if transformer is None:
         return as_array(X, "descriptors")
+    origin = mark_of(X)
+    if origin is not None and origin.digest == digest_of(transformer):
+        return X
     X = tabular(X, "X")
     descriptors, takes_images = _descriptors(X), not get_tags(_first_step(transformer)).input_tags.two_d_array
     if descriptors is not None:
         if takes_images:
+            if origin is not None:
+                raise ValueError(
+                    f"{name} come from another fitted system than the {type(_first_step(transformer)).__name__} given: "
+                    "no distance between their descriptors means anything. Describe them by this system, or use theirs."
+                )
             return descriptors
         if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
             X = descriptors
@@ -54,6 +66,12 @@ def describe(estimator, X):
             "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
     return as_array(transformer.transform(X), "descriptors")
+
+
+def origin_of_system(estimator):
+    """Return the origin of the descriptors of a fitted system."""
+    describing, metric = split_system(estimator)
+    return Origin(digest_of(describing), None if metric is None else type(metric).__name__)
 
 
 def check_usable(descriptors, places=None):

@@ -9,17 +9,26 @@ import numpy as np
 
 from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
+from skreid.gallery._contents import Contents
 from skreid.gallery._faiss import empty_index, import_faiss, read_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
 from skreid.gallery._identify import Identifying
 from skreid.gallery._measuring import measuring_of
 from skreid.gallery._query import Query
+from skreid.gallery._rows import rows_of
 from skreid.gallery._state import COLUMNS, State, check_descriptors, column
-from skreid.gallery._system import System, check_origin, known_origin, refuse_other_system, warn_of_metric
+from skreid.gallery._system import (
+    System,
+    check_origin,
+    known_origin,
+    refuse_images,
+    refuse_other_system,
+    warn_of_metric,
+)
 from skreid.persistence import dump, load
 
 
-class Gallery(Identifying):
+class Gallery(Contents, Identifying):
     """Descriptors of known images, searched by Euclidean or cosine distance, or by a learned metric.
 
     Build it from descriptors, or with :meth:`from_estimator` from a fitted system and images. Such a gallery describes
@@ -251,7 +260,8 @@ class Gallery(Identifying):
             If a value overflows the dtype of the gallery's descriptors, which new ones are cast to; or as for the
             constructor.
         """
-        check_origin(self._origin, known_origin(descriptors), "the new descriptors")
+        if self._system is None:
+            check_origin(self._origin, known_origin(descriptors), "the new descriptors")
         descriptors = self._described("the new descriptors", descriptors)
         if descriptors.shape[1] != self.shape[1]:
             raise ValueError(
@@ -267,17 +277,20 @@ class Gallery(Identifying):
 
         Parameters
         ----------
-        indices : ndarray of int, or ndarray of shape (n_images,) of bool
-            Their indices, or a mask such as ``gallery.ids == "ann"``.
+        indices : array-like of int, or of shape (n_images,) of bool
+            Their indices, each once, or a mask such as ``gallery.ids == "ann"``.
 
         Returns
         -------
         self : Gallery
+
+        Raises
+        ------
+        ValueError, IndexError
+            If a mask has another length, or an index is there twice or out of bounds.
         """
         with self._lock:
-            kept = np.ones(len(self), dtype=bool)
-            kept[np.asarray(indices) if np.size(indices) else []] = False
-            self._state = self._state.only(kept)
+            self._state = self._state.only(~rows_of(indices, len(self)))
         return self
 
     def kneighbors(self, probes, n_neighbors=5, return_distance=True, *, ids=None, cams=None, cams_probe=None):
@@ -328,10 +341,10 @@ class Gallery(Identifying):
     def _query(self, probes, ids=None, cams=None, cams_probe=None):
         """Return the probes, described and checked, in front of the gallery as it is now."""
         state, origin = self._state, known_origin(probes)
-        check_origin(self._origin, origin, "the probes")
         if self._system is None:
+            check_origin(self._origin, origin, "the probes")
             warn_of_metric(self._origin, origin, state.measuring.name)
-        return Query(state, self._settings, self._described("probes", probes), ids, cams, cams_probe)
+        return Query(state, self._settings, self._described("the probes", probes), ids, cams, cams_probe)
 
     def check_system(self, estimator):
         """Refuse an estimator that describes, or ranks, in another way than this gallery, as far as that is known.
@@ -345,47 +358,12 @@ class Gallery(Identifying):
 
     def _described(self, name, X):
         """Return descriptors that can be measured; a system describes images."""
-        X = X if self._system is None else self._system.describe(X)
+        if self._system is None:
+            refuse_images(X, name)
+        else:
+            X = self._system.describe(X, name)
         n_features = None if name == "descriptors" else self.shape[1]
         return check_descriptors(name, X, np.float32 if self._settings["engine"] == "faiss" else np.float64, n_features)
-
-    @property
-    def descriptors(self):
-        """The descriptors of all images, read on demand."""
-        return self._state.rows
-
-    @property
-    def estimator(self):
-        """The system of :meth:`from_estimator`, or None."""
-        return None if self._system is None else self._system.estimator
-
-    @property
-    def metric(self):
-        """The distance by which it ranks: "euclidean", "cosine", or the class of a learned metric."""
-        return self._state.measuring.name
-
-    @property
-    def ids(self):
-        """The identities of all images, or None."""
-        return self._state.ids
-
-    @property
-    def cams(self):
-        """The cameras of all images, or None."""
-        return self._state.cams
-
-    @property
-    def shape(self):
-        """Number of images and of features."""
-        return self._state.rows.shape
-
-    def __len__(self):
-        return len(self._state.rows)
-
-    def __repr__(self):
-        name = self._state.measuring.name
-        metric = "" if name == "euclidean" else f"metric={name!r}, "
-        return f"Gallery(n_images={len(self)}, n_features={self.shape[1]}, {metric}engine={self._settings['engine']!r})"
 
     def __getstate__(self):
         state = self._state

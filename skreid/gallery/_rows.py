@@ -5,6 +5,8 @@ The arrays may be memory-mapped: only the rows asked for are read.
 
 import numpy as np
 
+from skreid._base.arrays import unwrapped
+
 
 class Rows:
     """Chosen rows of several arrays, in order; immutable.
@@ -69,3 +71,38 @@ class Rows:
             parts.append((array, local if places is None else places[local]))
             begin = end
         return Rows([part for part in parts if len(part[1])] or parts[:1])
+
+
+def rows_of(indices, n_rows):
+    """Return a mask of the rows that indices or a mask choose; refuse indices that are meant as something else.
+
+    Parameters
+    ----------
+    indices : array-like of int, or of shape (n_rows,) of bool
+    n_rows : int
+    """
+    owner = "The 'indices' parameter of Gallery.remove"
+    indices = np.asarray(unwrapped(indices, "indices"))
+    if indices.dtype.kind == "b":
+        if indices.shape != (n_rows,):
+            raise ValueError(
+                f"{owner} has shape {indices.shape} and holds booleans: a mask needs one for each of the {n_rows} "
+                "images. If the gallery has no ids, there is nothing to compare."
+            )
+        return indices
+    indices, chosen = np.atleast_1d(indices), np.zeros(n_rows, dtype=bool)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{owner} must hold ints, or a boolean for each image. Got dtype {indices.dtype} and shape {indices.shape}."
+        )
+    outside = indices[(indices < -n_rows) | (indices >= n_rows)]
+    if len(outside):
+        raise IndexError(f"index {outside[0]} is out of bounds: the gallery has {n_rows} images.")
+    places, counts = np.unique(indices.astype(np.intp) % max(n_rows, 1), return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"{owner} names row {places[counts > 1][0]} more than once. Give each index once; a mask must hold "
+            "booleans, such as array.astype(bool)."
+        )
+    chosen[places] = True
+    return chosen

@@ -9,8 +9,9 @@ from copy import deepcopy
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skreid._search.identity import digest_of, mark_of, origin_of_system
-from skreid._search.system import describe, parts_of, split_system
+from skreid._images.forms import is_image
+from skreid._search.identity import digest_of, mark_of
+from skreid._search.system import describe, origin_of_system, parts_of, split_system
 from skreid.exceptions import MeasureWarning
 
 
@@ -32,9 +33,9 @@ class System:
         self.estimator, self.metric = estimator, split_system(estimator)[1]
         self.origin = origin_of_system(estimator)
 
-    def describe(self, X):
-        """Describe images; descriptors are returned as they are."""
-        return describe(self.estimator, X)
+    def describe(self, X, name):
+        """Describe images, called `name` in messages; descriptors are returned as they are."""
+        return describe(self.estimator, X, name)
 
 
 def check_origin(ours, theirs, what):
@@ -52,6 +53,27 @@ def check_origin(ours, theirs, what):
             f"{what} come from another fitted system than the gallery's descriptors: no distance between them means "
             "anything. Describe them by the gallery's own system, or build the gallery with this one."
         )
+
+
+def refuse_images(X, name):
+    """Refuse images, or the estimator that describes them, where descriptors belong."""
+    if hasattr(X, "fit"):
+        raise TypeError(
+            f"{name} must be an array of shape (n_images, n_features). Got the estimator {type(X).__name__}: build the "
+            "gallery with Gallery.from_estimator(system, images)."
+        )
+    first = X[0] if isinstance(X, (list, tuple, np.ndarray)) and len(X) else None
+    if isinstance(X, (str, bytes)) or getattr(X, "ndim", 0) == 4 or (first is not None and _shows(first)):
+        raise ValueError(
+            f"{name} are images, and this gallery has no system that describes them: give descriptors, as "
+            "skreid.describe(system, images) returns them, or build the gallery with "
+            "Gallery.from_estimator(system, images)."
+        )
+
+
+def _shows(entry):
+    """Return whether the first of several entries is an image, and no row of numbers."""
+    return is_image(entry) and not isinstance(entry, (list, tuple))
 
 
 def refuse_other_system(system, origin, measure, estimator):
