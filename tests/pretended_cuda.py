@@ -86,6 +86,13 @@ class Journal:
         """Return how often the host waited in modules of skreid, such as "loop.py"; in all of them by default."""
         return sum(n for (_, where), n in self.waits.items() if not modules or where.startswith(modules))
 
+    def waits_by_place(self):
+        """Return how often the host waited, by "file:function"."""
+        places = Counter()
+        for (_, where), n in self.waits.items():
+            places[where] += n
+        return places
+
     def clear(self):
         """Forget everything so far."""
         for counter in (self.waits, self.operations, self.tf32):

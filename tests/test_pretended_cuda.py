@@ -20,6 +20,7 @@ from torch import nn
 
 from skreid import MultiDepthReID, describe
 from skreid._filters.pairs import pair_statistics
+from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
 from skreid._network import device, precision, seeding
 from skreid._training import data, parallel
@@ -104,6 +105,20 @@ def test_images_kept_on_the_device_and_streamed_ones_train_alike(people, pixels,
     with pretended_device(memory=(free, 2**33)):
         fitted = MultiDepthReID(**settings).fit(images, people.target)
     same(expected.weights_, fitted.weights_)
+
+
+def test_images_of_several_types_that_are_not_cached_are_kept_as_floats(people, monkeypatch):
+    """Although the first one has bytes; if they do not fit as floats, they are streamed."""
+    images = [*people.images[:-1], (people.images[-1] / 255).astype(np.float32)]
+    monkeypatch.setattr(ImageSource, "cached", lambda self: self)
+    n_bytes, expected = people.images.nbytes, to_unit(ImageSource(images).read(range(32)))
+    monkeypatch.setattr(data, "RESIDENT_SHARE", 1.0)
+    for free, kept in ((4 * n_bytes, True), (4 * n_bytes - 1, False)):
+        with pretended_device(memory=(free, free)):
+            training = data.TrainingData(ImageSource(images), np.zeros(32, int), GPU)
+            ((batch, _),) = training.batches([np.arange(32)])
+            assert (training.resident is not None) == kept
+            assert torch.equal(batch.cpu(), expected)
 
 
 def test_tcpnet_on_a_device_equals_tcpnet_on_the_cpu(people):
@@ -215,7 +230,7 @@ def test_training_waits_once_per_epoch(people, memory, fraction):
     steps = {"batch_size": 8, "augment": True, "validation_fraction": fraction, "max_epochs": 2}
     with pretended_device(memory=memory) as journal:
         MultiDepthReID(**REID | steps).fit(people.images, people.target)
-        waits = {where: n for (_, where), n in journal.waits.items()}
+        waits = journal.waits_by_place()
     training = {where: n for where, n in waits.items() if "loop.py" in where or "augmentation.py" in where}
     assert training.pop("loop.py:__init__")  # the model is copied to the device
     assert training == {"loop.py:_wait_for": 2}
@@ -242,7 +257,7 @@ def test_exploring_waits_once_per_layer(people, criterion, monkeypatch):
     with pretended_device() as journal:
         changed = {"max_epochs": 0, "criterion": criterion, "batch_size": 3}
         MultiDepthReID(**REID | changed).fit(people.images, people.target)
-        waits = {where: n for (_, where), n in journal.waits.items() if not where.startswith("reader.py")}
+        waits = journal.waits_by_place()
     assert waits.pop("device.py:to_host") == 3
     assert not {where for where in waits if where.startswith(("pairs.py", "sums.py", "joint.py", "smoothing.py"))}
 
