@@ -1,5 +1,7 @@
 """Distances, descriptors and figures: every entry point takes the same containers, with the same results."""
 
+from decimal import Decimal
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -174,6 +176,46 @@ def test_what_holds_no_numbers_is_refused_everywhere(entry):
     for name, value in WRONG.items():
         with pytest.raises((ValueError, TypeError)):
             pytest.fail(f"{name} was taken: {ENTRY_POINTS[entry](value)}")
+
+
+@pytest.mark.parametrize(
+    "wrong", [2**53 + 1, -(2**53) - 1, 2**64 - 1, 10**30, Decimal(2**53 + 1), Decimal("0." + "1" * 16)]
+)
+def test_numbers_that_floats_would_join_are_refused(wrong):
+    """Two distances would tie, or change places: the number and its index are named."""
+    for values in ([[1, wrong]], [[0.5, wrong]], ((1, wrong),), np.array([[1, wrong]], dtype=object)):
+        with pytest.raises(ValueError, match=rf"^distances holds {wrong} at index \(0, 1\), .* up to 2\*\*53"):
+            as_array(values, "distances")
+    for dtype in ("i8", "u8"):
+        with pytest.raises(ValueError, match=r"^distances holds 9007199254740993 at index 1, "):
+            as_array(np.array([2**53, 2**53 + 1], dtype), "distances")
+    for right in (2**53, -(2**53), Decimal("0." + "1" * 15), 0.1, 1e300):
+        assert as_array([[right, 0.5]], "distances").tolist() == [[float(right), 0.5]]
+
+
+UNREADABLE = {
+    "on the device meta": (lambda x: x.to("meta"), "device 'meta'"),
+    "by rows": (lambda x: x.to_sparse_csr(), "is sparse"),
+    "by columns": (lambda x: x.to_sparse_csc(), "is sparse"),
+    "by blocks": (lambda x: x.to_sparse_bsr((2, 2)), "is sparse"),
+    "nested": (lambda x: torch.nested.nested_tensor(list(x), layout=torch.jagged), "is a nested tensor"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:The PyTorch API of nested")
+@pytest.mark.parametrize("wrong", UNREADABLE)
+def test_tensors_that_numpy_cannot_read_are_refused_by_name(wrong):
+    """The error is skreid's, with what to do, not torch's."""
+    contain, says = UNREADABLE[wrong]
+    values = contain(torch.tensor(TABLE))
+    for call, name in (
+        (lambda: as_array(values, "distances"), "distances"),
+        (lambda: metrics.rank_k(Y, Y, values), "distances"),
+        (lambda: Gallery(values), "X|descriptors"),
+        (lambda: XQDA(reg=0.1).fit(values, Y), "X"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=rf"^({name}).*{says}"):
+            call()
 
 
 def test_missing_numbers_are_named_by_index():

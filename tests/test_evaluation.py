@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import reference
 from conftest import SETTINGS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,7 +185,7 @@ def test_given_split_leaves_out_the_same_camera_and_counts_the_dropped():
     assert result.values["rank_1"][0] == 1
     assert (result.n_probes[0], result.n_valid[0], result.n_dropped[0]) == (2, 1, 1)
     assert "1 without a true match (left out)" in repr(result)
-    assert result.repeats[0].nearest.indices[0].tolist()[:4] == [2, 5, 4, 2**63 - 1]
+    assert result.repeats[0].nearest.indices[0].tolist()[:4] == [2, 5, 4, reference.MISSING]
     assert math.isnan(result.std["rank_1"])
     assert math.isfinite(result.interval["rank_1"][0])  # Wilson's
     assert math.isnan(result.interval["mAP"][0])
@@ -419,7 +420,7 @@ def test_nearest_images_are_those_of_a_sort(case):
     nearest = nearest_images(distances, same, left_out, k)
     for i, row in enumerate(rows):
         order = sorted((value, bool(same[i, j]), j) for j, value in enumerate(row) if not left_out[i, j])
-        shown = [j for j in nearest.indices[i].tolist() if j != 2**63 - 1]
+        shown = [j for j in nearest.indices[i].tolist() if j != reference.MISSING]
         assert shown == [j for _, _, j in order][:k]
         ranks = [place for place, (_, match, _) in enumerate(order, 1) if match]
         assert nearest.first_rank[i] == (ranks[0] if ranks else 0)

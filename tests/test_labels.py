@@ -403,6 +403,7 @@ NO_LABELS = {
     "an object": object(),
     "a duration": datetime.timedelta(1),
     "a duration of NumPy": np.timedelta64(1, "D"),
+    "nanoseconds": np.timedelta64(1, "ns"),
     "a time of the day": datetime.time(1),
     "a complex number": 1j,
     "an array": np.array([1, 2]),
@@ -423,7 +424,7 @@ def test_what_is_no_label_is_refused_everywhere(wrong):
                 pytest.fail(f"taken by {entry}: {call(given)}")
 
 
-@pytest.mark.parametrize("dtype", ["m8[D]", "complex128", "i4,i4"])
+@pytest.mark.parametrize("dtype", ["m8[D]", "m8[ns]", "complex128", "i4,i4"])
 def test_arrays_of_what_is_no_label_are_refused(dtype):
     """As lists of their values are."""
     kept = dtype == "i4,i4"  # rows of two numbers are tuples

@@ -49,10 +49,13 @@ def as_array(values, name):
     _refuse_sparse(values, name)
     values = unwrapped(values, name)
     if not isinstance(values, np.ndarray):
+        given = values
         try:
-            values = np.asarray(values)
+            values = np.asarray(given)
         except ValueError as error:  # rows of different lengths
             raise ValueError(f"{name} must be an array of numbers: {error}") from error
+        if isinstance(given, (list, tuple)) and values.dtype.kind == "f" and np.abs(values).max(initial=0) >= LARGEST:
+            values = np.asarray(given, dtype=object)  # NumPy makes floats of integers beside floats
     if values.dtype.isbuiltin == 2:  # a library's own type, such as the bfloat16 of JAX and TensorFlow
         values = values.astype(np.float32)
     if values.dtype.kind == "O":
@@ -132,9 +135,8 @@ def unboxed(value, name="a value"):
     """Return the value of a scalar of any library: a zero-dimensional array or tensor, or one of Arrow's scalars."""
     if hasattr(value, "as_py"):
         return value.as_py()
-    if is_tensor(value) and not value.ndim:
-        return from_torch(value, name).item()
     if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic) and value is not np.ma.masked:
+        value = from_torch(value, name)
         return value.item() if hasattr(value, "item") else np.asarray(value).item()
     return value
 

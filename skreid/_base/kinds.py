@@ -23,11 +23,12 @@ def plain(value, name, index, any_text=False):
     Dates become times without a zone, at midnight. Scalars of any library become their values.
     """
     value = unboxed(value, f"{name}[{index}]")
-    if isinstance(value, np.generic) and not isinstance(value, np.datetime64):
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
         value = value.item()
     if isinstance(value, tuple):
         return tuple(plain(part, name, index) for part in value)
-    is_text, is_known = isinstance(value, (str, bytes)), isinstance(value, _PLAIN)
+    is_text = isinstance(value, (str, bytes))
+    is_known = isinstance(value, _PLAIN) and not isinstance(value, np.timedelta64)  # which NumPy calls an integer
     may_be_missing = is_known or value is np.ma.masked or not (type(value).__hash__ is None or hasattr(value, "shape"))
     what = missing(value) if may_be_missing and not (any_text and is_text) else None
     if what:

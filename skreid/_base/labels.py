@@ -13,6 +13,8 @@ from skreid._base.arrays import from_torch
 from skreid._base.kinds import as_times, check_one_kind, check_same_kind, plain
 from skreid._base.missing import maybe_missing, refuse_masked
 
+PLAIN_TYPES = {bool, int, float, str, bytes}
+
 
 def as_labels(values, name, *, any_text=False):
     """Return labels as a checked one-dimensional array of plain values.
@@ -83,21 +85,27 @@ def _refuse_zone(values, name):
 def _checked(labels, name, any_text):
     """Return labels as plain values of one kind; refuse the first that is missing, not finite, or no label."""
     kind = labels.dtype.kind
-    if kind in "US" and not any_text:
-        suspects = maybe_missing(labels)
-    elif kind in "fM":
-        suspects = np.flatnonzero(~np.isfinite(labels))[:1]
+    if kind not in "biufUSM":  # objects, NumPy's own strings of any length, and what is refused
+        return _checked_objects(np.fromiter(labels, dtype=object, count=len(labels)), name, any_text)
+    if kind in "fM":
+        suspects = np.flatnonzero(~np.isfinite(labels))
     else:
-        suspects = () if kind in "biuUS" else range(len(labels))  # NumPy's own strings of any length are objects, too
-    checked = [plain(labels[i], name, i, any_text) for i in suspects]
-    if kind == "M":
-        return as_times(labels, name)
-    if kind in "biufUS":
-        return labels
-    labels = np.fromiter(checked, dtype=object, count=len(checked))
+        suspects = maybe_missing(labels) if kind in "US" and not any_text else ()
+    for i in suspects:
+        plain(labels[i], name, i)
+    return as_times(labels, name) if kind == "M" else labels
+
+
+def _checked_objects(labels, name, any_text):
+    types = set(map(type, labels))
+    if not types <= PLAIN_TYPES:
+        values = [plain(value, name, i, any_text) for i, value in enumerate(labels)]
+        labels = np.fromiter(values, dtype=object, count=len(values))
+    elif not types <= {bool, int}:  # each value once
+        for i in sorted({labels[i]: i for i in reversed(range(len(labels)))}.values()):
+            plain(labels[i], name, i, any_text)
     check_one_kind(labels, name)
-    is_date = len(checked) and isinstance(checked[0], datetime.date)
-    return labels.astype("M8[us]") if is_date else labels
+    return labels.astype("M8[us]") if len(labels) and isinstance(labels[0], datetime.date) else labels
 
 
 def factorize(**named):

@@ -5,8 +5,8 @@ from skreid._base.docs import filler
 fill = filler(
     identities="""\
 y_probe : array-like of shape (n_probe,)
-    Identities of the probes: numbers, strings or other hashable labels, all of one kind. A missing label is
-    refused: None, NaN, blank text, or the text "nan", "None", "<NA>" or "NaT".
+    Identities of the probes, all of one kind: numbers, booleans, strings, bytes, dates without a time zone, or
+    tuples of these. A missing label is refused: None, NaN, blank text, or text such as "nan", "None" or "NA".
 y_gallery : array-like of shape (n_gallery,)
     Identities of the gallery images.""",
     distances="""\
@@ -21,7 +21,7 @@ cams_probe, cams_gallery : array-like of shape (n_probe,) and (n_gallery,), defa
     junk_ids="""\
 junk_ids : sequence or single id, default=None
     Gallery images of these identities are left out for every probe. A number also names text that spells it (-1
-    is "-1" and b"-1", 0 is "0000"), and text a number.""",
+    is "-1", b"-1" and "-1.0", 0 is "0000"), and text a number. An iterator is refused: it can be read only once.""",
     on_missing="""\
 How to treat a probe without a true match in its gallery: "drop" leaves it out of the mean, "warn"
 does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.""",
