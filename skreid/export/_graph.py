@@ -13,8 +13,6 @@ from torch import nn
 from skreid._filters.smoothing import ROUNDING, box_sides, compact_operator
 from skreid._network.reader import MapReader
 
-OPSET = 18  # the first whose Resize filters (antialias), and what torch's exporter writes without conversion
-
 
 class Describer(nn.Module):
     """A fitted `MultiDepthReID` on the CPU, in float32.
@@ -57,7 +55,7 @@ class Describer(nn.Module):
         if self.remaining[layer] is not None:
             maps = maps.index_select(1, self.remaining[layer])
         rows, columns = self.operators[layer]
-        part = (rows @ (maps @ columns.T)).flatten(1)
+        part = _along_last(_along_last(maps, columns).transpose(2, 3), rows).transpose(2, 3).flatten(1)
         if self.normalize is None:
             return part
         if self.normalize == "rooted":
@@ -87,10 +85,15 @@ def describing_graph(estimator, resize):
             dynamic_shapes=(axes,),
             input_names=["frames"],
             output_names=["descriptors"],
-            opset_version=OPSET,
+            optimize=True,
             verbose=False,
         )
     return program.model_proto
+
+
+def _along_last(maps, operator):
+    """Multiply the last axis of maps by an operator, as a product of two matrices: torch 2.6 exports no other."""
+    return torch.mm(maps.flatten(0, 2), operator.T).unflatten(0, maps.shape[:3])
 
 
 def _constant(values):

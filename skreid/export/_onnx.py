@@ -3,11 +3,13 @@
 import json
 from copy import copy
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.fixes import parse_version
 
 from skreid._base.files import replacing
 from skreid._search.system import describe, steps_of
@@ -77,7 +79,7 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     Raises
     ------
     ImportError
-        If onnx, onnxscript or onnxruntime is missing, or skl2onnx for a Pipeline.
+        If onnx, onnxscript or onnxruntime is missing, or skl2onnx for a Pipeline; or if torch is older than 2.9.
     TypeError
         If the system does not begin with a fitted `MultiDepthReID`, or a step cannot be converted.
     ValueError
@@ -101,6 +103,8 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     >>> descriptors = session.run(None, {"frames": frames})  # doctest: +SKIP
     """
     _require("onnx", "onnxscript", "onnxruntime")
+    if parse_version(version("torch")) < parse_version("2.9"):
+        raise ImportError(f"to_onnx requires torch 2.9 or newer, for its exporter. Found torch {version('torch')}.")
     describing, *steps = steps_of(system)
     if not isinstance(describing, MultiDepthReID):
         raise TypeError(

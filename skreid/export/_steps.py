@@ -10,7 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skreid.descriptors import CenteredNormalizer
-from skreid.export._graph import OPSET
 
 EUCLIDEAN = "Euclidean"
 
@@ -53,12 +52,13 @@ def append_steps(model, steps, n_features):
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
+    (opset,) = (entry.version for entry in model.opset_import if entry.domain == "")
     pipeline = make_pipeline(*steps)
     try:
         tail = convert_sklearn(
             pipeline,
             initial_types=[("rows", FloatTensorType([None, n_features]))],
-            target_opset={"": OPSET, "ai.onnx.ml": 3},
+            target_opset={"": opset, "ai.onnx.ml": 3},
         )
     except (RuntimeError, NotImplementedError) as error:  # all its errors about steps that it does not know
         names = ", ".join(type(step).__name__ for step in steps)
@@ -66,8 +66,8 @@ def append_steps(model, steps, n_features):
             f"skl2onnx cannot convert one of the steps {names}: leave it out or replace it. It says: {error}"
         ) from error
     output = tail.graph.output[0].name
-    for opset in tail.opset_import:  # it states the lowest version that its operators have
-        opset.version = OPSET if opset.domain == "" else opset.version
+    for entry in tail.opset_import:  # it states the lowest version that its operators have
+        entry.version = opset if entry.domain == "" else entry.version
     tail.ir_version = model.ir_version
     merged = onnx.compose.merge_models(
         onnx.compose.add_prefix(model, "describe_"),
