@@ -62,7 +62,7 @@ def refuse_images(X, name):
             f"{name} must be an array of shape (n_images, n_features). Got the estimator {type(X).__name__}: build the "
             "gallery with Gallery.from_estimator(system, images)."
         )
-    first = X[0] if isinstance(X, (list, tuple, np.ndarray)) and len(X) else None
+    first = X[0] if type(X) in (list, tuple, np.ndarray) and len(X) else None
     if isinstance(X, (str, bytes)) or getattr(X, "ndim", 0) == 4 or (first is not None and _shows(first)):
         raise ValueError(
             f"{name} are images, and this gallery has no system that describes them: give descriptors, as "
