@@ -12,6 +12,7 @@ identities, trains on them, and repeats. What it gains is measured on people who
 # ------------------------
 # The source is one street with labels. Every other street has its own cameras and its own people.
 
+import argparse
 from collections import Counter
 
 import matplotlib.pyplot as plt
@@ -23,6 +24,10 @@ from sklearn.metrics import adjusted_mutual_info_score
 from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 from skreid.metrics import distance_blocks, ranking_metrics
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--streets", type=int, nargs="+", default=[1], help="a street each, a minute of one core for each")
+options, _ = parser.parse_known_args()
 
 size = (32, 16)
 untrained = MultiDepthReID(
@@ -81,7 +86,7 @@ def describe_clusters(clusters, y, cams):
     return f"{n_clusters:10}{np.mean(~kept):10.0%}{n_one_camera:12}{agreement:11.2f}"
 
 
-for street in (1, 2, 3):
+for street in options.streets:
     people = make_pedestrians(n_identities=50, n_shots=4, image_size=size, random_state=street)
     new = people.target < 20
     X, y, cams = people.images[new], people.target[new], people.cams[new]

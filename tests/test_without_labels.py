@@ -18,7 +18,6 @@ SMALL = {
     "max_epochs=6": "max_epochs=1",
     'memory="cache", ': "",
     "n_rounds=3": "n_rounds=1",
-    "in (1, 2, 3)": "in (1,)",
 }
 
 
