@@ -83,7 +83,7 @@ class CMCScorer:
         self._request = MetadataRequest(owner="CMCScorer")
         self._request.score.add_request(param="cams", alias=True)
 
-    def __call__(self, estimator, X, y, *, cams=None):
+    def __call__(self, estimator, X, y, *more, cams=None):
         """Score a fitted estimator.
 
         Parameters
@@ -97,6 +97,8 @@ class CMCScorer:
         cams : array-like of shape (n,), optional
             Camera of each image; probe and gallery then come from different cameras, and a metric whose
             `pairwise_distances` takes cameras gets them.
+        *more : object
+            Nothing: positional arguments after `y` are refused, because cameras are a keyword.
 
         Returns
         -------
@@ -114,6 +116,8 @@ class CMCScorer:
         SeenIdentitiesWarning
             If the estimator was fitted on some of the identities, unless `on_seen` says otherwise.
         """
+        if more:
+            raise TypeError("cams is a keyword argument of a CMCScorer: score(estimator, X, y, cams=cams).")
         ranks = check_ranks(self.ranks, "CMCScorer")
         if not ranks:
             raise ValueError("The 'ranks' parameter of CMCScorer is empty: give one rank or several.")

@@ -1,4 +1,4 @@
-"""Docstrings of functions that have parameters in common, each of which is described once.
+"""What users read of functions: their names in errors, and docstrings with parameters in common, described once.
 
 A docstring marks the place of a shared part by its name, ``%(block_size)s``, alone on a line.
 """
@@ -6,6 +6,14 @@ A docstring marks the place of a shared part by its name, ``%(block_size)s``, al
 import inspect
 import re
 from textwrap import indent
+
+
+def named_alone(base):
+    """Let Python's own errors call public methods by their names, without the name of their private base class."""
+    for name, method in vars(base).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            method.__qualname__ = name
+    return base
 
 
 def filler(**parts):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skreid._base.docs import named_alone
 from skreid._network.device import resolve_device
 from skreid._ranking import rank
 from skreid._scoring import cmc_score
@@ -22,6 +23,7 @@ _live_networks = WeakKeyDictionary()
 BAR_FROM = 1000  # transform shows a bar for this many images or more
 
 
+@named_alone
 class ImageEstimator(TransformerMixin, BaseEstimator):
     """A transformer of images that learns from identities: its score, and scikit-learn's tags."""
 
@@ -62,6 +64,7 @@ class ImageEstimator(TransformerMixin, BaseEstimator):
         return tags
 
 
+@named_alone
 class NetworkEstimator(ImageEstimator):
     """A transformer of images with the parameters `device`, `memory`, `random_state` and `verbose`."""
 

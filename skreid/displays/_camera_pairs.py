@@ -6,6 +6,7 @@ A mean over all cameras hides a camera that sees nobody twice, or one in the dar
 import numpy as np
 
 from skreid._base.checks import check_choice
+from skreid._base.text import visible
 from skreid.displays._common import VERMILION, single_axes, style
 
 FIGURES = {"rank_1": "Rank-1", "mAP": "mAP"}
@@ -185,7 +186,7 @@ def figure_size(n_columns, n_rows):
 
 def _drawable(cam):
     """Return the name of a camera that matplotlib draws as it is: a dollar sign does not start a formula."""
-    return str(cam).replace("$", r"\$")
+    return visible(cam).replace("$", r"\$")
 
 
 def _ordered(cams):

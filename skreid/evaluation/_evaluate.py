@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skreid._base.checks import check_choice, check_int, check_ranks
-from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels
+from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels, get_paths
 from skreid._ranking import gallery_distances
 from skreid._search.reranking import check_rerank, label_of
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
@@ -114,13 +114,13 @@ def evaluate(
       mAP        47.4 ± 8.8 %   [25.6, 69.2]
       10 probes in each of 3 repeats, each with a true match; intervals at 95 %
     """
+    target = get_labels(dataset, "target", "evaluate")
     _check(protocol, fit, use_cams, on_seen, n_neighbors)
     check_on_missing(on_missing, "evaluate")
     rerank = check_rerank(rerank, "evaluate")
     protocol = protocol.applied_to(dataset, fit) if hasattr(protocol, "applied_to") else protocol
     ranks = check_ranks(ranks, "evaluate")
-    target = get_labels(dataset, "target", "evaluate")
-    images = get_images(dataset, len(target))
+    images, paths = get_images(dataset, len(target)), get_paths(dataset, len(target))
     cams = _cams(dataset, use_cams, len(target))
     units = units_of(dataset, tracks, target, cams)
     trials = list(protocol.split(units.dataset))
@@ -178,7 +178,7 @@ def evaluate(
         estimators=tuple(estimators) if return_estimators else None,
         target=target,
         cams=cams,
-        paths=get_column(dataset, "paths"),
+        paths=paths,
         tracks=None if tracks is None else get_labels(dataset, "tracks", "evaluate"),
         rerank=rerank,
     )

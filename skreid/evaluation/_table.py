@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skreid._base.text import visible
+
 SHARES = ("rank_1", "mAP")  # columns in [0, 1], printed in percent
 SHOWN = 40  # most letters of a cell that are printed; the end of a path says more than its beginning
 
@@ -114,4 +116,4 @@ def _text(name, value):
         return "-"
     if name in SHARES:
         return f"{100 * value:.1f}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else visible(value)

@@ -9,6 +9,7 @@ from numbers import Real
 import numpy as np
 
 from skreid._base.checks import check_int, check_share
+from skreid._base.docs import named_alone
 from skreid._base.labels import factorize
 from skreid._base.rates import threshold_of, warn_if_too_fine
 from skreid._search.nearest import is_row
@@ -72,6 +73,7 @@ class Identification:
         return "\n".join(lines)
 
 
+@named_alone
 class Identifying:
     """What a Gallery answers beyond nearest images; it makes a `Query` by its method `_query`."""
 
