@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 from test_datasets_loaders import GRID, MARKET, PKU, PRID, SEQUENCES, VIPER, msmt, plant
 
 from skreid.datasets import (
@@ -378,3 +379,19 @@ def test_empty_file_of_a_table_is_reported_and_kept(tmp_path):
     data = load_csv(table)
     assert len(data.paths) == 2
     assert data.report.empty_files == [str(tmp_path / "b.png")]
+
+
+def test_folder_or_pipe_in_a_table_is_called_what_it_is(tmp_path):
+    """It exists, but it is no image."""
+    path = table_of(tmp_path, "a.png,ann,1", "inner,bo,2", "pipe,bo,3")
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"2 of the 3 images .*line 3: '.*inner' is a folder\."):
+        load_csv(path)
+    (tmp_path / "inner").rmdir()
+    Image.new("RGB", (2, 2)).save(tmp_path / "inner", "PNG")
+    with pytest.raises(FileNotFoundError, match=r"line 4: '.*pipe' does not exist\."):
+        load_csv(path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(FileNotFoundError, match=r"line 4: '.*pipe' is a pipe or device\."):
+            load_csv(path)

@@ -386,3 +386,12 @@ def test_a_killed_worker_loses_nothing(images, means, tmp_path, n_workers, n_thr
         found = describe(Killed(tmp_path, 0.05).fit(images), images, batch_size=3)
     np.testing.assert_array_equal(found, means)
     assert (tmp_path / "killed").exists()
+
+
+def test_tables_of_arrow_and_buffers_are_described_as_arrays_are():
+    """A system of features takes them in transform's other callers, and here too."""
+    pa = pytest.importorskip("pyarrow")
+    X = np.random.default_rng(0).normal(size=(7, 3))
+    scaler, columns = StandardScaler().fit(X), {name: X[:, i] for i, name in enumerate("abc")}
+    for table in (pa.table(columns), pa.record_batch(columns), memoryview(X), X.tolist()):
+        np.testing.assert_array_equal(describe(scaler, table, batch_size=3), scaler.transform(X))
