@@ -133,16 +133,24 @@ def test_code_without_prompts_is_valid(page):
 
 
 def test_code_of_the_readme_runs(tmp_path, monkeypatch):
-    """The README's code runs in order as it stands, here with fewer people and one epoch."""
+    """The README's code runs in order as it stands, here with fewer people, one epoch and a small network."""
     monkeypatch.chdir(tmp_path)  # its cache is a folder beside it
-    code = "\n".join(fences(ROOT / "README.md"))
+    first, strongest = fences(ROOT / "README.md")
     for written, small in {"n_identities=60": "n_identities=12", "< 40": "< 8", "max_epochs=6": "max_epochs=1"}.items():
-        assert code.count(written) == 1
-        code = code.replace(written, small)
+        assert first.count(written) == 1
+        first = first.replace(written, small)
     names = {}
-    exec(code, names)
+    exec(first, names)
     assert names["indices"].shape == (8, 5)
     assert set(names["search"].best_params_) == {"blur_size"}
+    written = 'backbone="vgg16", weights="IMAGENET1K_V1"'
+    assert strongest.count(written) == 1
+    strongest = strongest.replace(written, 'backbone="vgg11_bn", input_size=(64, 32), max_epochs=1')
+    people, known = names["people"], names["known"]
+    names |= {"X": people.images[known], "y": people.target[known], "cams": people.cams[known]}
+    names |= {"probes": people.images[~known][:3], "gallery": people.images[~known]}
+    exec(strongest, names)
+    assert names["indices"].shape == (3, 10)
 
 
 def test_front_page_shows_the_figures_of_the_readme():
