@@ -118,8 +118,7 @@ class ClusterFirst(BaseEstimator):
         """
         check_is_fitted(self)
         probe, gallery = (
-            validate_table(self, X, dtype=[np.float64, np.float32], reset=False)
-            for X in (X_probe, X_gallery)
+            validate_table(self, X, dtype=[np.float64, np.float32], reset=False) for X in (X_probe, X_gallery)
         )
         distances = distance_blocks(probe, gallery)(0, len(probe))
         clusters, preference = self._clusters(probe, gallery)
