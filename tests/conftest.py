@@ -8,7 +8,7 @@ from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 
 CALM = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
-settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=CALM)
+settings.register_profile("quick", max_examples=50, deadline=None, suppress_health_check=CALM)
 settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=CALM)
 settings.load_profile("quick")
 

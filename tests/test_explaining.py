@@ -205,11 +205,12 @@ def test_display_draws_negative_parts_in_another_colour_and_in_their_own_unit(pe
     assert (display.explanation.parts < 0).any()
     np.testing.assert_allclose([bar.get_width() for bar in display.filters_], parts)
     assert len({bar.get_facecolor() for bar in display.filters_}) == len(set(np.sign(parts)))
-    assert display.axes_[2].get_xlabel() == "part of the learned distance"
+    assert display.axes_[2].get_xlabel() == "part of the learned\ndistance"
 
 
 def test_two_equal_images_have_no_parts(people, fitted):
     """Nothing is divided by zero."""
     display = MatchDisplay.from_estimator(fitted, people.images[0], people.images[0])
     assert not display.explanation.parts.any()
+    assert display.axes_[2].get_xlabel() == "share of the squared\ndistance (%)"
     assert display.explanation.distance == 0

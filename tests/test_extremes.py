@@ -87,12 +87,12 @@ def test_identities_may_have_one_image_or_hundreds(settings):
     assert_sound(reid, X)
 
 
-def test_ten_thousand_identities_can_be_learned(settings):
+def test_thousands_of_identities_can_be_learned(settings):
     """The classifiers have one class per identity."""
-    y = np.repeat(np.arange(10_000), 2)
+    y = np.repeat(np.arange(3000), 2)
     X = rng.integers(0, 256, (len(y), 8, 8), dtype=np.uint8)
     reid = fit(X, y, settings, input_size=(8, 8), batch_size=2000, augment=False)
-    assert len(reid.classes_) == 10_000
+    assert len(reid.classes_) == 3000
     assert_sound(reid, X[:20])
 
 

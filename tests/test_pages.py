@@ -121,11 +121,11 @@ def test_the_picture_of_the_steps_shows_rows_of_the_table():
 
 
 def test_a_digest_of_a_picture_sees_code_and_not_words(tmp_path):
-    """The digest changes with the code of the script, and not with its comments and docstrings."""
+    """The digest changes with the code of the script, and not with docstrings and lines of comments."""
     draw = importlib.import_module("draw")
     digests = set()
     for number, code in enumerate(
-        ('"""A."""\nx = 1', '"""B."""\nx = 1  # c', "x = 2", 'def f():\n    """A."""\n    g()')
+        ('"""A."""\nx = 1', '"""B."""\n\n# c\nx = 1', "x = 2", 'def f():\n    """A."""\n    g()')
     ):
         path = tmp_path / f"{number}.py"
         path.write_text(code)

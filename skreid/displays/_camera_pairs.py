@@ -57,7 +57,7 @@ class CameraPairDisplay:
     >>> from skreid.protocols import ShotProtocol
     >>> people = {"target": np.repeat(np.arange(8), 3), "cams": np.tile(["a", "b", "c"], 8)}
     >>> people["data"] = np.random.default_rng(0).normal(size=(24, 3))
-    >>> result = evaluate(StandardScaler(), people, ShotProtocol(n_repeats=2), ranks=1)
+    >>> result = evaluate(StandardScaler(), people, ShotProtocol(n_repeats=6), ranks=1)
     >>> CameraPairDisplay.from_evaluation(result).values_.shape
     (3, 3)
     """

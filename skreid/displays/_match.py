@@ -111,11 +111,11 @@ class MatchDisplay:
 
     def _bars(self, axes, places, parts, height):
         """Draw parts as bars: in per cent of their sum, unless some of all parts are negative."""
-        if not (self.explanation.parts < 0).any() and self.explanation.parts.any():
-            parts, label = 100 * parts / self.explanation.parts.sum(), "share of the squared distance (%)"
+        if not (self.explanation.parts < 0).any():
+            parts, label = 100 * parts / (self.explanation.parts.sum() or 1), "share of the squared\ndistance (%)"
         else:
             learned = self.explanation.total == self.explanation.distance
-            label = f"part of the {'learned' if learned else 'squared'} distance"
+            label = f"part of the {'learned' if learned else 'squared'}\ndistance"
         bars = axes.barh(places, parts, height=height, color=[_color(part) for part in parts])
         axes.set_xlabel(label)
         axes.axvline(0, color="black", linewidth=0.8)
