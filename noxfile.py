@@ -35,9 +35,9 @@ def run_tests(session):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, folder / name)
     session.chdir(folder)
     session.run("python", "-c", f"import skreid; assert not skreid.__file__.startswith({str(folder)!r})")
-    session.run("python", "-m", "pytest", *(session.posargs or ["tests"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto", "tests"]))
     if not session.posargs:
-        session.run("python", "-m", "pytest", "-c", "pyproject.toml", "--pyargs", "skreid")
+        session.run("python", "-m", "pytest", "-c", "pyproject.toml", "-n", "auto", "--pyargs", "skreid")
 
 
 @nox.session

@@ -1,7 +1,13 @@
 """Small people and small fitted estimators that several test files share."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core: threads of their own would only compete
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
+from joblib.externals.loky import reusable_executor
 from networks import narrow
 
 from skreid import MultiDepthReID
@@ -25,6 +31,15 @@ SETTINGS = {
     "device": "cpu",
     "random_state": 0,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fresh_workers():
+    """Stop joblib's workers after each module: one that imports torch late has grown so much that joblib drops it."""
+    yield
+    executor = reusable_executor._executor
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 @pytest.fixture(name="settings")
