@@ -20,8 +20,8 @@ data : :class:`~sklearn.utils.Bunch`
         else str, in Unicode's composed form (NFC).
     cams : ndarray of shape (n,), int64 or str, or None
         Camera of each image, by the same rule; ``None`` if the layout does not name it.
-tracks : ndarray of shape (n,), int64 or str
-    Track of each image, by the same rule, if the layout names it; :func:`skreid.pool_tracks` says what for.
+    tracks : ndarray of shape (n,), int64 or str
+        Track of each image, by the same rule, if the layout names it; :func:`skreid.pool_tracks` says what for.
     report : Bunch
         What became of every file, and possible problems; no image is removed because of a problem.
 
