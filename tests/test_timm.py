@@ -50,6 +50,8 @@ def whole_model(name):
 def test_maps_are_those_of_the_whole_model(people, tmp_path, name):
     """The file of timm's whole model fits, classifier and all; maps are read as timm reads them, filters first."""
     model = whole_model(name)
+    if not hasattr(model, "forward_intermediates"):
+        pytest.skip("this version of timm does not read the maps of its own model")
     torch.save(model.state_dict(), tmp_path / "w.pth")
     reid = MultiDepthReID(backbone=f"timm:{name}", weights=tmp_path / "w.pth", layers=tuple(SHAPES[name]), max_epochs=0,
                           **SETTINGS).fit(people.images, people.target)  # fmt: skip
@@ -176,6 +178,8 @@ def test_unknown_names_are_refused_with_a_suggestion(name, message):
 
 def test_frames_that_do_not_pass_are_refused():
     """Some transformers take frames of their own size only."""
+    if "test_maxvit" not in timm.list_models():
+        pytest.skip("this version of timm has no such small model")
     with pytest.raises(
         ValueError, match=r"Frames of 64 x 32 pixels .* do not pass through backbone 'timm:test_maxvit'"
     ):
