@@ -1,11 +1,13 @@
 """How well each descriptor finds people again, beside its size and cost, on drawn people and on real folders.
 
 Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties. For pictures on disk, add
-``--folder DIR`` with ``--layout NAME`` or ``--pattern REGEX`` (named groups ``identity`` and ``camera``). Each repeat
-draws training and test identities anew. With ``--test-identities FILE`` (one per line) those are tested, all others are
-trained on once, and each repeat draws a gallery of ``--n-test`` of them. All systems of a repeat share one trained
-network. ``--search`` adds a system whose blur, filters and layers are chosen within the training identities. With
-``--memory DIR``, trained networks are kept there for the next run. Prints a table and writes ``accuracy.json``.
+``--folder DIR`` with ``--layout NAME`` or ``--pattern REGEX`` (named groups ``identity`` and ``camera``). Each of
+``--draws`` draws training and test identities anew, and all systems share one network trained on the former. With
+``--test-identities FILE`` (one per line) those are tested, and all others are trained on, once. ``--repeats`` random
+galleries of test identities are ranked per draw. ``--search`` adds a system whose blur, filters and layers are chosen
+within the training identities of the first draw. With ``--memory DIR``, trained networks are kept there for the next
+run. Prints a table and writes ``accuracy.json``: each figure is the mean over draws of people, with its deviation over
+these draws and, apart from that, over the galleries of a draw.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score, evaluate
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
-from skreid.protocols import GivenSplitProtocol
+from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
 
 class Resized(TransformerMixin, BaseEstimator):
@@ -125,41 +127,78 @@ def systems(reid, n_components, second=None, chosen=None):
     return rows if chosen is None else rows | {"searched": clone(reid).set_params(**chosen)}
 
 
+def drawn(dataset, options):
+    """Yield training and test pictures (their places), once per draw of people."""
+    identities = dataset["target"]
+    if options.test_identities:
+        tested = np.isin(identities, listed(options.test_identities, identities))
+        yield np.flatnonzero(~tested), np.flatnonzero(tested)
+        return
+    for draw in range(options.draws):
+        protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=1, random_state=draw)
+        trial = next(protocol.split(dataset))
+        yield tuple(np.flatnonzero(np.isin(identities, identities[part])) for part in (trial.train, trial.probe))
+
+
 def run(name, dataset, options, memory):
     """Evaluate all systems on one data set; return one row of plain values per system."""
     X, identities = next(iter(dataset.values())), dataset["target"]
-    reid = network(options, memory)
-    if options.test_identities:
-        tested = np.isin(identities, listed(options.test_identities, identities))
-        train = np.flatnonzero(~tested)
-        first = dataset["cams"] == dataset["cams"].min()
-        dataset["subset"] = np.where(tested, np.where(first, "query", "gallery"), "train")
+    reid, chosen, figures = network(options, memory), None, {}
+    for draw, (train, tested) in enumerate(drawn(dataset, options)):
+        if options.search and not draw:
+            chosen = searched(reid, X[train], identities[train])
+            print(f"{name}: chosen within the training identities of the first draw: {chosen}")
+        people = {key: column[np.r_[train, tested]] for key, column in dataset.items()}
+        first = people["cams"] == people["cams"].min()
+        people["subset"] = np.where(first, "query", "gallery").astype(object)
+        people["subset"][: len(train)] = "train"
         unknown = {key: column[tested] for key, column in dataset.items()}
-        protocol = galleries(options, 0)
-    else:
-        protocol = galleries(options, options.n_train)
-        train = next(iter(protocol.split(dataset))).train
-    chosen = None
-    if options.search:
-        chosen = searched(reid, X[train], identities[train])
-        print(f"{name}: chosen within the training identities of the first repeat: {chosen}")
-    second = {"input_size": options.second_size, "weights": options.second_weights, "max_epochs": options.second_epochs}
-    second = {name: value for name, value in second.items() if value is not None}
-    estimators, rows = systems(reid, min(1500, len(train) // 2), second, chosen), []
-    for system in options.systems or estimators:
-        estimator, started = estimators[system], time.perf_counter()
-        fitting = GivenSplitProtocol() if options.test_identities else protocol
-        result = evaluate(estimator, dataset, fitting, ranks=RANKS, return_estimators=True)
-        estimator = result.estimators[0]
-        if options.test_identities:
-            result = evaluate(estimator, unknown, protocol, fit=False, ranks=RANKS)
-        row = {"data": name, "system": system, "dimensions": estimator.transform(X[:2]).shape[1]}
-        row["seconds"] = time.perf_counter() - started
-        row |= {key: [figure["mean"], figure["std"]] for key, figure in result.to_dict()["figures"].items()}
-        rows.append(row)
-        print(table([row]), flush=True)
-    print(f"{len(train)} training images of {len(np.unique(identities[train]))} people; {protocol.describe()}")
-    return rows
+        estimators = systems(reid, min(1500, len(train) // 2), second(options), chosen)
+        for system in options.systems or estimators:
+            started = time.perf_counter()
+            fitted = evaluate(
+                estimators[system], people, GivenSplitProtocol(), ranks=RANKS, return_estimators=True
+            ).estimators[0]
+            result = evaluate(fitted, unknown, galleries(options, 0), fit=False, ranks=RANKS).to_dict()["figures"]
+            row = {"data": name, "system": system, "dimensions": fitted.transform(X[:2]).shape[1]}
+            row["seconds"] = time.perf_counter() - started
+            figures.setdefault(system, []).append(row | {"figures": result})
+            print(table([summary(figures[system])]), flush=True)
+        print(
+            f"draw {draw + 1}: {len(train)} training images of {len(np.unique(identities[train]))} people; "
+            f"{galleries(options, 0).describe()}"
+        )
+    return [summary(rows) for rows in figures.values()]
+
+
+def second(options):
+    """Return the parameters in which a second network differs from the first."""
+    given = {"input_size": options.second_size, "weights": options.second_weights, "max_epochs": options.second_epochs}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def summary(rows):
+    """Join the rows of one system, one per draw of people, into one.
+
+    Returns
+    -------
+    row : dict
+        Each figure is a dict: "mean" over draws and galleries, "draws" (the mean of each draw), "std" (deviation of
+        these, None for one draw), "galleries" (deviation over the galleries of a draw, averaged; None for one gallery).
+    """
+    joined = {key: rows[0][key] for key in ("data", "system", "dimensions")}
+    joined["seconds"] = sum(row["seconds"] for row in rows)
+    for key in rows[0]["figures"]:
+        means, deviations = zip(
+            *((row["figures"][key]["mean"], row["figures"][key]["std"]) for row in rows), strict=True
+        )
+        joined[key] = {
+            "mean": float(np.mean(means)),
+            "std": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+            "galleries": None if None in deviations else float(np.mean(deviations)),
+            "draws": means,
+        }
+    return joined
 
 
 def table(rows):
@@ -167,18 +206,25 @@ def table(rows):
     lines = []
     for row in rows:
         shares = " ".join(
-            f"{100 * mean:6.1f}" + (" " * 5 if std is None else f"±{100 * std:4.1f}")  # one repeat has no deviation
-            for mean, std in (value for value in row.values() if isinstance(value, list))
+            f"{100 * figure['mean']:6.1f}" + deviation(figure) for figure in row.values() if isinstance(figure, dict)
         )
         lines.append(f"{row['data']:22}{row['system']:31}{row['dimensions']:>11}{row['seconds']:>8.0f} s {shares}")
     return "\n".join(lines)
+
+
+def deviation(figure):
+    """Return the deviation over draws of people, or of galleries if there is one draw, in brackets, or neither."""
+    if figure["std"] is not None:
+        return f"±{100 * figure['std']:4.1f}"
+    return " " * 5 if figure["galleries"] is None else f"({100 * figure['galleries']:3.1f})"
 
 
 def main(arguments=None):
     """Run the benchmark with the options of the command line."""
     names = [*systems(MultiDepthReID(), 2), "searched"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    add_options(parser, ["easy", "medium", "hard"], 2, "trainings; with --test-identities, galleries", "accuracy.json")
+    add_options(parser, ["easy", "medium", "hard"], 10, "random galleries per draw of people", "accuracy.json")
+    parser.add_argument("--draws", type=int, default=2, help="draws of training and test people, a training each")
     parser.add_argument(
         "--second-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
         help="frame of the second of two networks; without it, three quarters of the height",
@@ -196,7 +242,7 @@ def main(arguments=None):
         rows = [row for name, dataset in read_sets(options).items() for row in run(name, dataset, options, memory)]
     print(
         f"{'data':22}{'system':31}{'dimensions':>11}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: "
-        "mean and standard deviation, in percent"
+        "mean, and standard deviation over draws of people (in brackets: over the galleries of one draw), in percent"
     )
     print(table(rows))
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,78 @@
+"""benchmarks/accuracy.py: its figures are those of estimators fitted and evaluated by hand, over draws of people."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skreid.datasets import make_pedestrians
+from skreid.metrics import ranking_metrics
+
+ROOT = Path(__file__).parent.parent
+OPTIONS = "--difficulty hard --n-train 4 --n-test 9 --input-size 32 16 --backbone vgg11 --epochs 0 --device cpu"
+
+
+@pytest.fixture(scope="module")
+def accuracy():
+    sys.path.insert(0, str(ROOT))
+    yield import_module("benchmarks.accuracy")
+    sys.path.remove(str(ROOT))
+
+
+def rows_of(accuracy, out, *more):
+    accuracy.main([*OPTIONS.split(), "--systems", "pixels", "--out", str(out), *more])
+    return json.loads((out / "accuracy.json").read_text())["rows"]
+
+
+def test_a_figure_is_the_mean_over_draws_of_people_and_galleries(accuracy, tmp_path):
+    """Pixels, which learn nothing, ranked here with one random gallery per repeat, as the protocol draws them."""
+    (row,) = rows_of(accuracy, tmp_path, "--draws", "3", "--repeats", "2")
+    people = make_pedestrians(13, image_size=(32, 16), difficulty="hard", random_state=0)
+    pixels = people.images.reshape(len(people.images), -1) / 255.0
+    draws = []
+    for draw in range(3):
+        chosen = accuracy.TwoViewProtocol(n_train=4, n_test=9, n_repeats=1, random_state=draw)
+        tested = np.isin(people.target, people.target[next(chosen.split(people)).probe])
+        unknown = {"target": people.target[tested], "cams": people.cams[tested]}
+        shares = []
+        for trial in accuracy.TwoViewProtocol(n_train=0, n_test=9, n_repeats=2).split(unknown):
+            probe, gallery = (pixels[tested][part] for part in (trial.probe, trial.gallery))
+            distances = np.linalg.norm(probe[:, None] - gallery[None], axis=2)
+            ids = unknown["target"][trial.probe], unknown["target"][trial.gallery]
+            shares.append(ranking_metrics(*ids, distances).ranks[1])
+        draws.append(shares)
+    means = np.mean(draws, axis=1)
+    np.testing.assert_allclose(row["rank_1"]["draws"], means)
+    np.testing.assert_allclose(row["rank_1"]["mean"], means.mean())
+    np.testing.assert_allclose(row["rank_1"]["std"], means.std(ddof=1))
+    np.testing.assert_allclose(row["rank_1"]["galleries"], np.std(draws, axis=1, ddof=1).mean())
+    assert means.std() > 0
+
+
+def test_one_draw_and_one_gallery_have_no_deviation(accuracy, tmp_path):
+    (row,) = rows_of(accuracy, tmp_path, "--draws", "1", "--repeats", "1")
+    assert row["rank_1"]["std"] is None
+    assert row["rank_1"]["galleries"] is None
+
+
+def test_named_people_are_tested_and_all_others_trained_on(accuracy, tmp_path, monkeypatch):
+    seen = []
+    recorder = FunctionTransformer(lambda images: images.reshape(len(images), -1))
+    monkeypatch.setattr(accuracy, "systems", lambda *_: {"pixels": make_pipeline(recorder)})
+    evaluate = accuracy.evaluate
+
+    def noted(estimator, dataset, *args, **kwargs):
+        seen.append(dataset)
+        return evaluate(estimator, dataset, *args, **kwargs)
+
+    monkeypatch.setattr(accuracy, "evaluate", noted)
+    (tmp_path / "tested").write_text("1\n5\n12\n")
+    rows_of(accuracy, tmp_path, "--test-identities", str(tmp_path / "tested"), "--n-test", "3", "--repeats", "2")
+    fitted, tested = seen
+    assert set(fitted["target"][fitted["subset"] == "train"]) == set(range(13)) - {1, 5, 12}
+    assert set(tested["target"]) == {1, 5, 12}
