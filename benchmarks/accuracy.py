@@ -13,7 +13,6 @@ these draws and, apart from that, over the galleries of a draw.
 import argparse
 import json
 import tempfile
-import time
 
 import numpy as np
 import torch
@@ -25,12 +24,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-from benchmarks._data import RANKS, HelpFormatter, add_options, box, galleries, listed, network, plain, read_sets
-from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score, evaluate
+from benchmarks._data import HelpFormatter, add_options, box, network, plain, read_sets
+from benchmarks._draws import HEAD, add_draws, draws, measure, say, summaries, table
+from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.metric_learning import XQDA
 from skreid.model_selection import IdentityKFold
-from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
 
 class Resized(TransformerMixin, BaseEstimator):
@@ -127,48 +126,20 @@ def systems(reid, n_components, second=None, chosen=None):
     return rows if chosen is None else rows | {"searched": clone(reid).set_params(**chosen)}
 
 
-def drawn(dataset, options):
-    """Yield training and test pictures (their places), once per draw of people."""
-    identities = dataset["target"]
-    if options.test_identities:
-        tested = np.isin(identities, listed(options.test_identities, identities))
-        yield np.flatnonzero(~tested), np.flatnonzero(tested)
-        return
-    for draw in range(options.draws):
-        protocol = TwoViewProtocol(n_train=options.n_train, n_test=options.n_test, n_repeats=1, random_state=draw)
-        trial = next(protocol.split(dataset))
-        yield tuple(np.flatnonzero(np.isin(identities, identities[part])) for part in (trial.train, trial.probe))
-
-
 def run(name, dataset, options, memory):
     """Evaluate all systems on one data set; return one row of plain values per system."""
     X, identities = next(iter(dataset.values())), dataset["target"]
-    reid, chosen, figures = network(options, memory), None, {}
-    for draw, (train, tested) in enumerate(drawn(dataset, options)):
+    reid, chosen, drawn = network(options, memory), None, []
+    for draw, (train, tested) in enumerate(draws(dataset, options)):
         if options.search and not draw:
             chosen = searched(reid, X[train], identities[train])
             print(f"{name}: chosen within the training identities of the first draw: {chosen}")
-        people = {key: column[np.r_[train, tested]] for key, column in dataset.items()}
-        first = people["cams"] == people["cams"].min()
-        people["subset"] = np.where(first, "query", "gallery").astype(object)
-        people["subset"][: len(train)] = "train"
-        unknown = {key: column[tested] for key, column in dataset.items()}
         estimators = systems(reid, min(1500, len(train) // 2), second(options), chosen)
-        for system in options.systems or estimators:
-            started = time.perf_counter()
-            fitted = evaluate(
-                estimators[system], people, GivenSplitProtocol(), ranks=RANKS, return_estimators=True
-            ).estimators[0]
-            result = evaluate(fitted, unknown, galleries(options, 0), fit=False, ranks=RANKS).to_dict()["figures"]
-            row = {"data": name, "system": system, "dimensions": fitted.transform(X[:2]).shape[1]}
-            row["seconds"] = time.perf_counter() - started
-            figures.setdefault(system, []).append(row | {"figures": result})
-            print(table([summary(figures[system])]), flush=True)
-        print(
-            f"draw {draw + 1}: {len(train)} training images of {len(np.unique(identities[train]))} people; "
-            f"{galleries(options, 0).describe()}"
-        )
-    return [summary(rows) for rows in figures.values()]
+        estimators = {system: estimators[system] for system in options.systems or estimators}
+        drawn.append(measure(estimators, dataset, train, tested, options))
+        print(table(summaries(name, drawn)), flush=True)
+        say(draw, dataset, train, options)
+    return summaries(name, drawn)
 
 
 def second(options):
@@ -177,54 +148,12 @@ def second(options):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def summary(rows):
-    """Join the rows of one system, one per draw of people, into one.
-
-    Returns
-    -------
-    row : dict
-        Each figure is a dict: "mean" over draws and galleries, "draws" (the mean of each draw), "std" (deviation of
-        these, None for one draw), "galleries" (deviation over the galleries of a draw, averaged; None for one gallery).
-    """
-    joined = {key: rows[0][key] for key in ("data", "system", "dimensions")}
-    joined["seconds"] = sum(row["seconds"] for row in rows)
-    for key in rows[0]["figures"]:
-        means, deviations = zip(
-            *((row["figures"][key]["mean"], row["figures"][key]["std"]) for row in rows), strict=True
-        )
-        joined[key] = {
-            "mean": float(np.mean(means)),
-            "std": float(np.std(means, ddof=1)) if len(means) > 1 else None,
-            "galleries": None if None in deviations else float(np.mean(deviations)),
-            "draws": means,
-        }
-    return joined
-
-
-def table(rows):
-    """Return rows as lines of text, without a head."""
-    lines = []
-    for row in rows:
-        shares = " ".join(
-            f"{100 * figure['mean']:6.1f}" + deviation(figure) for figure in row.values() if isinstance(figure, dict)
-        )
-        lines.append(f"{row['data']:22}{row['system']:31}{row['dimensions']:>11}{row['seconds']:>8.0f} s {shares}")
-    return "\n".join(lines)
-
-
-def deviation(figure):
-    """Return the deviation over draws of people, or of galleries if there is one draw, in brackets, or neither."""
-    if figure["std"] is not None:
-        return f"±{100 * figure['std']:4.1f}"
-    return " " * 5 if figure["galleries"] is None else f"({100 * figure['galleries']:3.1f})"
-
-
 def main(arguments=None):
     """Run the benchmark with the options of the command line."""
     names = [*systems(MultiDepthReID(), 2), "searched"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     add_options(parser, ["easy", "medium", "hard"], 10, "random galleries per draw of people", "accuracy.json")
-    parser.add_argument("--draws", type=int, default=2, help="draws of training and test people, a training each")
+    add_draws(parser)
     parser.add_argument(
         "--second-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
         help="frame of the second of two networks; without it, three quarters of the height",
@@ -240,10 +169,7 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as temporary:
         memory = options.memory or temporary
         rows = [row for name, dataset in read_sets(options).items() for row in run(name, dataset, options, memory)]
-    print(
-        f"{'data':22}{'system':31}{'dimensions':>11}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: "
-        "mean, and standard deviation over draws of people (in brackets: over the galleries of one draw), in percent"
-    )
+    print(HEAD)
     print(table(rows))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "accuracy.json").write_text(json.dumps({"settings": plain(options), "rows": rows}, indent=1))

@@ -12,6 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skreid.datasets import make_pedestrians
 from skreid.metrics import ranking_metrics
+from skreid.protocols import TwoViewProtocol
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = "--difficulty hard --n-train 4 --n-test 9 --input-size 32 16 --backbone vgg11 --epochs 0 --device cpu"
@@ -36,11 +37,11 @@ def test_a_figure_is_the_mean_over_draws_of_people_and_galleries(accuracy, tmp_p
     pixels = people.images.reshape(len(people.images), -1) / 255.0
     draws = []
     for draw in range(3):
-        chosen = accuracy.TwoViewProtocol(n_train=4, n_test=9, n_repeats=1, random_state=draw)
+        chosen = TwoViewProtocol(n_train=4, n_test=9, n_repeats=1, random_state=draw)
         tested = np.isin(people.target, people.target[next(chosen.split(people)).probe])
         unknown = {"target": people.target[tested], "cams": people.cams[tested]}
         shares = []
-        for trial in accuracy.TwoViewProtocol(n_train=0, n_test=9, n_repeats=2).split(unknown):
+        for trial in TwoViewProtocol(n_train=0, n_test=9, n_repeats=2).split(unknown):
             probe, gallery = (pixels[tested][part] for part in (trial.probe, trial.gallery))
             distances = np.linalg.norm(probe[:, None] - gallery[None], axis=2)
             ids = unknown["target"][trial.probe], unknown["target"][trial.gallery]
@@ -64,13 +65,14 @@ def test_named_people_are_tested_and_all_others_trained_on(accuracy, tmp_path, m
     seen = []
     recorder = FunctionTransformer(lambda images: images.reshape(len(images), -1))
     monkeypatch.setattr(accuracy, "systems", lambda *_: {"pixels": make_pipeline(recorder)})
-    evaluate = accuracy.evaluate
+    draws = import_module("benchmarks._draws")
+    evaluate = draws.evaluate
 
     def noted(estimator, dataset, *args, **kwargs):
         seen.append(dataset)
         return evaluate(estimator, dataset, *args, **kwargs)
 
-    monkeypatch.setattr(accuracy, "evaluate", noted)
+    monkeypatch.setattr(draws, "evaluate", noted)
     (tmp_path / "tested").write_text("1\n5\n")
     rows_of(accuracy, tmp_path, "--test-identities", str(tmp_path / "tested"), "--n-test", "2", "--repeats", "2")
     fitted, tested = seen
