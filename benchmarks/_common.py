@@ -140,15 +140,17 @@ def write(name, results, out_folder):
     return results
 
 
-def run_script(main, description):
-    """Call the `main` of a benchmark with the options of the command line."""
+def run_script(main, description, **choices):
+    """Call the `main` of a benchmark with the options of the command line; `choices` are further options of its own."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out-folder", default=None, help="folder for the JSON file")
     parser.add_argument(
         "--processor-time", action="store_true", help="processor time of one thread: for a busy machine"
     )
+    for name, values in choices.items():
+        parser.add_argument(f"--{name}", choices=values, help="measure this one alone")
     arguments = parser.parse_args()
     if arguments.processor_time:
         use_processor_time()
-    main(arguments.out_folder, arguments.quick)
+    main(arguments.out_folder, arguments.quick, **{name: getattr(arguments, name) for name in choices})

@@ -9,7 +9,7 @@ from skreid import evaluate
 from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
 HEAD = (
-    f"{'data':22}{'system':31}{'dimensions':>11}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: "
+    f"{'data':22}{'system':45}{'dimensions':>11}{'time':>10} rank-1, 5, 10, 20, mAP, mINP: "
     "mean, and standard deviation over draws of people (in brackets: over the galleries of one draw), in percent"
 )
 
@@ -89,7 +89,7 @@ def table(rows):
         shares = " ".join(
             f"{100 * figure['mean']:6.1f}" + deviation(figure) for figure in row.values() if isinstance(figure, dict)
         )
-        lines.append(f"{row['data']:22}{row['system']:31}{row['dimensions']:>11}{row['seconds']:>8.0f} s {shares}")
+        lines.append(f"{row['data']:22}{row['system']:45}{row['dimensions']:>11}{row['seconds']:>8.0f} s {shares}")
     return "\n".join(lines)
 
 
