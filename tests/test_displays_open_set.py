@@ -89,7 +89,7 @@ def test_a_second_system_is_added_to_the_same_axes():
 def test_nothing_to_draw_is_a_clear_error():
     """No curve, curves of several ranks, no probes, no strangers."""
     args = one_gallery()
-    for wrong in ([], [0.5], "curve"):
+    for wrong in ([], [0.5], "curve", 0.5):
         with pytest.raises(ValueError, match=r"curves must be what skreid.metrics.open_set_curve returned"):
             OpenSetDisplay(curves=wrong).plot()
     with pytest.raises(ValueError, match=r"curves are of several ranks, \[1, 3\]"):
@@ -102,8 +102,24 @@ def test_nothing_to_draw_is_a_clear_error():
         with pytest.raises(ValueError, match="There is no image to show: give at least one"):
             RankingDisplay.from_estimator(AS_IS, probes, gallery)
     for n_strangers, count in ((0, 0), (30, 30), (1.0, 30), (0.001, 0)):
-        with pytest.raises(ValueError, match=f"'n_strangers' parameter .* makes strangers of {count} of 30 people"):
+        with pytest.raises(ValueError, match=f"strangers of 1 to 29 of 30 people.*which makes {count}"):
             OpenSetDisplay.from_estimator(AS_IS, X, Y, n_strangers=n_strangers)
+
+
+@pytest.mark.parametrize(("n_strangers", "random_state"), [(1, 0), (29, 0)])
+def test_strangers_or_enrolled_people_without_a_probe_are_a_clear_error(n_strangers, random_state):
+    """Two of thirty people are seen by both cameras; the message counts them, and speaks of what can be passed here."""
+    cams = np.where(Y < 2, CAMS, 0)
+    with pytest.raises(
+        ValueError, match=rf"drew {n_strangers} of 30 people.*among the 2 people.*pass another n_strang"
+    ):
+        OpenSetDisplay.from_estimator(AS_IS, X, Y, cams=cams, n_strangers=n_strangers, random_state=random_state)
+
+
+def test_one_person_cannot_be_enrolled_and_a_stranger():
+    """The number of people is the culprit, not `n_strangers`."""
+    with pytest.raises(ValueError, match=r"needs images of two people, one enrolled and one not. y has 1"):
+        OpenSetDisplay.from_estimator(AS_IS, X[:4], Y[:4])
 
 
 @pytest.mark.parametrize(

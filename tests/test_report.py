@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 from test_images_broken import BROKEN
 
+from skreid.displays import CMCDisplay
 from skreid.displays._common import readable
 from skreid.evaluation import evaluate
 from skreid.protocols import GivenSplitProtocol, ShotProtocol, TwoViewProtocol
@@ -181,6 +182,7 @@ def test_pairs_of_cameras_and_hardest_probes_are_shown(people, tmp_path):
         words,
     )
     assert "Pairs of cameras, worst first" in words
+    assert re.search(rf"image {hardest[0]['first']}, \d+.png {hardest[0]['repeat']} ", words)  # counted from 0
     for row in hardest:
         assert f"image {row['probe']}, {row['probe']}.png" in words
     assert "/home/me" not in words
@@ -191,6 +193,20 @@ def test_a_single_pair_of_cameras_is_not_shown_apart(page):
     """Its figures are those of the whole."""
     assert "Pairs of cameras" not in "".join(page.words)
     assert "Hardest probes" in "".join(page.words)
+
+
+def test_a_single_pair_of_cameras_among_others_is_shown(people, tmp_path):
+    """The other cameras have probes or gallery images, so its figures are not those of the whole."""
+    cams = np.where(people.cams == people.cams[0], "a", "b")
+    cams[(people.target == people.target[0]) & (cams == "a")] = "c"  # one person is seen by camera c in place of a
+    data = people | {"cams": cams, "subset": np.where(cams == "b", "gallery", "query")}
+    data["target"] = np.where(cams == "c", 99, people.target)  # and is nobody in the gallery
+    result = evaluate(FunctionTransformer(flatten), data, GivenSplitProtocol(), fit=False)
+    (pair,) = result.by_camera_pair()
+    assert (pair["probe_cam"], pair["gallery_cam"]) == ("a", "b")
+    words = " ".join(Reader(evaluation_report(result, tmp_path / "r.html").read_text(encoding="utf-8")).words)
+    assert "Pairs of cameras, worst first" in words
+    assert "no probe has a true match there: 1 pair (c and b)" in words
 
 
 def test_filters_are_folded_and_curves_are_not_cut(report, page):
@@ -210,6 +226,19 @@ def test_a_single_repeat_has_no_deviation(people, tmp_path):
     words = "".join(Reader(evaluation_report(result, tmp_path / "r.html").read_text(encoding="utf-8")).words)
     assert "±" not in words
     assert "95 % confidence interval" in words
+
+
+def test_equal_repeats_have_no_deviation_and_the_page_says_why(people, tmp_path):
+    """A track per person and camera leaves nothing to draw."""
+    data = people | {"tracks": [f"{who}-{cam}" for who, cam in zip(people.target, people.cams, strict=True)]}
+    protocol = TwoViewProtocol(n_repeats=3, probe_cam=people.cams[0])
+    result = evaluate(FunctionTransformer(flatten), data, protocol, fit=False, tracks="mean")
+    page = Reader(evaluation_report(result, tmp_path / "r.html").read_text(encoding="utf-8"))
+    words = "".join(page.words)
+    assert "±" not in words
+    assert "confidence interval" not in words
+    assert "in each of 3 repeats, which are all the same" in words
+    assert CMCDisplay.from_evaluation(result).line_.get_label().endswith(f"(rank-1 = {result.mean['rank_1']:.3f})")
 
 
 def test_page_is_accessible(page):

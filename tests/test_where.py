@@ -80,19 +80,19 @@ def test_camera_pairs_are_those_of_a_loop(seed, across, n_cams):
     protocol = Given(probes, gallery, distances, people.cams if across else None)
     result = evaluate(reader(people), people, protocol, fit=False, on_missing="zero")
     table, wanted = result.by_camera_pair(), loop(people, probes, gallery, distances, across)
-    assert {(row["probe_cam"], row["gallery_cam"]) for row in table} == set(wanted)
+    valid = {pair: counts for pair, counts in wanted.items() if counts[1]}
+    assert {(row["probe_cam"], row["gallery_cam"]) for row in table} == set(valid)
+    assert (f"{len(wanted) - len(valid)} pair" in repr(table)) == (len(wanted) > len(valid))
+    n_missing = sum(n_probes - len(ranks) for n_probes, ranks, _ in valid.values())
+    assert (f"In {n_missing} case" in repr(table)) == (n_missing > 0)
     for row in table:
         n_probes, ranks, precisions = wanted[row["probe_cam"], row["gallery_cam"]]
         assert (row["n_probes"], row["n_valid"]) == (n_probes, len(ranks))
         assert row["n_gallery"] == (people.cams[gallery] == row["gallery_cam"]).sum()
-        if ranks:
-            assert row["rank_1"] == pytest.approx(np.mean(np.equal(ranks, 1)))
-            assert row["mAP"] == pytest.approx(np.mean(precisions))
-        else:
-            assert np.isnan([row["rank_1"], row["mAP"]]).all()
-    shares = [row["rank_1"] for row in table if row["n_valid"]]
+        assert row["rank_1"] == pytest.approx(np.mean(np.equal(ranks, 1)))
+        assert row["mAP"] == pytest.approx(np.mean(precisions))
+    shares = [row["rank_1"] for row in table]
     assert shares == sorted(shares)
-    assert not any(row["n_valid"] for row in list(table)[len(shares) :])  # unknown ones come last
 
 
 def test_a_table_worked_by_hand():
@@ -113,10 +113,10 @@ def test_a_table_worked_by_hand():
         "probe_cam": "a", "gallery_cam": "b", "rank_1": 1.0, "mAP": 1.0, "n_valid": 1, "n_probes": 2, "n_gallery": 3,
     }  # fmt: skip
     assert rows["b", "a"]["rank_1"] == 1
-    assert rows["a", "c"]["n_valid"] == 0
-    assert ("a", "a") not in rows
+    assert set(rows) == {("a", "b"), ("b", "a")}
     text = repr(result.by_camera_pair())
-    assert "In 4 cases the probe has no true match in that camera" in text
+    assert "In 1 case the probe has no true match in that camera" in text
+    assert "no probe has a true match there: 2 pairs (a and c, b and c)" in text
     assert "in the probe's own camera, so these pairs have no row" in text
 
 
@@ -130,6 +130,61 @@ def test_all_repeats_are_counted_together():
     assert row["n_probes"] == len(first_ranks)
     assert row["n_gallery"] == np.mean([repeat.n_gallery for repeat in result.repeats])
     assert "Probes of all 3 repeats" in repr(result.by_camera_pair())
+
+
+def test_counts_of_several_repeats_worked_by_hand():
+    """Probes are added up, galleries averaged, over the repeats that have both cameras."""
+    people = Bunch(data=np.arange(6.0)[:, None], target=np.array([1, 1, 1, 2, 2, 2]), cams=np.array(list("abbabc")))
+    trials = [
+        Bunch(train=[], probe=np.array([0, 3]), gallery=np.array([1, 2, 4])),  # a against b: all of it
+        Bunch(train=[], probe=np.array([0]), gallery=np.array([1, 5])),  # a against b, and against c: not person 1
+        Bunch(train=[], probe=np.array([5]), gallery=np.array([3, 0])),  # c against a
+    ]
+
+    class Three(Given):
+        def __init__(self):
+            pass
+
+        def split(self, dataset):
+            yield from trials
+
+        def aggregate(self, dataset, trial, distances):
+            return GivenSplitProtocol().aggregate(dataset, trial, distances)
+
+    result = evaluate(FunctionTransformer(), people, Three(), fit=False)
+    rows = {(row["probe_cam"], row["gallery_cam"]): row for row in result.by_camera_pair()}
+    assert set(rows) == {("a", "b"), ("c", "a")}
+    # probe 0 is at 0, and finds 1; probe 3 is at 3, and finds 2 and 4 equally near, of which 4 is right: second
+    assert rows["a", "b"] | {"mAP": None} == {
+        "probe_cam": "a", "gallery_cam": "b", "rank_1": 2 / 3, "mAP": None, "n_valid": 3, "n_probes": 3,
+        "n_gallery": 2,
+    }  # fmt: skip
+    assert rows["a", "b"]["mAP"] == pytest.approx((1 + 1 / 2 + 1) / 3)
+    assert (rows["c", "a"]["n_probes"], rows["c", "a"]["n_gallery"], rows["c", "a"]["rank_1"]) == (1, 2, 1)
+    assert "1 pair (a and c)" in repr(result.by_camera_pair())
+
+
+def test_equal_repeats_are_said_to_be_equal_and_have_no_deviation():
+    """One track per person and camera leaves nothing to draw; other draws keep their deviation, even of 0."""
+    people = crowd(cams="ab")
+    people.subset = None
+    people.tracks = [f"{who}{cam}" for who, cam in zip(people.target, people.cams, strict=True)]
+    protocol = TwoViewProtocol(n_repeats=3, probe_cam="a")
+    same = evaluate(reader(people), people, protocol, fit=False, tracks="mean", ranks=(1, 100))
+    assert not any(same.std.values())
+    assert "±" not in repr(same)
+    assert "[" not in repr(same)
+    assert "9 probe tracks in each of 3 repeats, which are all the same, each with" in repr(same)
+    differ = evaluate(reader(people), people, protocol, fit=False, ranks=(1, 100), name="images")
+    assert "100.0 ± 0.0 %   [100.0, 100.0]" in repr(differ)
+    assert "all the same" not in repr(differ)
+    table = differ.table(same)
+    assert "| 100.0 ± 0.0 |" in table.splitlines()[2]
+    assert "±" not in table.splitlines()[3]
+    assert "all repeats are the same: FunctionTransformer." in table
+    assert "all repeats are the same" not in differ.table()
+    single = evaluate(reader(people), people, TwoViewProtocol(n_repeats=1), fit=False, tracks="mean", ranks=1)
+    assert "all the same" not in repr(single)
 
 
 def test_only_counts_are_kept_of_the_distances():
@@ -184,6 +239,7 @@ def test_hardest_probes_are_those_whose_true_match_ranks_worst():
         assert (row["identity"], row["cam"]) == (people.target[row["probe"]], people.cams[row["probe"]])
         assert (row["first_identity"] == row["identity"]) == (row["rank"] == 1)
     assert len(result.hardest(3)) == 3
+    assert "counted from 0" in repr(table)
     with pytest.raises(ValueError, match=r"'n' parameter of EvaluationResult.hardest must be an int"):
         result.hardest(0)
 

@@ -9,9 +9,10 @@ from sklearn.utils import _safe_indexing
 from skreid._base.arrays import as_array, tabular
 from skreid._base.checks import check_choice, check_int
 from skreid._base.labels import as_labels
-from skreid._scoring import random_galleries
-from skreid.displays._common import single_axes, style
+from skreid.displays._common import single_axes
+from skreid.displays._curves import draw_band, draw_legend, draw_line, random_curves
 from skreid.evaluation import name_of
+from skreid.evaluation._written import all_equal
 from skreid.metrics import cmc_curve, summary
 
 _BANDS = {
@@ -19,7 +20,6 @@ _BANDS = {
     "ci": "Band: 95 % confidence interval of the mean of n repeats",
     "range": "Band: lowest to highest of n repeats",
 }
-_DASHES = ("-", "--", "-.", ":")
 
 
 class CMCDisplay:
@@ -90,24 +90,20 @@ class CMCDisplay:
         shown = curves.shape[1] if max_rank is None else min(max_rank, curves.shape[1])
         ranks = np.arange(1, shown + 1)
         over_repeats = summary(curves)
-        label = f"rank-1 = {over_repeats.mean[0]:.3f}"
+        figure = f"rank-1 = {over_repeats.mean[0]:.3f}"
         if len(curves) > 1:
-            label += f" ± {over_repeats.std[0]:.3f}, n = {len(curves)}"
+            figure += f" ± {over_repeats.std[0]:.3f}, n = {len(curves)}"
         name = self.name if name is None else name
-        label = label if name is None else f"{name} ({label})"
 
         self.ax_ = single_axes(ax, "CMCDisplay", figsize=(6.4, 4.4))
         self.figure_ = self.ax_.figure
-        already = len(self.ax_.lines)
-        default = {"label": label, "linestyle": _DASHES[already % len(_DASHES)], "drawstyle": "default"}
-        if shown <= 30:
-            default |= {"marker": "o^sDv"[already % 5], "markersize": 4}
-        (self.line_,) = self.ax_.plot(ranks, over_repeats.mean[:shown], **style(default, kwargs))
+        default = {"marker": "o^sDv"[len(self.ax_.lines) % 5], "markersize": 4} if shown <= 30 else {}
+        default |= {"drawstyle": "default"}
+        self.line_ = draw_line(self.ax_, ranks, over_repeats.mean[:shown], name, figure, kwargs, **default)
         self.band_ = None
         if band is not None and len(curves) > 1:
             low, high = _band(curves, over_repeats, band)
-            default = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0}
-            self.band_ = self.ax_.fill_between(ranks, low[:shown], high[:shown], **style(default, band_kwargs))
+            self.band_ = draw_band(self.ax_, self.line_, low[:shown], high[:shown], band_kwargs)
         self._frame(shown, None if self.band_ is None else band)
         return self
 
@@ -130,12 +126,7 @@ class CMCDisplay:
             step = next(s * 10**power for power in range(12) for s in (5, 10, 20) if shown <= s * 10 ** (power + 1))
         self.ax_.set_xticks(sorted({1, *range(step, shown + 1, step)}))
         self.ax_.grid(alpha=0.3)
-        old = self.ax_.get_legend()
-        notes = [] if old is None else [line for line in old.get_title().get_text().split("\n") if line]
-        legend = self.ax_.legend(loc="lower right")
-        notes = list(dict.fromkeys([*notes, *([] if band is None else [_BANDS[band]])]))
-        if notes:
-            legend.set_title("\n".join(notes), prop={"size": "small"})
+        draw_legend(self.ax_, "lower right", _BANDS.get(band))
 
     @classmethod
     def from_estimator(
@@ -301,7 +292,7 @@ class CMCDisplay:
 
     @classmethod
     def from_evaluation(cls, result, *, max_rank=20, name=None, ax=None, **kwargs):
-        """Draw the curves of an evaluation.
+        """Draw the curves of an evaluation: one curve without a band if all repeats are the same.
 
         Parameters
         ----------
@@ -320,15 +311,13 @@ class CMCDisplay:
         -------
         display : CMCDisplay
         """
-        return cls(cmc=result.cmc, name=result.label if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
+        curves = result.cmc[:1] if all_equal(result) else result.cmc  # equal repeats show no deviation
+        return cls(cmc=curves, name=result.label if name is None else name).plot(ax, max_rank=max_rank, **kwargs)
 
 
-def _random_curves(estimator, X, y, cams, n_repeats, n_shots, random_state):
+def _random_curves(*args):
     """Return one curve per random gallery, as an array of shape (n_repeats, n_ranks)."""
-    check_int(n_repeats, "n_repeats", "CMCDisplay")
-    check_int(n_shots, "n_shots", "CMCDisplay")
-    galleries = random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state)
-    return _stack([cmc_curve(**comparison._asdict(), on_missing="drop") for comparison in galleries])
+    return _stack(random_curves("CMCDisplay", cmc_curve, *args))
 
 
 def _stack(curves):

@@ -3,16 +3,16 @@
 A threshold buys one with the other; the curve shows the price of each.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from skreid._base.checks import check_choice, check_count_or_share, check_int, check_share
 from skreid._base.labels import factorize
-from skreid._scoring import random_galleries
-from skreid.displays._common import single_axes, style
+from skreid.displays._common import single_axes
+from skreid.displays._curves import draw_band, draw_legend, draw_line, random_curves
 from skreid.evaluation import name_of
 from skreid.metrics import OpenSetCurve, open_set_curve, summary
-
-_DASHES = ("-", "--", "-.", ":")
 
 
 class OpenSetDisplay:
@@ -92,25 +92,23 @@ class OpenSetDisplay:
         self.far_ = np.unique(np.concatenate([[finest], *(curve.far[curve.far >= finest] for curve in curves)]))
         over_repeats = summary([_rates(curve, self.far_) for curve in curves], n_probes=curves[0].n_enrolled)
         self.dir_ = over_repeats.mean
-        label = f"{np.mean([curve.dir_at_far(far) for curve in curves]):.3f} at {100 * far:.3g} % false alarms"
+        figure = f"{np.mean([curve.dir_at_far(far) for curve in curves]):.3f} at {100 * far:.3g} % false alarms"
         name = self.name if name is None else name
-        label = label if name is None else f"{name} ({label})"
 
         self.ax_ = single_axes(ax, "OpenSetDisplay", figsize=(6.4, 4.4))
         self.figure_ = self.ax_.figure
-        default = {"label": label, "linestyle": _DASHES[len(self.ax_.lines) % 4], "drawstyle": "steps-post"}
-        default |= {"marker": "o", "markersize": 4} if len(self.far_) == 1 else {}
-        (self.line_,) = self.ax_.plot(self.far_, self.dir_, **style(default, kwargs))
+        default = {"marker": "o", "markersize": 4} if len(self.far_) == 1 else {}
+        default |= {"drawstyle": "steps-post"}
+        self.line_ = draw_line(self.ax_, self.far_, self.dir_, name, figure, kwargs, **default)
         self.band_ = None
         if band is not None:
-            default = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0, "step": "post"}
             low, high = np.clip(over_repeats.low, 0, 1), np.clip(over_repeats.high, 0, 1)
-            self.band_ = self.ax_.fill_between(self.far_, low, high, **style(default, band_kwargs))
+            self.band_ = draw_band(self.ax_, self.line_, low, high, band_kwargs, step="post")
         self._frame(curves)
         return self
 
     def _curves(self):
-        curves = [self.curves] if isinstance(self.curves, OpenSetCurve) else list(self.curves)
+        curves = list(self.curves) if isinstance(self.curves, Iterable) else [self.curves]
         if not curves or not all(isinstance(curve, OpenSetCurve) for curve in curves):
             raise ValueError(
                 "curves must be what skreid.metrics.open_set_curve returned, or a sequence of at least one of them. "
@@ -133,14 +131,9 @@ class OpenSetDisplay:
         self.ax_.set(xlabel="False-alarm rate: share of strangers who are named")
         self.ax_.set(ylabel=f"Share of enrolled people identified{within}")
         self.ax_.grid(alpha=0.3)
-        old = self.ax_.get_legend()
-        notes = [] if old is None else [line for line in old.get_title().get_text().split("\n") if line]
-        if self.band_ is not None:
-            of = "one curve (Wilson)" if n_repeats == 1 else f"the mean of {n_repeats} repeats"
-            notes.append(f"Band: 95 % confidence interval of {of}")
-        legend = self.ax_.legend(loc="best")
-        if notes:
-            legend.set_title("\n".join(dict.fromkeys(notes)), prop={"size": "small"})
+        of = "one curve (Wilson)" if n_repeats == 1 else f"the mean of {n_repeats} repeats"
+        note = None if self.band_ is None else f"Band: 95 % confidence interval of {of}"
+        draw_legend(self.ax_, "best", note)
 
     @classmethod
     def from_estimator(
@@ -195,24 +188,28 @@ class OpenSetDisplay:
         Raises
         ------
         ValueError
-            If nobody or everybody is a stranger.
+            If nobody or everybody is a stranger, among the people who have a probe in a gallery's draw.
         """
         owner = "OpenSetDisplay.from_estimator"
-        for value, called in ((k, "k"), (n_repeats, "n_repeats"), (n_shots, "n_shots")):
-            check_int(value, called, owner)
+        check_int(k, "k", owner)
         check_count_or_share(n_strangers, "n_strangers", owner)
         people = factorize(y=y)[1]
         count = n_strangers if isinstance(n_strangers, int | np.integer) else round(n_strangers * len(people))
+        if len(people) < 2:
+            raise ValueError(f"{owner} needs images of two people, one enrolled and one not. y has {len(people)}.")
         if not 0 < count < len(people):
             raise ValueError(
-                f"The 'n_strangers' parameter of {owner} makes strangers of {count} of {len(people)} people: some must "
-                f"be strangers, and some enrolled. Got {n_strangers!r}."
+                f"The 'n_strangers' parameter of {owner} must make strangers of 1 to {len(people) - 1} of "
+                f"{len(people)} people. Got {n_strangers!r}, which makes {count}."
             )
-        rng, curves = np.random.default_rng(random_state), []
-        for comparison in random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state):
-            left_out = [people[i] for i in rng.permutation(len(people))[:count]]
-            given = comparison._asdict() | {"junk_ids": left_out}
-            curves.append(open_set_curve(**given, k=k, on_missing="drop"))
+        rng = np.random.default_rng(random_state)
+
+        def curve(**comparison):
+            strangers = [people[i] for i in rng.permutation(len(people))[:count]]
+            _check_probes(owner, comparison["y_probe"], strangers, len(people))
+            return open_set_curve(**comparison | {"junk_ids": strangers}, k=k)
+
+        curves = random_curves(owner, curve, estimator, X, y, cams, n_repeats, n_shots, random_state)
         return cls(curves=curves, name=name_of(estimator) if name is None else name).plot(ax, **kwargs)
 
     @classmethod
@@ -260,6 +257,18 @@ class OpenSetDisplay:
             on_missing=on_missing,
         )
         return cls(curves=curve, name=name).plot(ax, **kwargs)
+
+
+def _check_probes(owner, y_probe, strangers, n_people):
+    """Refuse a draw that has a probe of no stranger, or of nobody else."""
+    probed = set(y_probe.tolist())
+    n_strangers = len(probed & set(strangers))
+    if not 0 < n_strangers < len(probed):
+        raise ValueError(
+            f"{owner} drew {len(strangers)} of {n_people} people as strangers. {n_strangers} of them are among the "
+            f"{len(probed)} people who have images for gallery and probe: some must be, and not all. Leave out people "
+            "who have too few images, or images of one camera only, or pass another n_strangers or random_state."
+        )
 
 
 def _rates(curve, far):

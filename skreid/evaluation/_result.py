@@ -3,7 +3,6 @@
 A figure without its protocol means nothing, so the text, the table and the dict all contain the protocol's one line.
 """
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from skreid._base.checks import check_int
 from skreid._search.reranking import label_of
 from skreid.evaluation._nearest import Nearest
 from skreid.evaluation._where import CameraCounts, by_camera_pair, hardest
+from skreid.evaluation._written import as_dict, as_table, as_text, counts_of
 from skreid.metrics import RankingMetrics, summary
 
 
@@ -160,7 +160,10 @@ class EvaluationResult:
 
     @property
     def std(self):
-        """Standard deviation per figure over the repeats, a dict; n - 1 in the denominator, NaN for a single repeat."""
+        """Standard deviation per figure over the repeats, a dict; n - 1 in the denominator, NaN for a single repeat.
+
+        It is 0 and says nothing if all repeats are the same, so it is not printed then.
+        """
         return {figure: over_repeats.std for figure, over_repeats in self.summaries.items()}
 
     @property
@@ -196,16 +199,22 @@ class EvaluationResult:
     def by_camera_pair(self):
         """Return rank-1, mAP and counts for each pair of a probe's camera and a gallery camera, worst pairs first.
 
-        For the pair (a, b), each probe of camera a is ranked against the gallery images of camera b alone. A probe
-        without a true match among them is counted in `n_probes` only, not in `n_valid`, `rank_1` and `mAP`. All
-        repeats are counted together. A smaller gallery is easier, so compare pairs of similar `n_gallery`.
+        For the pair (a, b), each probe of camera a is ranked against the gallery images of camera b alone. All repeats
+        are counted together. A smaller gallery is easier, so compare pairs of similar `n_gallery`.
 
         Returns
         -------
         ResultTable
-            With the columns probe_cam, gallery_cam, rank_1, mAP (both in [0, 1], NaN if no probe has a match), n_valid,
-            n_probes, and n_gallery, the number of gallery images of camera b (its mean over the repeats). Pairs of a
-            camera with itself have no row if the protocol leaves out true matches in the probe's own camera.
+            One row per pair in which any probe has a true match; its notes say which pairs have no row. Columns:
+
+            - probe_cam, gallery_cam: the two cameras, a and b;
+            - rank_1, mAP: in [0, 1], over the probes with a true match in camera b;
+            - n_valid: the number of these probes;
+            - n_probes: the number of all probes of camera a;
+            - n_gallery: the number of gallery images of camera b.
+
+            Probes are added up over the repeats. `n_gallery` is a mean over them. Where tracks or people are ranked,
+            these are numbers of tracks or people.
 
         Raises
         ------
@@ -234,9 +243,9 @@ class EvaluationResult:
         ResultTable
             With the columns probe (dataset index), rank (of the nearest true match), match (its dataset index),
             identity, cam and path of the probe, first (dataset index of the image that stood first), and its identity,
-            cam and path; "repeat", counted from 0, if there are several. Columns that the dataset lacks are left out,
-            and `first` is None if `evaluate` kept no rankings. For tracks, there are their labels and lengths too, and
-            indices are those of the pictures in their middle.
+            cam and path; if there are several, "repeat", counted from 0 as in `repeats` and in the report. Columns that
+            the dataset lacks are left out, and `first` is None if `evaluate` kept no rankings. For tracks, there are
+            their labels and lengths too, and indices are those of the pictures in their middle.
         """
         return hardest(self, check_int(n, "n", "EvaluationResult.hardest"))
 
@@ -250,30 +259,7 @@ class EvaluationResult:
         dict
             With name, protocol, rerank, n_repeats, confidence, figures, cmc, and the counts of each repeat.
         """
-        figures = {
-            figure: {
-                "mean": over_repeats.mean,
-                "std": _known(over_repeats.std),
-                "low": _known(self.interval[figure][0]),
-                "high": _known(self.interval[figure][1]),
-                "values": self.values[figure].tolist(),
-            }
-            for figure, over_repeats in self.summaries.items()
-        }
-        return {
-            "name": self.name,
-            "protocol": self.protocol,
-            "rerank": self.rerank,
-            "n_repeats": len(self.repeats),
-            "confidence": self.confidence,
-            "figures": figures,
-            "cmc": self.cmc.tolist(),
-            "n_probes": self.n_probes.tolist(),
-            "n_valid": self.n_valid.tolist(),
-            "n_dropped": self.n_dropped.tolist(),
-            "n_gallery": [repeat.n_gallery for repeat in self.repeats],
-            "n_train": [repeat.n_train for repeat in self.repeats],
-        }
+        return as_dict(self)
 
     def table(self, *others):
         """Return a Markdown table in percent, with one row per system and the protocols below.
@@ -294,78 +280,11 @@ class EvaluationResult:
         ValueError
             If another result has other ranks.
         """
-        results = [self, *others]
-        for other in others:
-            if other.ranks != self.ranks:
-                raise ValueError(
-                    f"{other.name!r} was evaluated at ranks {other.ranks} and {self.name!r} at {self.ranks}: "
-                    "the rows of one table need the same ranks."
-                )
-        protocols = list(dict.fromkeys(result.protocol for result in results))
-        figures = shown(results)
-        head = ["System", *figures.values()]
-        rows = [head, ["---", *["---:"] * (len(head) - 1)]]
-        if len(protocols) > 1:
-            rows[0].append("Protocol")
-            rows[1].append("---:")
-        for result in results:
-            cells = (percent(result.summaries[figure]) if figure in shown([result]) else "–" for figure in figures)
-            row = [result.name.replace("|", "\\|"), *cells]
-            rows.append(row + [f"[{protocols.index(result.protocol) + 1}]"] * (len(protocols) > 1))
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        if len(protocols) == 1:
-            lines += ["", f"Protocol: {protocols[0]}."]
-        else:
-            lines += ["", *(f"[{i}] {protocol}.  " for i, protocol in enumerate(protocols, 1))]
-        return "\n".join(lines)
+        return as_table([self, *others])
 
     def __repr__(self):
-        width = max(map(len, self.values))
-        lines = [f"EvaluationResult of {self.name}", f"  protocol: {self.protocol}"]
-        for figure in shown([self]):
-            line = f"  {figure:<{width}}  {percent(self.summaries[figure]):>13} %"
-            low, high = self.interval[figure]
-            if math.isfinite(low):
-                line += f"   [{100 * low:.1f}, {100 * high:.1f}]"
-            lines.append(line)
-        lines.append(f"  {self.counts()}; intervals at {100 * self.confidence:g} %")
-        return "\n".join(lines)
+        return as_text(self)
 
     def counts(self):
-        """Return in words how many probes the figures are based on."""
-        probes, dropped, valid = self.n_probes, self.n_dropped, self.n_valid
-        n_repeats, unit = len(self.repeats), "probes" if self.tracks is None else "probe tracks"
-        line = f"{_span(probes)} {unit}" + (f" in each of {n_repeats} repeats" if n_repeats > 1 else "")
-        unusable = np.array([repeat.n_unusable for repeat in self.repeats])
-        left_out = f"; {_span(unusable)} images without a descriptor left out of tracks" if unusable.any() else ""
-        if not (valid < probes).any():
-            return f"{line}, each with a true match{left_out}"
-        fate = "left out" if dropped.any() else "counted as failures"
-        return f"{line}, {_span(probes - valid)} without a true match ({fate}){left_out}"
-
-
-def shown(results):
-    """Return the figures to print, a dict of titles: without mINP if every probe has one true match, as it is mAP then.
-
-    All figures stay in `EvaluationResult.values` and what is computed from it.
-    """
-    counts = [repeat.metrics.n_matches for result in results for repeat in result.repeats]
-    titles = {f"rank_{k}": f"Rank {k}" for k in results[0].ranks} | {"mAP": "mAP"}
-    if any(n_matches is None or n_matches.max() > 1 for n_matches in counts):
-        titles["mINP"] = "mINP"
-    return titles
-
-
-def percent(over_repeats):
-    """Return the mean of a summary in percent as text, with its deviation if there is one."""
-    deviation = "" if math.isnan(over_repeats.std) else f" ± {100 * over_repeats.std:.1f}"
-    return f"{100 * over_repeats.mean:.1f}{deviation}"
-
-
-def _span(counts):
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def _known(value):
-    return value if math.isfinite(value) else None
+        """Return in words how many probes the figures are based on, and whether all repeats are the same."""
+        return counts_of(self)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skreid._base.labels import factorize
+from skreid._base.text import count
 from skreid._search.nearest import MISSING, is_row
 from skreid._search.tracks import lengths_of
 from skreid.evaluation._table import ResultTable
@@ -154,14 +155,20 @@ def by_camera_pair(result):
     n_probes, n_valid, n_first, precision = np.array(list(totals.values())).reshape(-1, 4).T
     with np.errstate(invalid="ignore"):
         rank_1, mean_precision = n_first / n_valid, precision / n_valid
-    order = np.lexsort((-n_valid, mean_precision, rank_1))  # NaN, where nothing can be found, comes last
+    order = np.lexsort((-n_valid, mean_precision, rank_1))
+    order = order[n_valid[order] > 0]
     pairs = [list(totals)[place] for place in order]
     notes = ["Each probe is ranked against the images of that gallery camera alone."]
-    n_missing = int((n_probes - n_valid).sum())
-    if n_missing:
-        notes.append(f"In {n_missing} cases the probe has no true match in that camera: left out of rank-1 and mAP.")
     if any(repeat.cameras.across_only for repeat in result.repeats):
         notes.append("The protocol leaves out true matches in the probe's own camera, so these pairs have no row.")
+    empty = [f"{a} and {b}" for (a, b), n_found in zip(totals, n_valid, strict=True) if not n_found]
+    if empty:
+        named = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
+        notes.append(f"Without a row, because no probe has a true match there: {count(len(empty), 'pair')} ({named}).")
+    n_missing = int((n_probes - n_valid)[order].sum())
+    if n_missing:
+        cases = count(n_missing, "case")
+        notes.append(f"In {cases} the probe has no true match in that camera: left out of rank-1 and mAP.")
     n_repeats = len(result.repeats)
     if n_repeats > 1:
         notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over them.")
@@ -208,10 +215,11 @@ def hardest(result, n):
     columns["first"] = [int(place) if is_row(place) else None for place in first[order]]
     for name, values in known.items():
         columns[f"first_{name}"] = [_entry(values, place) if is_row(place) else None for place in first[order]]
-    if len(result.repeats) > 1:
-        columns["repeat"] = repeat[order]
     n_missing = int((rank == 0).sum())
     notes = ["probe, match and first are indices into the dataset; first is the image that stood first."]
+    if len(result.repeats) > 1:
+        columns["repeat"] = repeat[order]
+        notes.append("Repeats are counted from 0, as in result.repeats.")
     if result.tracks is not None:
         notes.append("Tracks were ranked: the indices are those of the images in their middle.")
     if n_missing:

@@ -15,8 +15,8 @@ HEADS = {
     "rank_1": "Rank 1 (%)",
     "mAP": "mAP (%)",
     "n_valid": "Probes with a true match",
-    "n_probes": "Probes",
-    "n_gallery": "Gallery images",
+    "n_probes": "All probes",
+    "n_gallery": "Gallery",
 }
 
 
@@ -26,11 +26,12 @@ def failures(result):
 
 
 def _camera_pairs(result):
-    """Return the pairs of cameras; "" if cameras are not known, or there is only one pair, which has all figures."""
+    """Return the pairs of cameras; "" if cameras are not known, or one pair is all there is and has all figures."""
     if any(repeat.cameras is None for repeat in result.repeats):
         return ""
     pairs = result.by_camera_pair()
-    if len(pairs) < 2:
+    is_whole = all(repeat.cameras.n_valid.size == 1 for repeat in result.repeats)
+    if not len(pairs) or (len(pairs) == 1 and is_whole):
         return ""
     size = [len(set(pairs.columns[side].tolist())) for side in ("gallery_cam", "probe_cam")]
     figure, ax = new_figure(*figure_size(*size))
@@ -60,12 +61,12 @@ def _hardest(result):
     probes = result.hardest(SHOWN)
     several = len(result.repeats) > 1
     rows = [
-        [_image(row, ""), str(row["rank"]), _image(row, "first_"), *([str(row["repeat"] + 1)] if several else [])]
+        [_image(row, ""), str(row["rank"]), _image(row, "first_"), *([str(row["repeat"])] if several else [])]
         for row in probes
     ]
     if not rows:
         return ""
-    heads = ["Probe", "Rank", "What stood first"] + ["Repeat"] * several
+    heads = ["Probe", "Rank", "What stood first"] + ["Repeat (from 0)"] * several
     caption = "Probes, the rank of their nearest true match, and what stood first instead"
     return f"<h3>Hardest probes, worst first</h3>\n{table(caption, heads, rows, {1, 3})}"
 

@@ -43,9 +43,9 @@ def best_and_worst(result, dataset, n_probes, n_neighbors, repeat):
         of_tracks = " Tracks were ranked: each is shown by the picture in its middle, with its number of images below."
     parts = [
         paragraph(
-            f"{result.name}, repeat {repeat + 1}. A solid frame and ✓ mark a true match; a dashed frame and ✗ mark "
-            "somebody else. The number below the rank is the distance. Where the nearest true match ranks behind the "
-            f"images shown, it stands at the end, after a gap.{of_tracks}"
+            f"{result.name}, repeat {repeat}, counted from 0. A solid frame and ✓ mark a true match; a dashed frame "
+            "and ✗ mark somebody else. The number below the rank is the distance. Where the nearest true match ranks "
+            f"behind the images shown, it stands at the end, after a gap.{of_tracks}"
         )
     ]
     for heading, rows in (("Best probes, best first", best), ("Worst probes, worst first", worst)):

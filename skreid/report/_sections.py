@@ -1,6 +1,5 @@
 """The sections of a report that are tables and plots: figures, curves, settings, versions."""
 
-import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
@@ -8,7 +7,7 @@ from textwrap import fill
 
 from skreid._base.text import visible
 from skreid.displays import CMCDisplay
-from skreid.evaluation._result import shown
+from skreid.evaluation._written import all_equal, interval, percent, shown
 from skreid.report._page import NARROW, folded, new_figure, paragraph, plot, table
 
 PACKAGES = ("skreid", "scikit-learn", "numpy", "scipy", "torch", "torchvision", "pillow", "matplotlib")
@@ -32,29 +31,28 @@ def figures(results):
             if figure not in own:
                 row.append("–")
                 continue
-            summary, (low, high) = result.summaries[figure], result.interval[figure]
-            spread = "" if math.isnan(summary.std) else f" ± {100 * summary.std:.1f}"
-            interval = None if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
-            row.append((f"{100 * summary.mean:.1f}{spread}", interval))
+            limits = interval(result, figure)
+            row.append((percent(result, figure), None if limits is None else " to ".join(limits)))
         if several:
             row.append(f"[{protocols.index(result.protocol) + 1}]")
         rows.append(row)
         repeats += [
             [
-                f"{result.name}, repeat {i + 1}",
+                f"{result.name}, repeat {i}",
                 *(f"{100 * result.values[figure][i]:.1f}" if figure in own else "–" for figure in titles),
             ]
             for i in range(len(result.repeats))
         ]
         parts.append(paragraph(f"{result.name}: {result.counts()}."))
-    confidence = f"{100 * results[0].confidence:g} % confidence interval"
-    means = ": mean ± standard deviation over the repeats" if any(len(r.repeats) > 1 for r in results) else ""
-    caption = f"Percent{means}; below it, the {confidence}"
+    has_deviation = any(len(result.repeats) > 1 and not all_equal(result) for result in results)
+    caption = "Percent" + (": mean ± standard deviation over the repeats" if has_deviation else "")
+    if any(interval(result, figure) for result in results for figure in titles):
+        caption += f"; below it, the {100 * results[0].confidence:g} % confidence interval"
     head = ["System", *names] + ["Protocol"] * several
     parts.append(table(caption, head, rows, range(1, len(head))))
     if len(repeats) > len(results):
         each = table("Percent", ["Repeat", *names], repeats, range(1, len(names) + 1))
-        parts.append(folded("Figures of each repeat", each))
+        parts.append(folded("Figures of each repeat, counted from 0", each))
     return "\n".join(parts)
 
 
