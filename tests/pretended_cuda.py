@@ -11,10 +11,10 @@ import weakref
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import mock
 
 import torch
+from pretended_graphs import Queues, flat, written_by
 from torch.nn.utils import clip_grad
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
@@ -55,11 +55,19 @@ class Journal:
         self.waits, self.operations, self.tf32 = Counter(), Counter(), Counter()
         self.peak, self._taken, self._uses = 0, 0, Counter()
         self.unfinished = []  # copies to the host that are certain to have ended only after the next wait
+        self.queues = Queues(self)
 
     def wait(self, reason):
         """Record that the host waited for the device, and finish all copies."""
+        self.refuse_while_recording(reason)
         self.waits[reason, place()] += 1
+        self.queues.waited()
         self.finish()
+
+    def refuse_while_recording(self, reason):
+        """Raise the error of a GPU for what cannot be recorded, or would be recorded with its present value."""
+        if self.queues.recording is not None:
+            raise RuntimeError(f"operation not permitted when stream is capturing ({reason} in {place()})")
 
     def finish(self):
         """Do what the device does while the host waits."""
@@ -75,6 +83,11 @@ class Journal:
             self._taken += memory[1]
             self.peak = max(self.peak, self._taken)
         weakref.finalize(tensor, self._release, memory).atexit = False
+
+    def is_held(self, inner):
+        """Return whether a tensor on the device still uses the memory of a CPU tensor."""
+        storage = inner.untyped_storage()
+        return (storage.data_ptr(), storage.nbytes()) in self._uses
 
     def _release(self, memory):
         self._uses[memory] -= 1
@@ -173,9 +186,10 @@ class OnDevice(torch.Tensor):
         return torch.tensor(data, **({"dtype": self.dtype, "device": self.device} | kwargs))
 
     def __deepcopy__(self, memo):
-        return OnDevice(self.inner.clone(), self.requires_grad)
+        return OnDevice(self.detach().clone().inner, self.requires_grad)
 
     def __reduce_ex__(self, protocol):  # torch.save copies to the host
+        OnDevice.journal.queues.check([self.inner])
         OnDevice.journal.wait("copy to the host")
         return self.inner.detach().__reduce_ex__(protocol)
 
@@ -186,6 +200,7 @@ class _ToHost(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tensor, dtype, layout, non_blocking):
         if not non_blocking:
+            OnDevice.journal.queues.check([tensor.inner])
             OnDevice.journal.wait("copy to the host")
             return tensor.inner.detach().to(dtype, memory_format=layout, copy=True)
         copy = torch.full_like(tensor.inner, -77, dtype=dtype)  # until the host waits, anything may be in there
@@ -204,6 +219,8 @@ def _operate(func, args, kwargs):
     _replaced(torch.Tensor, tensors.append, (args, kwargs))
     ours = [each for each in tensors if isinstance(each, OnDevice)]
     host = [each for each in tensors if not isinstance(each, OnDevice)]
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        journal.refuse_while_recording(f"a draw by {name}")
     created = torch.device(kwargs.get("device") or HOST).type == OnDevice.where.type
     if not ours and not created:
         pinned = kwargs.pop("pin_memory", None)
@@ -214,6 +231,8 @@ def _operate(func, args, kwargs):
     generator = kwargs.get("generator")
     if generator is not None and generator.device.type != OnDevice.where.type:
         raise RuntimeError(f"Expected a {OnDevice.where.type!r} generator but found 'cpu' ({name})")
+    if host:
+        journal.refuse_while_recording(f"a value of the host for {name}")
     if func is aten._to_copy.default and host:
         if not (kwargs.get("non_blocking") and getattr(host[0], "pinned", False)):
             journal.wait("copy to the device")
@@ -247,8 +266,15 @@ def _operate(func, args, kwargs):
     journal.operations[name] += not _is_view(func)
     kwargs |= {"device": HOST} if kwargs.get("device") is not None else {}
     inner_args, inner_kwargs = _replaced(OnDevice, lambda each: each.inner, (args, kwargs))
-    known = {id(each.inner): each for each in ours}
+    known, queues = {id(each.inner): each for each in ours}, journal.queues
+    queues.check([each.inner for each in ours])
+    if queues.recording is not None:
+        queues.recording.prepare(func, inner_args, inner_kwargs)
     result = func(*inner_args, **inner_kwargs)
+    if queues.recording is not None:
+        queues.recording.add(func, inner_args, inner_kwargs, result)
+    if not _is_view(func):
+        queues.wrote([*written_by(func, inner_args, inner_kwargs), *flat(result)])
     return _replaced(torch.Tensor, lambda each: known[id(each)] if id(each) in known else OnDevice(each), result)
 
 
@@ -327,18 +353,23 @@ def _pretended_functions(memory, bfloat16):
             "is_bf16_supported": lambda including_emulation=True: bfloat16, "manual_seed": lambda seed: None,
             "get_rng_state": lambda device="cuda": torch.zeros(16, dtype=torch.uint8),
             "set_rng_state": lambda state, device="cuda": None, "get_device_name": lambda device=None: "pretended",
-            "is_current_stream_capturing": lambda: False,
+            "empty_cache": lambda: None, **OnDevice.journal.queues.functions(),
         },
         torch.accelerator: {
             "is_available": lambda: True, "device_count": lambda: 1,
             "current_accelerator": lambda check_available=False: torch.device(OnDevice.where.type),
-            "current_stream": lambda device=None: SimpleNamespace(is_capturing=lambda: False),
+            "current_stream": lambda device=None: OnDevice.journal.queues.current,
         },
         torch: {"autocast": _Autocast},
-        torch.Tensor: {"pin_memory": lambda self, device=None: _marked(torch.Tensor.clone(self))},
+        torch.Tensor: {"pin_memory": _pin_memory},
         clip_grad: {"_group_tensors_by_device_and_dtype": _group_by_device},
         optimizer: {"_group_tensors_by_device_and_dtype": _group_by_device},
     }  # fmt: skip
+
+
+def _pin_memory(tensor, device=None):
+    OnDevice.journal.refuse_while_recording("pinning memory")
+    return _marked(torch.Tensor.clone(tensor))
 
 
 def _synchronize():

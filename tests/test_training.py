@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from networks import narrow
 
 from skreid._images.source import ImageSource
-from skreid._training import loop
-from skreid._training.augmentation import AUGMENTATIONS, augment
+from skreid._training import loop, steps
+from skreid._training.augmentation import AUGMENTATIONS, augment, draw
 from skreid._training.data import hold_out
 from skreid._training.heads import build_classifier
-from skreid._training.loop import GRADIENT_NORM, TrainingSettings, build_optimizer, train
+from skreid._training.loop import TrainingSettings, train
+from skreid._training.steps import GRADIENT_NORM, build_optimizer, learning_rates, set_rates
 from skreid._training.stopping import EarlyStopping
 
 
@@ -144,16 +145,22 @@ def test_divergence_in_the_first_epoch_is_an_error_that_advises_a_lower_rate(peo
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
     """Worked out by hand for twenty steps; pretrained layers get a tenth."""
-    chosen = settings(learning_rate=1.0, initial=build_classifier((8, 8), 2, settings()).network.weights())
-    optimizer, schedule = build_optimizer(build_classifier((8, 8), 2, chosen), chosen, 20)
-    rates = []
-    for _ in range(20):
-        rates.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        schedule.step()
+    chosen = settings(learning_rate=1.0, initial={})
+    rates = [learning_rates(chosen, step, 20) for step in range(20)]
     expected = [0.5, 1.0, 1.0, *(0.5 * (1 + math.cos(math.pi * step / 18)) for step in range(1, 18))]
     np.testing.assert_allclose([rate[1] for rate in rates], expected, rtol=1e-12)
     np.testing.assert_allclose([rate[0] for rate in rates], np.array(expected) / 10, rtol=1e-12)
+    assert learning_rates(settings(learning_rate=1.0), 0, 20) == (0.5, 0.5)
+
+
+def test_each_step_has_the_rates_of_its_place_in_the_training(people, monkeypatch):
+    """They go on from one epoch to the next, the network's first; the history shows the rate at the start of each."""
+    used = []
+    monkeypatch.setattr(loop, "set_rates", lambda optimizer, rates: used.append(rates) or set_rates(optimizer, rates))
+    _, history = run(people, max_epochs=3, batch_size=8)
+    n_steps = len(used) // 3
+    assert used == [learning_rates(settings(), step, 3 * n_steps) for step in range(3 * n_steps)]
+    assert [record["learning_rate"] for record in history] == [rates[1] for rates in used[::n_steps]]
 
 
 # augmentation -------------------------------------------------------------------------------------------
@@ -164,14 +171,18 @@ def batch():
     return torch.rand(200, 3, 16, 8, generator=torch.Generator().manual_seed(0))
 
 
+def changed_by(kinds, batch, seed=0):
+    return augment(batch, kinds, draw(kinds, len(batch), torch.Generator().manual_seed(seed)))
+
+
 def test_no_augmentation_changes_nothing(batch):
     """Without any kind, the batch is returned as it is."""
-    assert torch.equal(augment(batch, (), torch.Generator()), batch)
+    assert torch.equal(changed_by((), batch), batch)
 
 
 def test_flip_mirrors_about_half_of_the_images(batch):
     """Every image is unchanged or mirrored."""
-    changed = augment(batch, ("flip",), torch.Generator().manual_seed(0))
+    changed = changed_by(("flip",), batch)
     kept = (changed - batch).abs().amax(dim=(1, 2, 3)) < 1e-5
     turned = (changed - batch.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert torch.all(kept ^ turned)
@@ -180,7 +191,7 @@ def test_flip_mirrors_about_half_of_the_images(batch):
 
 def test_erase_fills_a_rectangle_of_about_half_of_the_images_with_one_colour(batch):
     """Its area is within the documented share, and all other pixels stay."""
-    changed = augment(batch, ("erase",), torch.Generator().manual_seed(0))
+    changed = changed_by(("erase",), batch)
     erased = (changed != batch).any(dim=1)
     hit = erased.flatten(1).any(dim=1)
     assert 60 < hit.sum() < 140
@@ -194,7 +205,7 @@ def test_erase_fills_a_rectangle_of_about_half_of_the_images_with_one_colour(bat
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_augmented_values_stay_in_range_and_are_repeatable(batch, kind):
     """Values stay in [0, 1], and equal seeds give equal results."""
-    one, same = (augment(batch, (kind,), torch.Generator().manual_seed(3)) for _ in range(2))
+    one, same = (changed_by((kind,), batch, seed=3) for _ in range(2))
     assert torch.equal(one, same)
     assert one.shape == batch.shape
     assert one.min() >= 0
@@ -205,7 +216,7 @@ def test_augmented_values_stay_in_range_and_are_repeatable(batch, kind):
 def test_crop_changes_a_smooth_image_little(batch):
     """Zoom and shift are small."""
     smooth = torch.linspace(0, 1, 16).view(1, 1, 16, 1).expand(50, 3, 16, 8)
-    changed = augment(smooth, ("crop",), torch.Generator().manual_seed(0))
+    changed = changed_by(("crop",), smooth)
     assert (changed - smooth).abs().max() < 0.2
 
 
@@ -235,7 +246,7 @@ def test_gradients_are_shortened_as_torch_does_and_short_ones_are_not_written(no
     for parameter, copied in zip(model.parameters(), other.parameters(), strict=True):
         copied.grad = None if parameter.grad is None else parameter.grad.clone()
     versions = [parameter.grad._version for parameter in model.parameters() if parameter.grad is not None]
-    loop._shorten_gradients(model)
+    steps._shorten_gradients(model)
     torch.nn.utils.clip_grad_norm_(other.parameters(), GRADIENT_NORM)
     for parameter, copied in zip(model.parameters(), other.parameters(), strict=True):
         assert (parameter.grad is None) == (copied.grad is None)
@@ -247,7 +258,8 @@ def test_gradients_are_shortened_as_torch_does_and_short_ones_are_not_written(no
 def test_the_optimiser_steps_in_one_pass_and_as_adamw_is_defined():
     """All groups are fused; three steps agree with the formula written out in float64 (Loshchilov and Hutter, 2019)."""
     model = build_classifier((32, 16), 4, settings())
-    optimizer, _ = build_optimizer(model, settings(), 10)
+    optimizer = build_optimizer(model)
+    set_rates(optimizer, (1e-2, 1e-3))
     assert all(group["fused"] for group in optimizer.param_groups)
     weight = next(model.parameters())
     expected, first, second = weight.detach().double().numpy().copy(), 0.0, 0.0
@@ -259,6 +271,6 @@ def test_the_optimiser_steps_in_one_pass_and_as_adamw_is_defined():
         optimizer.step()
         g = gradient.double().numpy()
         first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g * g
-        expected *= 1 - group["lr"] * loop.WEIGHT_DECAY
+        expected *= 1 - group["lr"] * steps.WEIGHT_DECAY
         expected -= group["lr"] * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
     np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-7)

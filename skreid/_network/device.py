@@ -5,6 +5,7 @@ These are as many as cores are idle where that is asked for, and one in a forked
 
 import os
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -99,6 +100,13 @@ def copy_rows(batches, out, progress):
         progress(len(rows))
     if waiting:
         copy()
+
+
+def snapshot(state, device):
+    """Return a copy of a nested state, made on its device, and a function that waits until the device has made it."""
+    copied = deepcopy(state)
+    wait = torch.cuda.current_stream(device).record_event().synchronize if device.type == "cuda" else lambda: None
+    return copied, wait
 
 
 def use_idle_cores():

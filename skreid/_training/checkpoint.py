@@ -1,6 +1,7 @@
 """Interrupted training resumes: its whole state is written after each epoch, atomically, with its origin.
 
-The last two epochs are kept, and each file ends with a digest of its content: a damaged file costs one epoch.
+A copy of the state is written while the next epoch runs. The last two epochs are kept, and each file ends with a digest
+of its content: a damaged file costs one epoch.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import hashlib
 import io
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ import torch
 from skreid._base.archives import check_archive
 from skreid._base.files import locked, replacing
 from skreid._base.provenance import changed_parts, refuse_changes
+from skreid._network.device import snapshot
 from skreid._network.tensor_files import load_tensors
 from skreid._training.parallel import is_first
 
@@ -35,6 +38,7 @@ class Checkpoint:
 
     def __init__(self, folder, origin):
         self.folder, self.origin = Path(folder), origin
+        self._writer = self._unfinished = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -119,6 +123,40 @@ class Checkpoint:
         place = files.index(path)
         for other in [*files[: max(0, place + 1 - KEPT)], *files[place + 1 :]]:  # later ones were damaged
             other.unlink()
+
+    @contextlib.contextmanager
+    def writing(self):
+        """Let `save_later` write in the background; every file is complete when this context ends, in any way."""
+        with ThreadPoolExecutor(1, "checkpoint") as self._writer:
+            try:
+                yield
+            except BaseException as error:
+                if self._unfinished and (failure := self._unfinished.exception()):
+                    error.add_note(str(failure))
+                raise
+
+    def save_later(self, epoch, state, device):
+        """Write a copy of the state after an epoch, made on its device, while training goes on.
+
+        Raises
+        ------
+        OSError
+            If the state before this one could not be written.
+        """
+        self.finish()
+        state, wait = snapshot(state, device)
+
+        def save():
+            wait()
+            self.save(epoch, state)
+
+        self._unfinished = self._writer.submit(save)
+
+    def finish(self):
+        """Wait until the state given to `save_later` is written, and raise the error of `save` if it is not."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished:
+            unfinished.result()
 
     def check_writable(self):
         """Raise PermissionError if nothing can be written here, before hours of training are spent."""

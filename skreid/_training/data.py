@@ -1,6 +1,7 @@
 """The data of a training: which images are held out, the order of the others, and batches on the device."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +13,33 @@ from skreid._training.parallel import own_share
 RESIDENT_SHARE = 0.5  # images stay on a GPU if they take at most this share of its free memory
 
 
+class Plan(NamedTuple):
+    """What the batches of an epoch are made of.
+
+    Attributes
+    ----------
+    parts : list of ndarray of int
+        Indices of the images of each batch.
+    sent : list of tuple of tensor
+        For each batch, on the device: the same indices, the labels, and whatever else was sent along.
+    """
+
+    parts: list
+    sent: list
+
+
 class TrainingData:
-    """Images and labels by index, on the training device; all images are kept there if they fit."""
+    """Images and labels by index, for training on a device; all images are kept there if they fit.
+
+    Parameters
+    ----------
+    source : ImageSource
+    labels : ndarray of shape (n,), int
+    device : torch.device
+    """
 
     def __init__(self, source, labels, device):
-        self.source, self.device = source.cached(), device
-        self.labels = torch.from_numpy(labels).to(device)
+        self.source, self.device, self.labels = source.cached(), device, torch.from_numpy(labels)
         self.resident = self._copy_all() if device.type == "cuda" else None
 
     def _copy_all(self):
@@ -42,25 +64,51 @@ class TrainingData:
             done += len(batch)
         return copies
 
-    def batches(self, parts, shared=False):
-        """Yield (images, labels) for each part of the indices; images are float in [0, 1].
+    def plan(self, parts, *others, shared=False):
+        """Send all that an epoch needs, except images, to the device in one copy.
 
-        With `shared`, the images are this process's share of each part, and the labels are of the whole part.
+        Parameters
+        ----------
+        parts : sequence of ndarray of int
+            Indices of the images of each batch; an empty part is left out.
+        *others : sequences of tensor
+            More tensors for each part, int64 or float32, such as the values drawn for it.
+        shared : bool, default=False
+            Whether the images of a batch are this process's share of the part. Labels are always of the whole part.
+
+        Returns
+        -------
+        plan : Plan
+            For `batches`, in as many epochs as it fits.
         """
-        parts = [part for part in parts if len(part)]
-        own = [part[own_share(len(part))] for part in parts] if shared else parts
-        if not parts:
+        rows = [(torch.from_numpy(part), *other) for part, *other in zip(parts, *others, strict=True) if len(part)]
+        rows = [(part[own_share(len(part))] if shared else part, self.labels[part], *other) for part, *other in rows]
+        sent = iter(send_together([tensor for row in rows for tensor in row], self.device))
+        return Plan([row[0].numpy() for row in rows], [tuple(next(sent) for _ in row) for row in rows])
+
+    def batches(self, plan):
+        """Yield (images, labels, *others) for each batch of a plan; images are float in [0, 1]."""
+        if not plan.parts:
             return
         if self.resident is None:
-            stream = (to_device(images, self.device) for images in self.source.read_ahead(own))
+            stream = (to_device(images, self.device) for images in self.source.read_ahead(plan.parts))
         else:
-            stream = (self.resident[places] for places in self.to_device(own))
-        for places, images in zip(self.to_device(parts), stream, strict=True):
-            yield to_unit(images), self.labels[places]
+            stream = (self.resident[places] for places, *_ in plan.sent)
+        for images, (_, *others) in zip(stream, plan.sent, strict=True):
+            yield to_unit(images), *others
 
-    def to_device(self, parts):
-        """Return arrays as tensors on the device, copied in one go."""
-        return to_device(torch.from_numpy(np.concatenate(parts)), self.device).split([len(part) for part in parts])
+
+def send_together(tensors, device):
+    """Return tensors of int64 (below 2**31) and of float32 on a device, sent in one copy of four-byte values."""
+    if device.type == "cpu" or not tensors:
+        return tensors
+    whole = [tensor for tensor in tensors if not tensor.is_floating_point()]
+    real = [tensor for tensor in tensors if tensor.is_floating_point()]
+    flat = [*(tensor.flatten().int() for tensor in whole), *(tensor.flatten().view(torch.int32) for tensor in real)]
+    sizes = [[tensor.numel() for tensor in kind] for kind in (whole, real)]
+    sent = to_device(torch.cat(flat), device).split([sum(each) for each in sizes])
+    whole, real = iter(sent[0].long().split(sizes[0])), iter(sent[1].view(torch.float32).split(sizes[1]))
+    return [next(real if tensor.is_floating_point() else whole).view(tensor.shape) for tensor in tensors]
 
 
 def hold_out(labels, fraction, random_state):

@@ -3,7 +3,6 @@
 One pure function, `train`: it reads and changes nothing global, so that a training can be repeated and cached.
 """
 
-import math
 import time
 import warnings
 from contextlib import nullcontext
@@ -12,20 +11,16 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
 
 from skreid._network.backbone import as_arrays
 from skreid._network.seeding import may_draw, seeded
-from skreid._training.augmentation import augment
+from skreid._training.augmentation import draw
 from skreid._training.data import TrainingData, epoch_generator, hold_out
-from skreid._training.heads import build_classifier, identity_loss, predicted
+from skreid._training.graphs import Recorder, can_record, let_record, stream_for_recording
+from skreid._training.heads import build_classifier
 from skreid._training.parallel import check_alike, from_first, share_out
+from skreid._training.steps import build_optimizer, evaluation_step, learning_rates, set_rates, training_step
 from skreid._training.stopping import EarlyStopping
-
-WARMUP = 0.1  # share of the planned steps over which the learning rate rises
-PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
-WEIGHT_DECAY = 5e-4
-GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,10 @@ class TrainingSettings:
 def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     """Train a backbone to tell identities apart, stopping early, and return its best epoch.
 
-    AdamW minimises the mean cross-entropy, with smoothed labels, of the classifiers of `skreid._training.heads`. The
-    learning rate rises over the first steps and falls along a cosine; pretrained layers learn at a tenth of the
-    classifiers' rate. Training stops when the validation accuracy has not risen and the validation loss has not
-    fallen for `n_iter_no_change` epochs, and returns the epoch of the best accuracy, then the lowest loss. Without
-    validation images the training figures decide.
+    AdamW minimises the mean cross-entropy, with smoothed labels, of the classifiers of `skreid._training.heads`, with
+    the learning rates of `skreid._training.steps`. Training stops when the validation accuracy has not risen and the
+    validation loss has not fallen for `n_iter_no_change` epochs, and returns the epoch of the best accuracy, then the
+    lowest loss. Without validation images the training figures decide.
 
     Parameters
     ----------
@@ -89,16 +83,17 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     run = _Run(source, labels, settings, device)
     if checkpoint:
         run.restore(checkpoint)
-    while not run.ended:
-        record, finite = run.train_epoch()
-        if not finite:
-            _report_divergence(record["epoch"], settings)
-            break
-        run.keep(record, checkpoint)
-        stop = on_epoch(record, run.model.network.weights)
-        if from_first(partial(bool, stop)):  # asked for in this call only: the checkpoint does not hold it
-            break
-    return from_first(run.result)
+    with run.stream(), checkpoint.writing() if checkpoint else nullcontext():
+        while not run.ended:
+            record, finite = run.train_epoch()
+            if not finite:
+                _report_divergence(record["epoch"], settings)
+                break
+            run.keep(record, checkpoint)
+            stop = on_epoch(record, run.model.network.weights)
+            if from_first(partial(bool, stop)):  # asked for in this call only: the checkpoint does not hold it
+                break
+        return from_first(partial(run.result, checkpoint))
 
 
 def _check_same_in_all_processes(source, labels, settings):
@@ -117,10 +112,19 @@ class _Run:
         self.model.to(device, memory_format=torch.channels_last)
         self.shared = share_out(self.model)
         self.draws = may_draw(self.model.network)
+        self.recorded = can_record(self.model.network, device)
         self.data = TrainingData(source, labels, device)
-        self.optimizer, self.schedule = build_optimizer(self.model, settings, self.n_steps * settings.max_epochs)
+        n_batches = max(1, -(-len(self.held_out) // settings.batch_size))
+        self.validation = self.data.plan(np.array_split(self.held_out, n_batches), shared=True)
+        self.optimizer = build_optimizer(self.model)
         self.stopping = EarlyStopping(settings.n_iter_no_change)
         self.history, self.finished = [], False
+        self.step = partial(training_step, self.shared, self.optimizer, settings.augment)
+        self.evaluation_step = partial(evaluation_step, self.shared)
+        if self.recorded:
+            recorder = Recorder()
+            self.step, self.evaluation_step = map(recorder.recorded, (self.step, self.evaluation_step))
+            let_record(self.optimizer, device)
 
     @property
     def ended(self):
@@ -129,7 +133,7 @@ class _Run:
 
     @property
     def _stateful(self):
-        names = ("model", "optimizer", "schedule", "stopping")
+        names = ("model", "optimizer", "stopping")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, checkpoint):
@@ -144,23 +148,29 @@ class _Run:
                 raise ValueError(
                     f"The checkpoint in {checkpoint.folder} holds no state of this training: {error}."
                 ) from error
+        if self.recorded:
+            let_record(self.optimizer, self.data.device)
         if not self.ended:
             checkpoint.check_writable()
 
+    def stream(self):
+        """Return the context in which to train."""
+        return stream_for_recording(self.data.device) if self.recorded else nullcontext()
+
     def train_epoch(self):
         """Train and evaluate for one epoch; return its record, and whether its losses and all weights are finite."""
-        epoch, started = len(self.history), time.perf_counter()
-        generator = epoch_generator(self.settings.random_state, epoch)
-        order = self.kept[torch.randperm(len(self.kept), generator=generator).numpy()]
-        record = {"epoch": epoch, "learning_rate": self.optimizer.param_groups[-1]["lr"]}
+        epoch, started, settings = len(self.history), time.perf_counter(), self.settings
+        generator = epoch_generator(settings.random_state, epoch)
+        parts = np.array_split(self.kept[torch.randperm(len(self.kept), generator=generator).numpy()], self.n_steps)
+        drawn = [draw(settings.augment, len(part), generator) for part in parts]
+        steps = range(epoch * self.n_steps, (epoch + 1) * self.n_steps)
+        rates = [learning_rates(settings, step, self.n_steps * settings.max_epochs) for step in steps]
+        record = {"epoch": epoch, "learning_rate": rates[0][-1]}
         with seeded(generator.initial_seed(), self.data.device) if self.draws else nullcontext():
-            batches = self.data.batches(np.array_split(order, self.n_steps), shared=True)
-            trained = train_one_epoch(
-                self.shared, batches, self.optimizer, self.schedule, self.settings.augment, generator
-            )
-        n_batches = max(1, -(-len(self.held_out) // self.settings.batch_size))
-        batches = self.data.batches(np.array_split(self.held_out, n_batches), shared=True)
-        tallies, finite = self._wait_for([*trained, *evaluate(self.shared, batches)])
+            batches = self.data.batches(self.data.plan(parts, drawn, shared=True))
+            trained = train_one_epoch(self.shared, self.step, batches, self.optimizer, rates)
+        evaluated = evaluate(self.shared, self.evaluation_step, self.data.batches(self.validation))
+        tallies, finite = self._wait_for([*trained, *evaluated])
         for kind, part in ("train", tallies[: len(self.kept)]), ("validation", tallies[len(self.kept) :]):
             record[f"{kind}_loss"], record[f"{kind}_accuracy"] = part.mean(dim=0).tolist()  # NaN without images
         record["seconds"] = time.perf_counter() - started
@@ -184,10 +194,12 @@ class _Run:
         if checkpoint:
             state = {name: part.state_dict() for name, part in self._stateful.items()}
             state |= {"history": self.history, "finished": self.finished}
-            from_first(lambda: checkpoint.save(record["epoch"], state))
+            from_first(lambda: checkpoint.save_later(record["epoch"], state, self.data.device))
 
-    def result(self):
-        """Return the weights of the best epoch and the history that marks it."""
+    def result(self, checkpoint):
+        """Return the weights of the best epoch and the history that marks it, once the checkpoint is written."""
+        if checkpoint:
+            checkpoint.finish()
         if not self.history:  # no epoch was asked for
             return self.model.network.weights(), self.history
         for record in self.history:
@@ -206,57 +218,18 @@ def _report_divergence(epoch, settings):
     warnings.warn(f"{advice} The best epoch before it is kept.", stacklevel=3)
 
 
-def build_optimizer(model, settings, n_steps):
-    """Return AdamW and its schedule: a linear warm-up, then a cosine down to zero over `n_steps`."""
-    rate = settings.learning_rate
-    backbone_rate = rate if settings.initial is None else rate * PRETRAINED_RATE
-    parts = (model.network, backbone_rate), (model.heads, rate)
-    groups = [{"params": part.parameters(), "lr": part_rate} for part, part_rate in parts]
-    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
-    warmup = max(1, round(WARMUP * n_steps))
-
-    def share(step):
-        rising = (step + 1) / warmup
-        return min(rising, 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, n_steps - warmup))))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-
-
-def train_one_epoch(model, batches, optimizer, schedule, augmentations, generator):
-    """Take one step per batch; return the tally of each batch of augmented images."""
+def train_one_epoch(model, step, batches, optimizer, rates):
+    """Take one step per batch, each with learning rates of its own; return the tally of each batch."""
     model.train()
     tallies = []
-    for images, labels in batches:
-        logits = model(augment(images, augmentations, generator, len(labels)), len(labels))
-        loss = identity_loss(logits, labels)
-        optimizer.zero_grad()
-        loss.mean().backward()
-        _shorten_gradients(model)
-        optimizer.step()
-        schedule.step()
-        tallies.append(_tally(loss.detach(), logits.detach(), labels))
+    for batch, rate in zip(batches, rates, strict=True):
+        set_rates(optimizer, rate)
+        tallies.append(step(*batch))
     return tallies
-
-
-def _shorten_gradients(model):
-    """Scale all gradients by one factor so that their norm is at most GRADIENT_NORM."""
-    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
-    if norm.device.type != "cpu" or not norm <= GRADIENT_NORM:  # a GPU would be waited for
-        nn.utils.clip_grads_with_norm_(parameters, GRADIENT_NORM, norm)
 
 
 @torch.inference_mode()
-def evaluate(model, batches):
-    """Return the tally of each batch, for the cross-entropy without smoothing."""
+def evaluate(model, step, batches):
+    """Return the tally of each batch."""
     model.eval()
-    tallies = []
-    for images, labels in batches:
-        logits = model(images, len(labels))
-        tallies.append(_tally(identity_loss(logits, labels, smoothing=0.0), logits, labels))
-    return tallies
-
-
-def _tally(loss, logits, labels):
-    """Return the loss of each image and whether it was recognised, (n, 2), on their device: nothing waits for them."""
-    return torch.stack([loss, predicted(logits) == labels], dim=1)
+    return [step(*batch) for batch in batches]

@@ -13,7 +13,7 @@ from torch import nn
 
 from skreid._network.backbone import as_arrays
 from skreid._training.data import TrainingData, epoch_generator
-from skreid._training.loop import GRADIENT_NORM
+from skreid._training.steps import GRADIENT_NORM
 from skreid.rivals._part_network import build_network, crop
 
 
@@ -160,7 +160,8 @@ def train_triplets(source, labels, settings, *, device, on_epoch):
         record = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
         drawn = list(draw_batches(labels, settings.n_persons, settings.n_triplets, rng))
         images, triplets = zip(*drawn, strict=True)
-        for (batch, _), rows in zip(data.batches(images), data.to_device(triplets), strict=True):
+        plan = data.plan(images, map(torch.from_numpy, triplets))
+        for batch, _, rows in data.batches(plan):
             descriptors = network(crop(batch, settings.crop_size, generator))
             anchor, positive, negative = descriptors[rows].unbind(1)
             loss = improved_triplet_loss(anchor, positive, negative, **limits)
