@@ -16,8 +16,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
     """Shows the description as it is written, and every option with its default."""
 
 
-def add_options(parser, difficulties, n_repeats, repeats, out):
-    """Add the options of people and network to the parser of a benchmark.
+def add_people(parser, difficulties, n_repeats, repeats, out):
+    """Add the options of people to the parser of a benchmark.
 
     Parameters
     ----------
@@ -41,18 +41,23 @@ def add_options(parser, difficulties, n_repeats, repeats, out):
     parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one per line")
     parser.add_argument("--probe-shots", type=int, help="probes drawn per test identity; without it, all")
     parser.add_argument("--repeats", type=int, default=n_repeats, help=repeats)
+    parser.add_argument("--shots", type=int, help="pictures used per person and camera; without it, all")
     parser.add_argument(
         "--input-size", type=int, nargs=2, default=(64, 32), metavar=("HEIGHT", "WIDTH"), help="of the frame, in pixels"
     )
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help=f"folder of {out}")
+
+
+def add_options(parser, difficulties, n_repeats, repeats, out):
+    """Add the options of people, as `add_people` does, and those of a network to the parser of a benchmark."""
+    add_people(parser, difficulties, n_repeats, repeats, out)
     parser.add_argument("--backbone", default="vgg16_bn", help="a torchvision name")
     parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
     parser.add_argument("--epochs", type=int, default=16, help="most training epochs")
-    parser.add_argument("--shots", type=int, help="pictures used per person and camera; without it, all")
     parser.add_argument("--device", default="auto", help="a torch device")
     parser.add_argument("--batch-size", type=int, default=16, help="pictures per training step")
     parser.add_argument("--memory", type=Path, help="folder that keeps trained networks")
     parser.add_argument("--checkpoint", type=Path, help="folder from which a single training resumes")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help=f"folder of {out}")
 
 
 def read_sets(options):
