@@ -38,7 +38,6 @@ def add_people(parser, difficulties, n_repeats, repeats, out):
     parser.add_argument("--difficulty", nargs="+", default=difficulties, help="of drawn people")
     parser.add_argument("--n-train", type=int, default=100, help="training identities")
     parser.add_argument("--n-test", type=int, default=100, help="test identities")
-    parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one per line")
     parser.add_argument("--probe-shots", type=int, help="probes drawn per test identity; without it, all")
     parser.add_argument("--repeats", type=int, default=n_repeats, help=repeats)
     parser.add_argument("--shots", type=int, help="pictures used per person and camera; without it, all")
@@ -51,6 +50,7 @@ def add_people(parser, difficulties, n_repeats, repeats, out):
 def add_options(parser, difficulties, n_repeats, repeats, out):
     """Add the options of people, as `add_people` does, and those of a network to the parser of a benchmark."""
     add_people(parser, difficulties, n_repeats, repeats, out)
+    parser.add_argument("--test-identities", type=Path, help="file of the identities to test, one per line")
     parser.add_argument("--backbone", default="vgg16_bn", help="a torchvision name")
     parser.add_argument("--weights", help="torchvision name or file of pretrained weights")
     parser.add_argument("--epochs", type=int, default=16, help="most training epochs")
