@@ -19,10 +19,10 @@ def people(n_probe, n_gallery):
     return rows[:n_probe], rows[n_probe:], y[:n_probe], y[n_probe:]
 
 
-def rerank(n_probe, n_gallery):
-    """Re-rank; print rank-1, mAP and processor seconds. Blocks of 64 probes do not hide how memory grows."""
+def rerank(n_probe, n_gallery, block_size=None):
+    """Re-rank; print rank-1, mAP and processor seconds."""
     probes, gallery, y_probe, y_gallery = people(n_probe, n_gallery)
     started = time.process_time()
     blocks = k_reciprocal_blocks(probes, gallery)
-    result = ranking_metrics(y_probe, y_gallery, blocks, ranks=1, block_size=64)
+    result = ranking_metrics(y_probe, y_gallery, blocks, ranks=1, block_size=block_size)
     print(result.ranks[1], result.mean_average_precision, time.process_time() - started)

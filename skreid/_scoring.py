@@ -80,8 +80,11 @@ class CMCScorer:
         self.n_shots = n_shots
         self.random_state = random_state
         self.on_seen = on_seen
-        self._request = MetadataRequest(owner="CMCScorer")
-        self._request.score.add_request(param="cams", alias=True)
+
+    def __setstate__(self, state):
+        self.__init__()  # earlier versions had fewer parameters,
+        vars(self).update(state)
+        vars(self).pop("_request", None)  # and kept what `get_metadata_routing` returns
 
     def __call__(self, estimator, X, y, *more, cams=None):
         """Score a fitted estimator.
@@ -121,8 +124,8 @@ class CMCScorer:
         ranks = check_ranks(self.ranks, "CMCScorer")
         if not ranks:
             raise ValueError("The 'ranks' parameter of CMCScorer is empty: give one rank or several.")
-        on_seen = getattr(self, "on_seen", "warn")  # a scorer pickled by an earlier version has none
-        galleries = random_galleries(estimator, X, y, cams, self.n_repeats, self.n_shots, self.random_state, on_seen)
+        draws = self.n_repeats, self.n_shots, self.random_state
+        galleries = random_galleries(estimator, X, y, cams, *draws, self.on_seen)
         repeats = [ranking_metrics(**comparison._asdict(), ranks=ranks) for comparison in galleries]
         scores = {f"rank_{k}": float(np.mean([repeat.ranks[k] for repeat in repeats])) for k in ranks}
         if self.mean_average_precision:
@@ -133,11 +136,13 @@ class CMCScorer:
 
     def get_metadata_routing(self):
         """Return the routing request: the scorer takes `cams`."""
-        return self._request
+        request = MetadataRequest(owner="CMCScorer")
+        request.score.add_request(param="cams", alias=True)
+        return request
 
     def __repr__(self):
-        changed = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return f"CMCScorer({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        parameters = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return f"CMCScorer({', '.join(f'{name}={value!r}' for name, value in parameters.items())})"
 
 
 cmc_score = CMCScorer()

@@ -1,4 +1,4 @@
-"""Save fitted estimators to files that run no code when they are loaded, and load them again.
+"""Save fitted estimators, searches and results to files that run no code when they are loaded, and load them again.
 
 Loading a pickle runs whatever code is in it. These files are skops archives, which hold data alone and name the
 classes to build; `load` builds trusted classes only, so a file may come from somebody else.
@@ -14,20 +14,47 @@ from skreid._base.moved import old_names
 
 __all__ = ["dump", "load", "trusted_types"]
 
-_TRUSTED = (
-    "skreid.descriptors._gog.GOG",
-    "skreid.descriptors._lomo.LOMO",
-    "skreid.descriptors._mlgd.MLGD",
-    "skreid.descriptors._normalizer.CenteredNormalizer",
-    "skreid.metric_learning._cvdca.CVDCA",
-    "skreid.metric_learning._kernel_cvdca.KCVDCA",
-    "skreid.metric_learning._kernel_xqda.KernelXQDA",
-    "skreid.metric_learning._xqda.XQDA",
-    "skreid.multidepth.MultiDepthReID",
-    "skreid.rivals._cluster_first.ClusterFirst",
-    "skreid.rivals._fcdf.FCDF",
-    "skreid.rivals._tcp.TCPNet",
-)
+_TRUSTED_BY_MODULE = {
+    "skreid._base.stand_ins": ("Distribution", "Request"),
+    "skreid._scoring": ("CMCScorer",),
+    "skreid.descriptors._gog": ("GOG",),
+    "skreid.descriptors._lomo": ("LOMO",),
+    "skreid.descriptors._mlgd": ("MLGD",),
+    "skreid.descriptors._normalizer": ("CenteredNormalizer",),
+    "skreid.evaluation._nearest": ("Nearest",),
+    "skreid.evaluation._result": ("EvaluationResult", "Repeat"),
+    "skreid.evaluation._where": ("CameraCounts",),
+    "skreid.metric_learning._cvdca": ("CVDCA",),
+    "skreid.metric_learning._kernel_cvdca": ("KCVDCA",),
+    "skreid.metric_learning._kernel_xqda": ("KernelXQDA",),
+    "skreid.metric_learning._xqda": ("XQDA",),
+    "skreid.metrics._ranking": ("RankingMetrics",),
+    "skreid.metrics._summary": ("Summary",),
+    "skreid.model_selection": ("IdentityKFold", "IdentityShuffleSplit"),
+    "skreid.multidepth": ("MultiDepthReID",),
+    "skreid.protocols._given": ("CUHK03NPProtocol", "GivenSplitProtocol", "Market1501Protocol"),
+    "skreid.protocols._named": ("CUHK01Protocol", "VIPeRProtocol"),
+    "skreid.protocols._shots": ("ShotProtocol",),
+    "skreid.protocols._two_views": ("TwoViewProtocol",),
+    "skreid.rivals._cluster_first": ("ClusterFirst",),
+    "skreid.rivals._fcdf": ("FCDF",),
+    "skreid.rivals._tcp": ("TCPNet",),
+    "sklearn.model_selection._search_successive_halving": ("HalvingGridSearchCV", "HalvingRandomSearchCV"),
+    "sklearn.model_selection._split": (  # those whose state is numbers; skops itself trusts searches, but no splitter
+        "GroupKFold",
+        "GroupShuffleSplit",
+        "KFold",
+        "LeaveOneGroupOut",
+        "LeavePGroupsOut",
+        "PredefinedSplit",
+        "ShuffleSplit",
+        "StratifiedGroupKFold",
+        "StratifiedKFold",
+        "StratifiedShuffleSplit",
+        "_CVIterableWrapper",  # cv as a list of splits
+    ),
+}
+_TRUSTED = tuple(f"{module}.{name}" for module, names in _TRUSTED_BY_MODULE.items() for name in names)
 _TRUSTED_BEFORE = tuple(old for name in _TRUSTED for old in old_names(name))  # in files of earlier versions
 
 
@@ -37,8 +64,9 @@ def trusted_types():
     Returns
     -------
     names : list of str
-        The estimators of skreid. skops names a class after the module that defines it, so the names lead into
-        private modules. Pass the list as `trusted` to use `skops.io.load` without :func:`load`.
+        The estimators, scorers, splitters, protocols and results of skreid, and scikit-learn's halving searches and
+        splitters. skops names a class after the module that defines it, so the names lead into private modules. Pass
+        the list as `trusted` to use `skops.io.load` without :func:`load`.
 
     See Also
     --------
@@ -47,21 +75,20 @@ def trusted_types():
     Examples
     --------
     >>> from skreid.persistence import trusted_types
-    >>> trusted_types()[:2]
-    ['skreid.descriptors._gog.GOG', 'skreid.descriptors._lomo.LOMO']
-    >>> "skreid.multidepth.MultiDepthReID" in trusted_types()
+    >>> {"skreid.multidepth.MultiDepthReID", "skreid._scoring.CMCScorer"} <= set(trusted_types())
     True
     """
     return list(_TRUSTED)
 
 
 def dump(estimator, path):
-    """Save a fitted estimator, or a Pipeline of estimators, as a skops archive.
+    """Save a fitted estimator, a Pipeline or a search as a skops archive.
 
     Parameters
     ----------
-    estimator : estimator
-        An estimator of skreid or scikit-learn, or a Pipeline of them.
+    estimator : object
+        An estimator of skreid or scikit-learn, a Pipeline of them, or a search over them with a scorer and a splitter
+        of skreid. Also such a scorer or splitter, a protocol, or an `EvaluationResult`.
     path : str or path-like
         The file to write; its name usually ends in ".skops". An existing file is replaced in one step.
 
@@ -76,6 +103,13 @@ def dump(estimator, path):
         If skops is not installed.
     OSError
         If the file cannot be written, for example because the disk is full. An existing file stays unchanged.
+    TypeError
+        If the estimator holds something that cannot be saved, such as a lambda.
+
+    Notes
+    -----
+    Distributions of `scipy.stats`, which random searches draw from, are saved by name and arguments, and so are
+    requests for metadata.
 
     Examples
     --------
@@ -88,7 +122,19 @@ def dump(estimator, path):
     ...     load(path).n_features_in_
     1
     """
-    path, content = Path(path), _skops().dumps(estimator)
+    io = _skops()
+    from skreid._base.stand_ins import with_stand_ins
+
+    try:
+        content = io.dumps(with_stand_ins(estimator))
+    except Exception as error:  # pickle and skops raise many types
+        cyclic = isinstance(error, RecursionError)
+        why = "it holds an object that refers back to itself" if cyclic else f"{type(error).__name__}: {error}"
+        raise TypeError(
+            f"This {type(estimator).__name__} cannot be saved: {why}. Functions and classes of your own must stand at "
+            "the top level of a module."
+        ) from error
+    path = Path(path)
     target = Path(os.path.realpath(path))  # a link stays one
     part = target.with_name(f"{uuid.uuid4().hex}.part")
     try:
@@ -104,7 +150,7 @@ def dump(estimator, path):
 
 
 def load(path, *, trusted=()):
-    """Load an estimator saved by `dump`, after checking that the file holds trusted types only.
+    """Load what `dump` saved, after checking that the file holds trusted types only.
 
     Nothing in the file is run before that check. Files written by earlier versions load too, even where a class has
     moved to another module since.
@@ -119,8 +165,8 @@ def load(path, *, trusted=()):
 
     Returns
     -------
-    estimator : estimator
-        The estimator, fitted if it was fitted when it was saved.
+    estimator : object
+        The estimator, fitted if it was fitted when it was saved, or whatever else was saved.
 
     Raises
     ------

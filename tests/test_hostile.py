@@ -183,11 +183,17 @@ def test_loaded_estimators_return_the_same_descriptors_and_distances(tmp_path, p
 
 
 def test_every_estimator_of_skreid_is_trusted():
-    """They are trusted by the names that skops uses; no other class is."""
-    rooms = [skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals]
+    """By the names that skops uses; so are scorers, splitters, protocols and results, and no other class of it."""
+    rooms = [skreid, skreid.descriptors, skreid.metric_learning, skreid.rivals, skreid.model_selection]
     public = [getattr(room, name) for room in rooms for name in room.__all__ if not name.startswith("_")]
-    named = {f"{cls.__module__}.{cls.__qualname__}" for cls in public if hasattr(cls, "get_params")}
-    assert {name for name in named if "scoring" not in name} == set(trusted_types())
+    public = [cls for cls in public if hasattr(cls, "get_params") or hasattr(cls, "get_n_splits")]
+    public += [getattr(skreid.protocols, name) for name in skreid.protocols.__all__ if name.endswith("Protocol")]
+    results = ["_nearest.Nearest", "_result.EvaluationResult", "_result.Repeat", "_where.CameraCounts"]
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in public}
+    names |= {f"skreid.evaluation.{name}" for name in results}
+    names |= {"skreid.metrics._ranking.RankingMetrics", "skreid.metrics._summary.Summary", "skreid._scoring.CMCScorer"}
+    names |= {"skreid._base.stand_ins.Distribution", "skreid._base.stand_ins.Request"}
+    assert {name for name in trusted_types() if not name.startswith("sklearn.model_selection.")} == names
 
 
 def test_types_that_are_not_trusted_are_named_and_not_run(tmp_path):
