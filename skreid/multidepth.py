@@ -70,7 +70,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     max_epochs : int, default=30
         Maximum number of training epochs; 0 keeps the initial weights.
     batch_size : int, default=16
-        Images per training step, and per forward pass elsewhere.
+        Images per training step, and per forward pass elsewhere. Exploring and `transform` read up to 256 at once on a
+        CUDA device, as far as its memory allows.
     learning_rate : float, default=1e-3
         Highest learning rate. Layers that start from `weights` learn at a tenth of it.
     validation_fraction : float, default=0.1
@@ -411,7 +412,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                     data.images,
                     data.identities,
                     layers=layers,
-                    batch_size=self.batch_size,
+                    batch_size=reader.batch_size(self.batch_size, data.images.size),
                     progress=bar.update,
                     **compared_by,
                 )
@@ -489,7 +490,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         reader, remaining = self._chosen_reader()
         means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
         means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
-        for batch in images.batches(self.batch_size):
+        for batch in images.batches(reader.batch_size(self.batch_size, images.size)):
             parts = []
             for layer, maps in reader(batch, self.layers_).items():
                 maps = compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])  # Eq. 1
@@ -519,7 +520,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         if not isinstance(layers, tuple):
             layers = deepest_layers(layers, map_shapes(self.backbone, self.image_shape_), self.backbone)
         reader, batches = self._reader(), {layer: [] for layer in layers}
-        for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(self.batch_size):
+        batch_size = reader.batch_size(self.batch_size, self.image_shape_)
+        for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(batch_size):
             for layer, maps in reader(batch, layers).items():
                 if smooth:
                     maps = smooth_maps(maps, self.image_shape_, self.blur_size_)

@@ -50,8 +50,7 @@ def gradients():
         rows = shared(images[own_share(n_images)], n_images)
         (torch.pdist(rows) if n_images > 1 else rows).square().sum().backward()
         results |= {f"{name} of {n_images}": part.grad.numpy().copy() for name, part in model.named_parameters()}
-        if n_images == 5:
-            results |= {name: part.numpy().copy() for name, part in model.named_buffers()}
+        results |= {f"{name} of {n_images}": part.numpy().copy() for name, part in model.named_buffers()}
     return results
 
 

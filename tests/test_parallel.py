@@ -58,8 +58,8 @@ def test_two_processes_learn_the_weights_of_one(results, people, case):
         }
 
 
-def test_a_loss_over_pairs_and_batch_norm_has_the_gradients_of_one_process(results):
-    """Two processes share five images as two and three; a single image is computed by both."""
+def test_a_loss_over_pairs_and_batch_norm_has_the_gradients_and_statistics_of_one_process(results):
+    """Two processes share five images as two and three; a single image is computed by both, and counts once."""
     for name, expected in parallel_fits.gradients().items():
         for each in results:
             np.testing.assert_allclose(each["gradients"][name], expected, rtol=1e-4, atol=1e-6)

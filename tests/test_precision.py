@@ -11,7 +11,11 @@ from scipy.spatial.distance import pdist
 from torch import nn
 
 from skreid import MultiDepthReID
-from skreid._network import precision
+from skreid._images.source import ImageSource
+from skreid._network import precision, reader
+from skreid._network.backbone import Backbone
+from skreid._network.building import build_backbone
+from skreid._network.reader import MapReader
 from skreid._training.heads import build_classifier
 from skreid._training.loop import TrainingSettings
 
@@ -68,6 +72,36 @@ def test_distances_in_bfloat16_are_within_two_percent(people, settings, backbone
     expected = pdist(exact.astype(np.float64))
     assert np.abs(pdist(rounded.astype(np.float64)) - expected).max() < 0.02 * expected.mean()
     np.testing.assert_array_equal(reid.set_params(precision="float32").transform(people.images), exact)
+
+
+@pytest.mark.parametrize(("layers", "read"), [(("low", "high"), ("low", "high")), (("conv3", "high"), ("high",))])
+def test_weights_stored_in_bfloat16_are_those_that_autocast_would_compute_with(people, monkeypatch, layers, read):
+    """Maps are the same bit for bit as with weights of float32, also of a network cut and folded further."""
+    weights, batch = build_backbone(narrow, 0).weights(), ImageSource(people.images).read(range(9))
+    weights["norm3.running_var"] = weights["norm3.running_var"] * 3
+    chosen = {layer: np.array([2, 0]) for layer in read}
+
+    def maps():
+        whole = MapReader(narrow, weights, ((0.5,) * 3, (0.2,) * 3), CPU, layers, "bfloat16")
+        kinds = {layer.weight.dtype for layer in whole.network.layers if isinstance(layer, nn.Conv2d)}
+        cut, remaining = whole.choose(chosen)
+        return kinds, [*whole(batch, layers).values(), *cut(batch, read).values()]
+
+    stored = maps()
+    monkeypatch.setattr(reader, "_rounded", lambda network, device: network)
+    computed = maps()
+    assert computed[0] == {torch.float32}
+    assert torch.bfloat16 in stored[0]
+    assert all(torch.equal(one, other) for one, other in zip(stored[1], computed[1], strict=True))
+
+
+def test_strided_convolutions_keep_weights_of_float32_on_a_cpu_only():
+    """There they are computed in float32; whole networks by timm are left as they are."""
+    network = Backbone(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 4, 3)), {"last": 2})
+    for device, kinds in ((CPU, [torch.float32, torch.bfloat16]), (torch.device("cuda"), [torch.bfloat16] * 2)):
+        rounded = reader._rounded(network, device)
+        assert [rounded.layers[place].weight.dtype for place in (0, 2)] == kinds
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 
 
 def test_losses_and_gradients_are_float32():

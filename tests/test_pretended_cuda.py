@@ -409,7 +409,7 @@ def test_batch_norm_that_is_used_twice_is_shared_by_all_processes(monkeypatch):
         model.network = network.to(GPU)
         parallel.share_out(model)
     kinds = [type(module) for module in network.modules()]
-    assert kinds.count(nn.SyncBatchNorm) == 2
+    assert kinds.count(parallel.SharedGpuBatchNorm) == 2
     assert nn.BatchNorm2d not in kinds
     assert network[1] is network[2][1] is network[4]
     assert list(network.state_dict()) == list(nn.Sequential(*network).state_dict())

@@ -3,11 +3,18 @@
 import copy
 
 import torch
+from torch import nn
 
 from skreid._images.batches import to_device, to_unit
+from skreid._network.backbone import Backbone
 from skreid._network.building import build_backbone
+from skreid._network.device import free_memory
 from skreid._network.precision import reading
 from skreid._network.surgery import cut_backbone, fold_backbone
+
+GPU_BATCH = 256  # images that a GPU reads at once ...
+GPU_SHARE = 1 / 8  # ... if they take at most this share of its free memory ...
+GPU_BYTES = 4 * 64 * 4  # ... which is estimated by pixel of a frame: four maps of 64 filters in float32, as in a VGG
 
 
 class MapReader:
@@ -32,8 +39,7 @@ class MapReader:
         network = build_backbone(backbone, None)
         network.check_same_weights(weights)
         network = network if layers is None else network.until(layers)
-        self.network = fold_backbone(network.load_weights(weights), layers)
-        self.network.to(device, memory_format=torch.channels_last)
+        self.network = self._ready(fold_backbone(network.load_weights(weights), layers))
         mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in normalization)
         self.scale, self.offset = 1 / std, -mean / std
 
@@ -51,13 +57,26 @@ class MapReader:
             Layer -> filters to take from the maps that the reader returns; None for all of them.
         """
         reader = copy.copy(self)
-        reader.network, remaining = cut_backbone(self.network, filters)
-        reader.network.to(self.device, memory_format=torch.channels_last)
+        network, remaining = cut_backbone(self.network, filters)
+        reader.network = self._ready(network)
         remaining = {
             layer: None if chosen is None else torch.tensor(chosen, device=self.device)
             for layer, chosen in remaining.items()
         }
         return reader, remaining
+
+    def _ready(self, network):
+        """Return a folded network on the device, its weights stored as they are read."""
+        if self.precision == "bfloat16":
+            network = _rounded(network, self.device)
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def batch_size(self, asked, frame_shape):
+        """Return how many images to read at once: as many as asked for, and more on a GPU if they fit."""
+        if self.device.type != "cuda":
+            return asked
+        fitting = GPU_SHARE * free_memory(self.device) / (GPU_BYTES * frame_shape[0] * frame_shape[1])
+        return max(asked, min(GPU_BATCH, int(fitting)))
 
     @torch.inference_mode()
     def __call__(self, batch, layers):
@@ -66,3 +85,18 @@ class MapReader:
         with reading(self.device, self.precision):
             maps = self.network(torch.addcmul(self.offset, batch, self.scale), layers)
         return {layer: values.float() for layer, values in maps.items()}
+
+
+def _rounded(network, device):
+    """Return a network whose convolutions hold their weights in bfloat16, to which autocast would round them each time.
+
+    Those that it leaves in float32 keep theirs, and so do those into which a batch norm may still be folded.
+    """
+    if not network.is_sequence:
+        return network
+    layers = list(network.layers)
+    for place, (layer, following) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
+        rounded = type(layer) is nn.Conv2d and not isinstance(following, nn.BatchNorm2d)
+        if rounded and (device.type != "cpu" or max(layer.stride) == 1):
+            layers[place] = copy.deepcopy(layer).to(torch.bfloat16)
+    return Backbone(nn.Sequential(*layers), network.places).eval()

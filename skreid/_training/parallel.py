@@ -4,9 +4,16 @@ All that follows the maps, losses included, is computed by every process for the
 statistics over all processes. So losses and batches equal those of a single process.
 """
 
+import inspect
+from functools import partial
+
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+# torch 2.13 renamed what keeps it from copying buffers before each step
+_NAMES = inspect.signature(DistributedDataParallel).parameters
+WITHOUT_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 
 def is_parallel():
@@ -62,7 +69,10 @@ def check_alike(**parts):
 
 
 def share_out(model):
-    """Return a model as all processes train it together: its `network` returns maps; unchanged for one process."""
+    """Return a model as all processes train it together: its `network` returns maps; unchanged for one process.
+
+    It is called with this process's share of a batch, and the size of the whole batch.
+    """
     if not is_parallel():
         return model
     if next(model.parameters()).device.type == "cuda":
@@ -71,13 +81,23 @@ def share_out(model):
         for module in model.network.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = SharedBatchNorm
-    return DistributedDataParallel(model, broadcast_buffers=False)  # the statistics are the same everywhere
+    norms = [module for module in model.network.modules() if isinstance(module, (SharedBatchNorm, SharedGpuBatchNorm))]
+    model.register_forward_pre_hook(partial(_prepare, norms))
+    return DistributedDataParallel(model, **{WITHOUT_BUFFERS: False})  # the statistics are the same everywhere
+
+
+def _prepare(norms, model, inputs):
+    """Let batch norms take their statistics over all processes, unless each of them has the whole batch."""
+    for norm in norms:
+        norm.is_shared = _is_shared(inputs[1])
 
 
 def _convert_batch_norms(network):
     """Replace each batch norm by torch's SyncBatchNorm, everywhere: torch itself leaves out all but its first use."""
     parents = [(module, name, child) for module in network.modules() for name, child in module._modules.items()]
     norms = {child: nn.SyncBatchNorm.convert_sync_batchnorm(child) for _, _, child in parents if _is_batch_norm(child)}
+    for norm in norms.values():
+        norm.__class__ = SharedGpuBatchNorm
     for parent, name, child in parents:
         if child in norms:
             setattr(parent, name, norms[child])
@@ -116,12 +136,24 @@ class _SumOverProcesses(torch.autograd.Function):
         return gradient
 
 
+class SharedGpuBatchNorm(nn.SyncBatchNorm):
+    """Batch norm over the images of all processes, or over those of this one if it has the whole batch."""
+
+    is_shared = True
+
+    def forward(self, maps):
+        """Normalise maps, (n, C, ...)."""
+        return super().forward(maps) if self.is_shared else nn.modules.batchnorm._BatchNorm.forward(self, maps)
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the images of all processes on the CPU, where torch has no SyncBatchNorm."""
+    """The same on the CPU, where torch has no SyncBatchNorm."""
+
+    is_shared = True
 
     def forward(self, maps):
         """Normalise maps, (n, C, h, w)."""
-        if not self.training or self.running_mean is None or self.momentum is None:
+        if not (self.is_shared and self.training) or self.running_mean is None or self.momentum is None:
             return super().forward(maps)
         values, shape = maps.float(), (1, -1, 1, 1)
         count = values.new_tensor([values.numel() / values.shape[1]])
