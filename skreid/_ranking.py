@@ -13,9 +13,9 @@ from skreid._base.labels import as_labels, check_both_or_none
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.joint import EuclideanJoint, LearnedJoint
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure
-from skreid._search.nearest import check_n_neighbors, nearest_columns, nearest_rows
+from skreid._search.nearest import check_n_neighbors, nearest_columns, nearest_rows, no_ranking
 from skreid._search.reranking import RerankedBlocks, check_rerank
-from skreid._search.system import describe, split_system, takes_cams
+from skreid._search.system import check_width, describe, split_system, takes_cams
 from skreid.gallery import Gallery
 
 
@@ -91,15 +91,17 @@ def rank_gallery(
     Returns
     -------
     distances : ndarray of shape (n_probes, n_neighbors)
-        Ascending; only if `return_distance`. If re-ranked, they are no longer those of the metric.
+        Ascending; only if `return_distance`. If re-ranked, they are no longer those of the metric. An empty gallery has
+        rankings without an entry, of shape (n_probes, 0).
     indices : ndarray of shape (n_probes, n_neighbors), int64
         Indices of gallery images; equal distances in the gallery's order.
 
     Raises
     ------
     ValueError
-        If `n_neighbors` exceeds the size of the gallery, descriptors differ in length or hold NaN or infinity, or
-        cameras are given that the metric does not take. With `rerank`, also if a learned metric is not symmetric.
+        If `n_neighbors` exceeds the size of a gallery, descriptors are not as wide as those of the estimator or hold
+        NaN or infinity, or cameras are given that the metric does not take. With `rerank`, also if a learned metric is
+        not symmetric.
 
     Examples
     --------
@@ -143,7 +145,7 @@ def rank(
             if rerank is None:
                 return gallery.kneighbors(probes, n_neighbors, return_distance, cams_probe=cams_probe)
             cams_gallery = gallery.cams if takes_cams(metric) else None
-    probes = describe(estimator, probes)
+    probes = describe(estimator, probes, "the probes")
     if isinstance(gallery, Gallery):
         if metric is None and rerank is None:
             return gallery.kneighbors(probes, n_neighbors, return_distance)
@@ -154,9 +156,9 @@ def rank(
             )
         gallery = gallery.descriptors if rerank is None else np.asarray(gallery.descriptors)
     else:
-        gallery = describe(estimator, gallery)
-    check_n_neighbors(n_neighbors, len(gallery), owner)
-    if rerank is None or not len(probes):
+        gallery = describe(estimator, gallery, "the gallery images")
+    n_neighbors = check_n_neighbors(n_neighbors, len(gallery), owner)
+    if rerank is None or not len(probes) or not len(gallery):
         distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     else:
         blocks = gallery_distances(estimator, probes, gallery, cams_probe, cams_gallery, rerank=rerank)
@@ -180,12 +182,14 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     distances, indices : ndarray of shape (n_probes, n_neighbors)
         Nearest first, equal distances in the gallery's order.
     """
+    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
+    if not len(probes) or not len(gallery):
+        return no_ranking(len(probes), n_neighbors)
     _check_widths(probes, gallery)
     if metric is None:
         measure = EuclideanMeasure(gallery)  # checks each row when it reads it
     else:
         check_finite("gallery", gallery)
-        cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
         measure = LearnedMeasure(metric, gallery, cams_gallery)
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
 
@@ -201,8 +205,4 @@ def _checked_cams(cams_probe, cams_gallery):
 
 
 def _check_widths(probes, gallery):
-    if probes.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"The probes have {probes.shape[1]} features and the gallery has {gallery.shape[1]}: descriptors "
-            "must come from the same fitted estimator."
-        )
+    check_width("the probes", probes.shape[1], "those of the gallery", gallery.shape[1])

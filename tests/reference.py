@@ -57,3 +57,14 @@ def true_match_ranks(y_probe, y_gallery, distances, cams_probe=None, cams_galler
         [place for place, column in enumerate(row, start=1) if column != MISSING and same[probe, column]]
         for probe, row in enumerate(indices.tolist())
     ]
+
+
+def threshold(distances, rate):
+    """Return the middle between the last distance that a rate accepts and the next, by a loop over all; inf of all."""
+    distances = [float(distance) for distance in distances]
+    within = {each: sum(other <= each for other in distances) / len(distances) for each in sorted(set(distances))}
+    accepted = [each for each, share in within.items() if share <= rate and each < np.inf]
+    refused = [each for each, share in within.items() if share > rate and each < np.inf]
+    if not refused:
+        return np.inf
+    return (accepted[-1] + refused[0]) / 2 if accepted else refused[0] - abs(refused[0]) / 10_000

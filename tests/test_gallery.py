@@ -417,7 +417,7 @@ def test_values_too_large_for_faiss_are_refused(tmp_path, value):
         (lambda: Gallery(rows(3)[0]), "Descriptors must be an array of floats"),
         (lambda: Gallery(np.array([[1.0], [np.nan]])), "NaN or infinity in row 1"),
         (lambda: Gallery(rows(3), ids=[1]), "ids has 1 entries"),
-        (lambda: Gallery(rows(3)).add(rows(2, 5)), "6 features, the new ones 5"),
+        (lambda: Gallery(rows(3)).add(rows(2, 5)), "the new descriptors have 5 dimensions, and those of the gallery 6"),
         (lambda: Gallery(rows(3)).add(rows(2), cams=[0, 0]), "The gallery has no cams"),
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1)), "has ids, but add was given no ids"),
         (lambda: Gallery(rows(3), ids=[1, 2, 3]).add(rows(1), ids=["1"]), "so that both use one kind"),
@@ -430,7 +430,7 @@ def test_values_too_large_for_faiss_are_refused(tmp_path, value):
             "'n_neighbors' parameter of Gallery.kneighbors must be an",
         ),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 2.5), r"an int in the range \[1, inf\)\. Got 2\.5 instead"),
-        (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 features and the gallery has 6"),
+        (lambda: Gallery(rows(3)).kneighbors(rows(1, 2), 1), "probes have 2 dimensions, and those of the gallery 6"),
         (lambda: Gallery(rows(3)).kneighbors(rows(1), 1, cams=[0]), "The gallery has no cams"),
         (
             lambda: Gallery(rows(3), ids=[1, 2, 3]).kneighbors(rows(1), 1, ids=[1]),

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_distances
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skreid import describe, rank_gallery
+from skreid.descriptors import LOMO
 from skreid.exceptions import MeasureWarning
 from skreid.gallery import Gallery
 from skreid.metric_learning import CVDCA, KCVDCA, XQDA, KernelXQDA
@@ -249,6 +251,96 @@ def test_rank_gallery_refuses_descriptors_of_another_system_as_a_gallery_does(pe
     with pytest.raises(ValueError, match="come from another fitted system than the MultiDepthReID"):
         Gallery.from_estimator(fitted, theirs)
     rank_gallery(other, theirs, people.images)
+
+
+class Plain(TransformerMixin, BaseEstimator):
+    """Takes pictures of one size, and knows no names."""
+
+    def fit(self, X, y=None):
+        self.image_shape_ = X.shape[1:3]
+        return self
+
+    def transform(self, X):
+        return np.reshape(X, (len(X), -1)) / 255
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+
+class OfAnySize(Plain):
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+
+@pytest.mark.parametrize(
+    "name", ["alone", "Pipeline", "nested", "union", "metric", "in a search", "no names", "metric alone"]
+)
+def test_descriptors_of_another_width_are_refused_before_they_are_ranked(people, fitted, name):
+    """In place of images, by every system of images, also if probes and gallery have the same wrong width."""
+    images, y = people.images, people.target
+    rows = fitted.transform(images)
+    learned = XQDA().fit(PCA(8).fit_transform(rows), y)
+    system, width = {
+        "alone": (fitted, rows.shape[1]),
+        "Pipeline": (make_pipeline(fitted, PCA(8).fit(rows)), 8),
+        "nested": (make_pipeline(make_pipeline(fitted, PCA(8).fit(rows)), "passthrough"), 8),
+        "union": (make_pipeline(make_union(Plain(), LOMO(n_scales=1)), PCA(7)).fit(images), 7),
+        "metric": (make_pipeline(fitted, PCA(8).fit(rows), learned), 8),
+        "in a search": (GridSearchCV(make_pipeline(Plain(), PCA(5)), {}, cv=2, scoring=lambda *_: 0).fit(images), 5),
+        "no names": (make_pipeline(Plain(), FunctionTransformer(np.sqrt)).fit(images), images[0].size),
+        "metric alone": (learned, 8),
+    }[name]
+    wrong = np.ones((4, 5 if width != 5 else 6))
+    says = rf"have {wrong.shape[1]} dimensions, and the descriptors of this {type(system).__name__} {width}: descript"
+    calls = {
+        "the probes": lambda: rank_gallery(system, wrong, wrong, 1),
+        "the gallery images": lambda: rank_gallery(system, np.ones((4, width)), wrong, 1),
+        "descriptors": lambda: Gallery.from_estimator(system, wrong),
+        "the images": lambda: describe(system, wrong),
+    }
+    for what, call in calls.items():
+        with pytest.raises(ValueError, match=f"^{what} {says}"):
+            call()
+    assert Gallery.from_estimator(system, np.eye(2, width)).kneighbors(np.eye(2, width), 1)[1].tolist() == [[0], [1]]
+
+
+def test_a_saved_gallery_of_another_width_than_its_system_is_not_opened(tmp_path):
+    """It was damaged, or saved by a version that did not look; one that is sound opens."""
+    pytest.importorskip("skops", reason="saves the system")
+    assert Gallery.open(Gallery.from_estimator(SYSTEM, X).save(tmp_path) and tmp_path).shape == (240, 8)
+    (path,) = tmp_path.glob("descriptors-*.npy")
+    np.save(path, X[:, :5])
+    with pytest.raises(ValueError, match="is damaged: its descriptors have 5 dimensions, and those of its system 8"):
+        Gallery.open(tmp_path)
+
+
+def test_the_width_of_a_system_that_only_its_images_decide_is_not_guessed(people):
+    """Nothing is refused then, but two widths are."""
+    system = OfAnySize().fit(people.images)
+    assert Gallery.from_estimator(system, X).kneighbors(X[:3], 1)[1].tolist() == [[0], [1], [2]]
+    with pytest.raises(ValueError, match="the probes have 5 dimensions, and those of the gallery 8"):
+        rank_gallery(system, X[:, :5], X)
+
+
+def test_some_columns_of_descriptors_are_none_of_the_system(people, fitted):
+    """Rows of an array that `describe` returned are; so are those of a view of it."""
+    descriptors = describe(fitted, people.images)
+    gallery = Gallery.from_estimator(fitted, descriptors[1::2])
+    assert gallery.kneighbors(descriptors[::-1][:3], 1)[0].shape == (3, 1)
+    with pytest.raises(ValueError, match="the probes have 40 dimensions, and the descriptors of this MultiDepthReID"):
+        gallery.kneighbors(descriptors[:, :40], 1)
+
+
+def test_a_system_is_called_by_its_own_name_and_not_by_that_of_a_step(people, fitted):
+    """In the error about descriptors of another system."""
+    rows = fitted.transform(people.images)
+    others = describe(make_pipeline(fitted, PCA(8).fit(rows)), people.images)
+    system = make_pipeline(fitted, PCA(8, whiten=True).fit(rows))
+    with pytest.raises(ValueError, match="the probes come from another fitted system than the Pipeline given"):
+        rank_gallery(system, others, people.images)
 
 
 def test_images_and_systems_given_as_descriptors_name_the_way_out(people, fitted):

@@ -129,7 +129,7 @@ def test_more_neighbours_than_gallery_images_are_refused():
 
 def test_descriptors_of_different_lengths_are_refused():
     """The error gives both lengths."""
-    with pytest.raises(ValueError, match=r"4 features and the gallery has 3"):
+    with pytest.raises(ValueError, match=r"the probes have 4 dimensions, and those of the gallery 3"):
         rank_gallery(identity, np.zeros((1, 4)), np.zeros((3, 3)), n_neighbors=1)
 
 

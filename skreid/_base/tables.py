@@ -11,12 +11,17 @@ from skreid._base.missing import missing
 
 
 def validate_table(estimator, X, **options):
-    """Return X as scikit-learn's `validate_data` does, after `unwrapped`; refuse text, dates and pandas.NA by name."""
+    """Return X as scikit-learn's `validate_data` does, after `unwrapped`; refuse text, dates and pandas.NA by name.
+
+    With ``ensure_min_samples=0``, an empty list is a table without rows.
+    """
     X = unwrapped(X, "X")
     try:
         entries = np.asarray(X)
     except ValueError:  # rows of different lengths
         entries = np.empty(0)
+    if entries.shape == (0,) and options.get("ensure_min_samples") == 0:
+        X = np.empty((0, estimator.n_features_in_))
     text = entries.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in entries.flat)
     if text or entries.dtype.kind in "USTmM":
         as_array(X, "X")

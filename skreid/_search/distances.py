@@ -101,6 +101,7 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     """
     check_choice(metric, "metric", "distance_blocks", ("euclidean", "sqeuclidean", "cosine"))
     X_probe, X_gallery = as_array(X_probe, "X_probe"), as_array(X_gallery, "X_gallery")
+    X_probe, X_gallery = no_rows(X_probe, X_gallery), no_rows(X_gallery, X_probe)
     if X_probe.ndim != 2 or X_gallery.ndim != 2 or X_probe.shape[1] != X_gallery.shape[1]:
         raise ValueError(
             "Descriptors must have shape (n_probe, n_features) and (n_gallery, n_features). "
@@ -109,6 +110,11 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
     for name, X in (("X_probe", X_probe), ("X_gallery", X_gallery)):
         check_finite(name, X)
     return DistanceBlocks(X_probe, X_gallery, metric, dtype)
+
+
+def no_rows(X, other):
+    """Return an empty list as a table without rows, as wide as another one; anything else as it is."""
+    return np.empty((0, other.shape[1] if other.ndim == 2 else 0)) if X.shape == (0,) else X
 
 
 def tiles(X, n_rows=None):

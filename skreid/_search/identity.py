@@ -60,8 +60,9 @@ def pass_on_mark(descriptors, made):
 
 
 def mark_of(descriptors):
-    """Return the origin of an array, or of the array that it is a view of; None if it is not known."""
-    while isinstance(descriptors, np.ndarray):
+    """Return the origin of an array, or of the array whose rows it is a view of; None if it is not known."""
+    width = getattr(descriptors, "shape", ())[-1:]
+    while isinstance(descriptors, np.ndarray) and descriptors.shape[-1:] == width:
         origin = _marks.get(descriptors)
         if origin is not None:
             return origin

@@ -21,8 +21,10 @@ MISSING = 0x7F7F7F7F7F7F7F7F  # index where a ranking has no row: beyond any arr
 
 
 def check_n_neighbors(n_neighbors, n_gallery, owner):
-    """Return a number of neighbours as an int; refuse more than the gallery has."""
+    """Return a number of neighbours as an int, 0 in an empty gallery; refuse more than a gallery has."""
     n_neighbors = check_int(n_neighbors, "n_neighbors", owner)
+    if not n_gallery:
+        return 0
     if n_neighbors > n_gallery:
         raise ValueError(
             f"The 'n_neighbors' parameter of {owner} must be at most {n_gallery}, the number of gallery images. "
@@ -35,6 +37,11 @@ def is_row(indices):
     """Return which indices of a ranking are those of a row; earlier versions stored -1 where there was none."""
     indices = np.asarray(indices)
     return (indices >= 0) & (indices < MISSING)
+
+
+def no_ranking(n_probes, n_neighbors):
+    """Return distances and indices of rankings without an entry: of no probes, or of an empty gallery."""
+    return np.empty((n_probes, n_neighbors)), np.empty((n_probes, n_neighbors), dtype=np.int64)
 
 
 def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, row_keys=None):

@@ -4,6 +4,7 @@ A last step with a method `pairwise_distances` is a learned metric; without one,
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from inspect import signature
 from itertools import chain, islice
 
@@ -37,7 +38,7 @@ def describe(estimator, X, name="the images"):
     """
     transformer, _ = split_system(estimator)
     if transformer is None:
-        return as_array(X, "descriptors")
+        return _of_width(estimator, as_array(X, "descriptors"), name)
     origin = mark_of(X)
     if origin is not None and origin.digest == digest_of(transformer):
         return X
@@ -47,10 +48,10 @@ def describe(estimator, X, name="the images"):
         if takes_images:
             if origin is not None:
                 raise ValueError(
-                    f"{name} come from another fitted system than the {type(_first_step(transformer)).__name__} given: "
-                    "no distance between their descriptors means anything. Describe them by this system, or use theirs."
+                    f"{name} come from another fitted system than the {type(estimator).__name__} given: no distance "
+                    "between their descriptors means anything. Describe them by this system, or use theirs."
                 )
-            return descriptors
+            return _of_width(estimator, descriptors, name)
         if not hasattr(transformer, "feature_names_in_"):  # a frame's names would be new to it
             X = descriptors
     elif takes_images:
@@ -66,6 +67,30 @@ def describe(estimator, X, name="the images"):
             "with a transformer, a Pipeline of transformers, or one that ends in a metric with pairwise_distances."
         )
     return as_array(transformer.transform(X), "descriptors")
+
+
+def width_of(system):
+    """Return the number of dimensions of a fitted system's descriptors; None if it depends on images never seen."""
+    describing, metric = split_system(system)
+    width = getattr(metric, "n_features_in_", None)
+    if width is not None or describing is None:
+        return width
+    last = steps_of(describing)[-1]
+    if hasattr(last, "n_features_out_"):
+        return last.n_features_out_
+    with suppress(AttributeError, TypeError, ValueError):  # a step need not know names
+        return len(last.get_feature_names_out())
+    blank = _blank(_first_step(describing))
+    return None if blank is None else as_array(describing.transform(blank), "descriptors").shape[1]
+
+
+def check_width(name, width, others, expected):
+    """Refuse descriptors, called `name`, of another width than `others`, which they are compared with."""
+    if width != expected:
+        raise ValueError(
+            f"{name} have {width} dimensions, and {others} {expected}: descriptors must come from the same fitted "
+            "system."
+        )
 
 
 def origin_of_system(estimator):
@@ -94,27 +119,23 @@ def split_system(estimator):
 
     The metric is the last step of a Pipeline, which may be inside another Pipeline or a fitted search.
     """
+    within = _within(estimator)
     if hasattr(estimator, "best_estimator_"):
-        return split_system(estimator.best_estimator_)
+        return split_system(within[0][1])
     if not isinstance(estimator, Pipeline):
         return (None, estimator) if hasattr(estimator, "pairwise_distances") else (estimator, None)
-    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
-    if not steps:
-        return estimator, None
-    name, last = steps[-1]
-    describing, metric = split_system(last)
+    name, last = within[-1] if within else ("", estimator)
+    describing, metric = split_system(last) if within else (None, None)
     if metric is None:
         return estimator, None
-    steps = steps[:-1] + ([] if describing is None else [(name, describing)])
+    steps = within[:-1] + ([] if describing is None else [(name, describing)])
     return (Pipeline(steps) if steps else None), metric
 
 
 def steps_of(system):
     """Return the fitted steps of a system, however nested, in order, without those that do nothing."""
-    if hasattr(system, "best_estimator_"):
-        return steps_of(system.best_estimator_)
-    if isinstance(system, Pipeline):
-        return [inner for _, step in system.steps if step not in (None, "passthrough") for inner in steps_of(step)]
+    if isinstance(system, Pipeline) or hasattr(system, "best_estimator_"):
+        return [inner for _, part in _within(system) for inner in steps_of(part)]
     check_is_fitted(system)
     return [system]
 
@@ -122,11 +143,9 @@ def steps_of(system):
 def parts_of(estimator):
     """Yield an estimator and every fitted one within it: steps of Pipelines, members of unions, searches."""
     yield estimator
-    nested = [part for _, part in getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", ())]
-    nested += [getattr(estimator, name) for name in ("best_estimator_", "estimator_") if hasattr(estimator, name)]
-    for part in nested:
-        if not isinstance(part, (str, type(None))):
-            yield from parts_of(part)
+    others = [estimator.estimator_] if hasattr(estimator, "estimator_") else []
+    for part in [part for _, part in _within(estimator)] + others:
+        yield from parts_of(part)
 
 
 def identities_of(part):
@@ -140,18 +159,53 @@ def identities_of(part):
     return dict(zip(classes.tolist(), counts, strict=True))
 
 
-def _describe_nothing(transformer, X):
-    """Describe no images: no rows, as wide as the descriptor of a black image; scikit-learn's steps refuse no rows."""
-    first = _first_step(transformer)
-    shape = getattr(X, "shape", ())
+def _within(estimator):
+    """Return the names of the estimators directly within a Pipeline, a union or a search, and these, in order."""
+    if hasattr(estimator, "best_estimator_"):
+        return [("best_estimator_", estimator.best_estimator_)]
+    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
+    return [(name, part) for name, part in parts if part not in (None, "passthrough", "drop")]
+
+
+def _first_step(estimator):
+    """Return the estimator that gets the images first, however nested."""
+    within = _within(estimator)
+    return _first_step(within[0][1]) if within else estimator
+
+
+def _of_width(system, descriptors, name):
+    """Return descriptors that were given in place of images, if they are as wide as those of the system."""
+    expected = width_of(system)
+    if expected is None:
+        return descriptors
+    if not descriptors.size:
+        return np.empty((0, expected), descriptors.dtype)
+    if descriptors.ndim == 2:
+        check_width(name, descriptors.shape[1], f"the descriptors of this {type(system).__name__}", expected)
+    return descriptors
+
+
+def _blank(first, shape=()):
+    """Return one input that shows nothing, a row of zeros or a black image, as a first step takes it; None if unknown.
+
+    `shape` is that of inputs, as far as it is known.
+    """
     n_features = shape[1] if len(shape) == 2 and shape[1] else getattr(first, "n_features_in_", None)
     if n_features is not None and get_tags(first).input_tags.two_d_array:
-        return as_array(transformer.transform(np.zeros((1, n_features))), "descriptors")[:0]
+        return np.zeros((1, n_features))
     size = getattr(first, "image_shape_", None) or getattr(first, "input_size", None)
-    if size is None and hasattr(first, "input_size"):
+    return None if size is None else np.zeros((1, *size, 3), np.uint8)
+
+
+def _describe_nothing(transformer, X):
+    """Describe no images: no rows, as wide as the descriptor of a blank; scikit-learn's steps refuse no rows."""
+    first = _first_step(transformer)
+    blank = _blank(first, getattr(X, "shape", ()))
+    if blank is None and hasattr(first, "input_size"):
         return first.transform(X)  # says that the size of images is unknown
-    black = np.zeros((1, *(size or (128, 48)), 3), np.uint8)
-    return as_array(transformer.transform(black), "descriptors")[:0]
+    if blank is None:
+        blank = np.zeros((1, 128, 48, 3), np.uint8)
+    return as_array(transformer.transform(blank), "descriptors")[:0]
 
 
 def _descriptors(X):
@@ -170,14 +224,3 @@ def _descriptors(X):
         return None  # a table of paths, say
     table = as_array(X, "descriptors")
     return table if table.dtype.kind == "f" else None
-
-
-def _first_step(estimator):
-    """Return the estimator that gets the images first in a Pipeline, a FeatureUnion or a search, however nested."""
-    if hasattr(estimator, "best_estimator_"):
-        return _first_step(estimator.best_estimator_)
-    parts = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None) or ()
-    for _, part in parts:
-        if part not in (None, "passthrough", "drop"):
-            return _first_step(part)
-    return estimator

@@ -90,7 +90,7 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Of the floating type of `X`.
         """
         check_is_fitted(self)
-        X = validate_table(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validate_table(self, X, dtype=FLOAT_DTYPES, reset=False, ensure_min_samples=0)
         centred = X - self.mean_.astype(X.dtype)
         starts = self._block_starts(X.shape[1])
         for start, stop in zip(starts, [*starts[1:], X.shape[1]], strict=True):

@@ -107,7 +107,7 @@ def open_gallery(folder):
             raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
     for name, column in columns.items():
         n_axes, kinds = (2, "f") if name == "descriptors" else (1, LABEL_KINDS)
-        sound = column.ndim == n_axes and column.dtype.kind in kinds and 0 not in column.shape[1:]
+        sound = column.ndim == n_axes and column.dtype.kind in kinds and not (len(column) and 0 in column.shape)
         if not sound or len(column) != len(columns["descriptors"]):
             raise ValueError(
                 f"The gallery in '{folder}' is damaged: its {name} are {column.dtype} of shape {column.shape}."

@@ -10,13 +10,14 @@ import numpy as np
 from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
 from skreid.gallery._contents import Contents
-from skreid.gallery._faiss import empty_index, import_faiss, read_index
-from skreid.gallery._files import check_settings, open_gallery, save_gallery
+from skreid.gallery._faiss import empty_index, import_faiss
+from skreid.gallery._files import check_settings
 from skreid.gallery._identify import Identifying
 from skreid.gallery._measuring import measuring_of
 from skreid.gallery._query import Query
 from skreid.gallery._rows import rows_of
-from skreid.gallery._state import COLUMNS, State, check_descriptors, column
+from skreid.gallery._state import State, check_descriptors, column
+from skreid.gallery._stored import Stored
 from skreid.gallery._system import (
     System,
     check_origin,
@@ -25,10 +26,9 @@ from skreid.gallery._system import (
     refuse_other_system,
     warn_of_metric,
 )
-from skreid.persistence import dump, load
 
 
-class Gallery(Contents, Identifying):
+class Gallery(Contents, Identifying, Stored):
     """Descriptors of known images, searched by Euclidean or cosine distance, or by a learned metric.
 
     Build it from descriptors, or with :meth:`from_estimator` from a fitted system and images. Such a gallery describes
@@ -38,11 +38,11 @@ class Gallery(Contents, Identifying):
     ----------
     descriptors : ndarray of shape (n_images, n_features)
         As `transform` returns them, of any float type. A memory-mapped array is read one tile at a time and never
-        copied whole.
+        copied whole. An empty list makes an empty gallery; without a width, it takes that of the first ones added.
     ids : array-like of shape (n_images,), optional
-        Identity of each image, numbers or strings.
+        Identity of each image, numbers or strings; ``[]`` for an empty gallery whose images will have identities.
     cams : array-like of shape (n_images,), optional
-        Camera of each image.
+        Camera of each image, in the same way.
     metric : {"euclidean", "cosine"}, default="euclidean"
         "cosine" is one minus the cosine similarity; a descriptor of zeros is at distance 1 from all others.
     engine : {"exact", "faiss"}, default="exact"
@@ -104,8 +104,14 @@ class Gallery(Contents, Identifying):
         descriptors = self._described("descriptors", descriptors)
         columns = {name: column(name, given, len(descriptors)) for name, given in (("ids", ids), ("cams", cams))}
         self._set(settings, system, origin, descriptors=descriptors, **columns)
-        if settings["engine"] == "faiss":
-            empty_index(settings["index"], len(self), self._state.embedding().n_features)
+        self._check_index(self._state)
+
+    def _check_index(self, state):
+        """Refuse an approximate index that a state cannot fill; of no images, only look for FAISS."""
+        if self._settings["engine"] == "faiss":
+            import_faiss()
+            if len(state.rows):
+                empty_index(self._settings["index"], len(state.rows), state.embedding().n_features)
 
     def _set(self, settings, system, origin, **columns):
         """Set all attributes, from checked values."""
@@ -146,7 +152,8 @@ class Gallery(Contents, Identifying):
         Raises
         ------
         ValueError
-            If a metric is given for a system that has a learned one, FAISS cannot rank by it, or as for the class.
+            If a metric is given for a system that has a learned one, FAISS cannot rank by it, descriptors have another
+            width than those of the system, or as for the class.
 
         Examples
         --------
@@ -173,73 +180,6 @@ class Gallery(Contents, Identifying):
         gallery._build(system, X, ids, cams, settings)
         return gallery
 
-    @classmethod
-    def open(cls, folder, *, trusted=()):
-        """Open a gallery that `save` wrote, its descriptors memory-mapped.
-
-        Parameters
-        ----------
-        folder : path-like
-        trusted : sequence of str, default=()
-            Classes and functions to trust in the file of its system, as for :func:`skreid.persistence.load`.
-
-        Returns
-        -------
-        gallery : Gallery
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there is no gallery, or a damaged one, or its system has types that are not trusted.
-        """
-        columns, settings, others, origin = open_gallery(folder)
-        gallery = cls.__new__(cls)
-        system = System(load(others["system"], trusted=trusted), copied=False) if "system" in others else None
-        labels = {name: np.array(columns[name]) for name in COLUMNS if name in columns}
-        gallery._set(settings, system, origin, descriptors=columns["descriptors"], **labels)
-        if settings["engine"] == "faiss":
-            shape = len(gallery), gallery._state.embedding().n_features
-            try:
-                empty_index(settings["index"], *shape)
-                if "faiss" in others:
-                    gallery._state.set_index(read_index(others["faiss"], shape))
-            except ValueError as error:
-                raise ValueError(f"The gallery in '{folder}' is damaged: {error}") from error
-        return gallery
-
-    def save(self, folder):
-        """Write the gallery into a folder, in bounded memory; a gallery that was there is replaced in one step.
-
-        Parameters
-        ----------
-        folder : path-like
-            Created if it does not exist.
-
-        Returns
-        -------
-        self : Gallery
-
-        Raises
-        ------
-        ImportError
-            If the gallery has a system, and skops, which writes it without code, is not installed.
-
-        Notes
-        -----
-        If several processes save at the same time, the last one wins and removes the files of the others. A save that
-        is killed leaves the previous gallery intact, along with files that ``gallery.json`` does not name.
-        Simultaneous saves may leave such files too, on Windows and on file systems that cannot lock a folder.
-        """
-        state, extra = self._state, {}
-        if self._settings["engine"] == "faiss":
-            index = state.searchable_index(self._settings["index"])
-            extra["faiss"] = lambda path: import_faiss().write_index(index, path)
-        columns = {"descriptors": state.rows, "ids": state.ids, "cams": state.cams}
-        if self._system is not None:
-            extra["system"] = lambda path: dump(self._system.estimator, path)
-        save_gallery(folder, columns, self._settings, extra, None if self._system is not None else self._origin)
-        return self
-
     def add(self, descriptors, ids=None, cams=None):
         """Append images.
 
@@ -262,14 +202,13 @@ class Gallery(Contents, Identifying):
         """
         if self._system is None:
             check_origin(self._origin, known_origin(descriptors), "the new descriptors")
-        descriptors = self._described("the new descriptors", descriptors)
-        if descriptors.shape[1] != self.shape[1]:
-            raise ValueError(
-                f"The gallery's descriptors have {self.shape[1]} features, the new ones {descriptors.shape[1]}: "
-                "descriptors must come from the same fitted estimator."
-            )
+        origin, descriptors = known_origin(descriptors), self._described("the new descriptors", descriptors)
         with self._lock:
-            self._state = self._state.plus(descriptors, ids=ids, cams=cams)
+            state = self._state.plus(descriptors, ids=ids, cams=cams)
+            if not len(self):
+                self._check_index(state)
+                self._origin = self._origin or origin
+            self._state = state
         return self
 
     def remove(self, indices):
@@ -314,7 +253,8 @@ class Gallery(Contents, Identifying):
         Returns
         -------
         distances : ndarray of shape (n_probes, n_neighbors)
-            Ascending, in float64; infinite where too few images are left. Only if `return_distance`.
+            Ascending, in float64; infinite where too few images are left. Only if `return_distance`. An empty gallery
+            has rankings without an entry, of shape (n_probes, 0).
         indices : ndarray of shape (n_probes, n_neighbors), int64
             Indices of gallery images; equal distances in the gallery's order. Where too few images are left, an index
             larger than any: ``ids[indices]`` then raises an IndexError. ``numpy.isfinite(distances)`` says which are
@@ -323,8 +263,8 @@ class Gallery(Contents, Identifying):
         Raises
         ------
         ValueError
-            If `n_neighbors` exceeds the size of the gallery, the gallery lacks the identities or cameras needed, or the
-            probes are known to be described by another system.
+            If `n_neighbors` exceeds the size of a gallery, the gallery lacks the identities or cameras needed, or the
+            probes have another width or are known to be described by another system.
 
         Warns
         -----
@@ -362,15 +302,5 @@ class Gallery(Contents, Identifying):
             refuse_images(X, name)
         else:
             X = self._system.describe(X, name)
-        n_features = None if name == "descriptors" else self.shape[1]
+        n_features = 0 if name == "descriptors" else self.shape[1]
         return check_descriptors(name, X, np.float32 if self._settings["engine"] == "faiss" else np.float64, n_features)
-
-    def __getstate__(self):
-        state = self._state
-        plain = {"descriptors": np.asarray(state.rows), "ids": state.ids, "cams": state.cams}
-        return {"settings": self._settings, "columns": plain, "system": self.estimator, "origin": self._origin}
-
-    def __setstate__(self, pickled):
-        estimator = pickled.get("system")  # a gallery pickled by an earlier version has none
-        system = None if estimator is None else System(estimator, copied=False)
-        self._set(check_settings(**pickled["settings"]), system, pickled.get("origin"), **pickled["columns"])

@@ -26,7 +26,7 @@ class Identification:
     Attributes
     ----------
     identities : ndarray of shape (n_probes, n_neighbors), object
-        Nearest first; None beyond the threshold, and where too few identities are left.
+        Nearest first; None beyond the threshold, and where too few identities are left, as in an empty gallery.
     distances : ndarray of shape (n_probes, n_neighbors)
         Ascending, also beyond the threshold; infinite where too few identities are left.
     indices : ndarray of shape (n_probes, n_neighbors), int64
@@ -90,7 +90,7 @@ class Identifying:
             Largest distance at which somebody is named, in units of the gallery's distance; :meth:`threshold` computes
             one. None names somebody for every probe.
         n_neighbors : int, default=1
-            Number of identities for each probe, at most as many as the gallery has.
+            Number of identities for each probe, at most as many as the gallery has. An empty gallery names nobody.
         n_images : int, default=1
             The distance of an identity is the mean distance of its `n_images` nearest images, or of all that the probe
             may see if they are fewer. 1 is the distance of the nearest image.
@@ -135,7 +135,7 @@ class Identifying:
         self._check_ids(owner)
         query = self._query(probes, ids, cams, cams_probe)
         n_known = len(query.state.codes("ids")[0])
-        if n_neighbors > n_known:
+        if n_neighbors > n_known > 0:
             raise ValueError(
                 f"The 'n_neighbors' parameter of {owner} must be at most {n_known}, the number of identities in the "
                 f"gallery. Got {n_neighbors} instead."
@@ -165,18 +165,19 @@ class Identifying:
         Returns
         -------
         threshold : float
-            Infinite if `far` allows every stranger.
+            Halfway between the distance of the last stranger who is named and that of the next one, so that an image
+            described again, with other rounding, stays on its side. Infinite if `far` allows every stranger.
 
         Raises
         ------
         ValueError
-            If there is no stranger, the gallery has no identities, or as in :meth:`kneighbors`.
+            If there is no stranger, the gallery is empty or has no identities, or as in :meth:`kneighbors`.
 
         Warns
         -----
         UserWarning
             If `far` is below 1 / n_strangers, for n_strangers probes of strangers: finer than they resolve. The
-            threshold is then just below the smallest of their distances, as for a rate of 0.
+            threshold is then 0.01 % below the smallest of their distances, as for a rate of 0.
 
         See Also
         --------

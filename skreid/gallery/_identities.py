@@ -33,6 +33,8 @@ def nearest_identities(query, n_neighbors, n_images):
     known, codes = query.state.codes("ids")
     distances = np.full((len(query), n_neighbors), np.inf)
     rows = np.full((len(query), n_neighbors), MISSING)
+    if not len(known):
+        return distances, rows
     depth = min((n_neighbors - 1) * max(n_images, -(-len(codes) // len(known))) + n_images, len(codes))
     waiting = np.arange(len(query))
     while len(waiting):

@@ -20,11 +20,6 @@ class Query:
     """
 
     def __init__(self, state, settings, probes, ids=None, cams=None, cams_probe=None):
-        if probes.shape[1] != state.rows.shape[1]:
-            raise ValueError(
-                f"The probes have {probes.shape[1]} features and the gallery has {state.rows.shape[1]}: descriptors "
-                "must come from the same fitted estimator."
-            )
         self.state, self.probes, self._settings = state, probes, settings
         self.keys = state.keys(ids, cams, len(probes))
         self._cams, self._hidden = state.cams_for_metric(cams, cams_probe, len(probes)), None
@@ -70,6 +65,8 @@ class Query:
     def blocks(self):
         """Return a callable of distances to all rows, as the functions of `skreid.metrics` take it."""
         measuring = self.state.measuring
+        if not len(self.state.rows):
+            return lambda start, stop: np.empty((len(self.probes[start:stop]), 0))
         if measuring.metric is None:
             return DistanceBlocks(self.probes, self.state.rows, measuring.name, np.float64)
         measure = self.state.measure()

@@ -11,7 +11,8 @@ from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import check_both_or_none, encode, joined, positions
 from skreid._search.distances import check_range
-from skreid._search.nearest import MISSING, nearest_rows, sorted_neighbors
+from skreid._search.nearest import MISSING, nearest_rows, no_ranking, sorted_neighbors
+from skreid._search.system import check_width
 from skreid.gallery._faiss import build_index, search_index
 from skreid.gallery._measuring import Euclidean
 from skreid.gallery._rows import Rows
@@ -56,6 +57,8 @@ class State:
                 new = column(name, new, len(descriptors))
                 check_same_kind(**{f"the gallery's {name}": ours, f"the new {name}": new})
                 columns[name] = joined(ours, new)
+        if not self.rows.shape[1]:  # empty, and of no width yet
+            return State.of(descriptors, measuring=self.measuring, **columns)
         return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), measuring=self.measuring, **columns)
 
     def only(self, kept):
@@ -114,8 +117,8 @@ class State:
         keys : pair
             What `keys` returned.
         """
-        if not len(probes):
-            return np.empty((0, n_neighbors)), np.empty((0, n_neighbors), dtype=np.int64)
+        if not len(probes) or not len(self.rows):
+            return no_ranking(len(probes), n_neighbors)
         measuring, measure = self.measuring, self.measure()
         if settings["engine"] == "exact":
             prepared = measuring.prepared(probes)
@@ -172,7 +175,7 @@ class State:
         return probe_keys, row_keys
 
 
-def check_descriptors(name, X, dtype, n_features=None):
+def check_descriptors(name, X, dtype, n_features=0):
     """Return descriptors as an array of floats whose squared distances do not overflow a dtype.
 
     Parameters
@@ -181,21 +184,22 @@ def check_descriptors(name, X, dtype, n_features=None):
         What they are called in messages.
     X : array-like of shape (n_images, n_features)
     dtype : dtype
-    n_features : int, optional
-        Of the gallery; with it, there may be no descriptors.
+    n_features : int, default=0
+        Of the gallery; 0 if it has none yet.
     """
     descriptors = as_array(X, name)
-    if n_features is not None and descriptors.size == 0:  # nobody to look for, or to add
-        return np.empty((0, n_features))
     if descriptors.dtype.kind in "iub":
         descriptors = descriptors.astype(np.float64)
-    if not len(np.atleast_1d(descriptors)):
-        raise ValueError("There are no images: a Gallery needs at least one.")
+    if descriptors.ndim and not len(descriptors):
+        width = descriptors.shape[1] if descriptors.ndim == 2 else 0
+        return np.empty((0, n_features or width), descriptors.dtype)
     if descriptors.ndim != 2 or descriptors.dtype.kind != "f" or 0 in descriptors.shape:
         raise ValueError(
             "Descriptors must be an array of floats of shape (n_images, n_features), as transform returns it. Got "
             f"dtype {descriptors.dtype} and shape {descriptors.shape} instead."
         )
+    if n_features:
+        check_width(name, descriptors.shape[1], "those of the gallery", n_features)
     check_range(name, descriptors, dtype)
     return descriptors
 

@@ -47,8 +47,8 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             yield run
 
     def _check_rows(self, X):
-        """Check descriptors passed after `fit`."""
-        return validate_table(self, X, dtype=[np.float64, np.float32], reset=False)
+        """Check descriptors passed after `fit`; there may be none."""
+        return validate_table(self, X, dtype=[np.float64, np.float32], reset=False, ensure_min_samples=0)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -50,6 +50,8 @@ class KernelMixin:
     def _kernel(self, X):
         """Compute the kernel of each row with each training row: (n, n_train), float64."""
         X, X_fit = X.astype(np.float64, copy=False), self.X_fit_.astype(np.float64, copy=False)
+        if not len(X):  # which scikit-learn refuses
+            return np.empty((0, len(X_fit)))
         if not callable(self.kernel):
             parameters = {"gamma": self.gamma_, "degree": self.degree, "coef0": self.coef0}
             return pairwise_kernels(X, X_fit, metric=self.kernel, filter_params=True, **parameters)

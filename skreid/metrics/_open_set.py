@@ -56,6 +56,9 @@ class OpenSetCurve:
     def dir_at_far(self, far):
         """Return the largest detection and identification rate whose false-alarm rate is at most `far`.
 
+        It is that of a threshold just below the next stranger's distance. :func:`threshold_at_far` keeps away from that
+        distance, and may identify fewer people.
+
         Parameters
         ----------
         far : float
@@ -202,9 +205,10 @@ def threshold_at_far(
     junk_ids=None,
     block_size=None,
 ):
-    """Compute the largest threshold at which at most a share `far` of the strangers raises a false alarm.
+    """Compute a threshold at which at most a share `far` of the strangers raises a false alarm.
 
-    A probe shows a stranger if the gallery has no image of its identity, or junk only. Other probes do not count.
+    It lies halfway between the distance of the last stranger whom it accepts and that of the next one. A probe shows a
+    stranger if the gallery has no image of its identity, or junk only. Other probes do not count.
 
     Parameters
     ----------
@@ -232,7 +236,7 @@ def threshold_at_far(
     -----
     UserWarning
         If `far` is below 1 / n_strangers, for n_strangers probes of strangers: finer than they resolve. The threshold
-        is then just below the smallest of their distances, as for a rate of 0.
+        is then 0.01 % below the smallest of their distances, as for a rate of 0.
 
     See Also
     --------

@@ -57,7 +57,10 @@ class Problem:
         (self.probe_ids, gallery_ids), self.uniques = factorize(y_probe=y_probe, y_gallery=y_gallery)
         self.n_probes, self.n_gallery = len(self.probe_ids), len(gallery_ids)
         if not self.n_probes or not self.n_gallery:
-            raise ValueError(f"Nothing to rank: {self.n_probes} probes and {self.n_gallery} gallery images.")
+            raise ValueError(
+                f"Nothing to rank: {self.n_probes} probes and {self.n_gallery} gallery images. A figure of nothing has "
+                "no value: give at least one of each."
+            )
         self._set_distances(distances, check_int(block_size, "block_size", owner, none=True))
         self._set_cams(cams_probe, cams_gallery)
 

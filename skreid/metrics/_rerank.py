@@ -69,6 +69,8 @@ def k_reciprocal_rerank(distances, probe_distances, gallery_distances, *, k1=20,
     n_probe, n_gallery = distances.shape
     within_probe = _checked(probe_distances, "probe_distances", (n_probe, n_probe))
     within_gallery = _checked(gallery_distances, "gallery_distances", (n_gallery, n_gallery))
+    if not distances.size:
+        return np.empty(distances.shape)
     joint = _MatrixJoint(distances, within_probe, within_gallery)
     blocks = RerankedBlocks(joint, lambda start, stop: distances[start:stop], **settings)
     out = np.empty(blocks.shape)
@@ -98,7 +100,7 @@ def k_reciprocal_blocks(X_probe, X_gallery, *, metric="euclidean", k1=20, k2=6, 
     -------
     RerankedBlocks
         ``blocks(start, stop)`` has shape (stop - start, n_gallery); values are in [0, 1]. Every function of
-        `skreid.metrics` takes it in place of a matrix.
+        `skreid.metrics` takes it in place of a matrix. Of no probes or an empty gallery, empty `DistanceBlocks`.
 
     Raises
     ------
@@ -123,9 +125,9 @@ def k_reciprocal_blocks(X_probe, X_gallery, *, metric="euclidean", k1=20, k2=6, 
     settings = check_settings({"k1": k1, "k2": k2, "lambda_value": lambda_value}, "k_reciprocal_blocks")
     X_probe, X_gallery = as_array(X_probe, "X_probe"), as_array(X_gallery, "X_gallery")
     distances = distance_blocks(X_probe, X_gallery, metric=metric)
+    if 0 in distances.shape:
+        return distances
     for name, X in (("X_probe", X_probe), ("X_gallery", X_gallery)):
-        if not len(X):
-            raise ValueError(f"{name} holds no descriptor: there is nothing to re-rank.")
         zero = np.flatnonzero(~X.any(axis=1)) if metric == "cosine" else ()
         if len(zero):
             raise ValueError(f"{name} is zero in row {zero[0]}: a zero descriptor has no cosine distance.")
@@ -183,7 +185,7 @@ class _MatrixJoint:
 
 def _checked(distances, name, shape):
     distances = as_array(distances, name)
-    if distances.ndim != 2 or not distances.size or (shape is not None and distances.shape != shape):
+    if distances.ndim != 2 or (shape is not None and distances.shape != shape):
         raise ValueError(
             f"{name} must have shape {shape or '(n_probe, n_gallery)'}. Got an array of shape {distances.shape}."
         )

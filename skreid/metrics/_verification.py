@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skreid._base.checks import check_share
-from skreid._base.rates import just_below, n_allowed, warn_if_too_fine
+from skreid._base.rates import n_allowed, threshold_below, warn_if_too_fine
 from skreid.metrics._docs import fill
 from skreid.metrics._problem import Problem
 
@@ -30,7 +30,8 @@ class VerificationCurve:
     equal_error_rate : float
         The rate at which both rates are equal, by linear interpolation along the curve.
     equal_error_threshold : float
-        The threshold at which the two rates are closest to each other.
+        The threshold at which the two rates are closest to each other. It is the distance of a pair, or just below it:
+        to decide about new images, use :func:`threshold_at_fmr`, which keeps away from distances.
     n_genuine, n_impostor : int
         Numbers of pairs of one person, and of different people.
 
@@ -52,6 +53,9 @@ class VerificationCurve:
 
     def fnmr_at_fmr(self, fmr):
         """Return the smallest false-non-match rate whose false-match rate is at most `fmr`.
+
+        It is that of a threshold just below the distance of the next pair of different people. :func:`threshold_at_fmr`
+        keeps away from that distance, and may miss more pairs of one person.
 
         Parameters
         ----------
@@ -166,7 +170,9 @@ def threshold_at_fmr(
     junk_ids=None,
     block_size=None,
 ):
-    """Compute the largest threshold that accepts at most a share `fmr` of the pairs of different people.
+    """Compute a threshold that accepts at most a share `fmr` of the pairs of different people.
+
+    It lies halfway between the largest of their distances that it accepts and the next one.
 
     Parameters
     ----------
@@ -198,7 +204,7 @@ def threshold_at_fmr(
     -----
     UserWarning
         If `fmr` is below 1 / n_pairs, for n_pairs pairs of different people: finer than they resolve. The threshold
-        is then just below the smallest of their distances, as for a rate of 0.
+        is then 0.01 % below the smallest of their distances, as for a rate of 0.
 
     Notes
     -----
@@ -237,7 +243,7 @@ def threshold_at_fmr(
                 distance = distance[distance < smallest[allowed]]
             distance = np.concatenate([smallest, distance])
         smallest = np.partition(distance, allowed)[: allowed + 1] if len(distance) > allowed else distance
-    return just_below(smallest[allowed])
+    return threshold_below(smallest, allowed)
 
 
 def _impostors(block):

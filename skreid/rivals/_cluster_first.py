@@ -117,9 +117,10 @@ class ClusterFirst(BaseEstimator):
             the largest Euclidean distance of that probe, so that they come later.
         """
         check_is_fitted(self)
-        probe, gallery = (
-            validate_table(self, X, dtype=[np.float64, np.float32], reset=False) for X in (X_probe, X_gallery)
-        )
+        options = {"dtype": [np.float64, np.float32], "reset": False, "ensure_min_samples": 0}
+        probe, gallery = (validate_table(self, X, **options) for X in (X_probe, X_gallery))
+        if not len(probe) or not len(gallery):
+            return np.empty((len(probe), len(gallery)))
         distances = distance_blocks(probe, gallery)(0, len(probe))
         clusters, preference = self._clusters(probe, gallery)
         searched = np.argsort(-preference, axis=1, kind="stable")[:, : self.n_searched]

@@ -17,7 +17,7 @@ from skreid._base.labels import encode
 from skreid._estimator.base import ImageEstimator
 from skreid._images.sequence import as_sequence
 from skreid._ranking import describe
-from skreid._search.nearest import check_n_neighbors
+from skreid._search.nearest import check_n_neighbors, no_ranking
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.multidepth import MultiDepthReID
 from skreid.rivals._cluster_first import ClusterFirst
@@ -179,7 +179,10 @@ class FCDF(ImageEstimator):
         check_is_fitted(self)
         check_int(n_neighbors, "n_neighbors", "FCDF.kneighbors")  # before images are described
         probes, gallery = describe(self, X), describe(self, gallery)
-        check_n_neighbors(n_neighbors, len(gallery), "FCDF.kneighbors")
+        n_neighbors = check_n_neighbors(n_neighbors, len(gallery), "FCDF.kneighbors")
+        if not len(probes) or not len(gallery):
+            ranking = no_ranking(len(probes), n_neighbors)
+            return ranking if return_distance else ranking[1]
         distances = self.metric().fit(gallery).pairwise_distances(probes, gallery)
         indices = np.argsort(distances, axis=1, kind="stable")[:, :n_neighbors].astype(np.int64)
         return (np.take_along_axis(distances, indices, axis=1), indices) if return_distance else indices
