@@ -9,7 +9,15 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, Normalizer, PowerTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    Normalizer,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -17,6 +25,7 @@ import matplotlib.pyplot as plt
 from skreid import MatchExplanation, explain_match, rank_gallery
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.displays import MatchDisplay
+from skreid.exceptions import ImageError
 from skreid.metric_learning import CVDCA, XQDA, KernelXQDA
 
 STEPS = {
@@ -26,6 +35,8 @@ STEPS = {
     "whitening": [PCA(6, whiten=True)],
     "SVD": [TruncatedSVD(5)],
     "a selection": [SelectKBest(k=9), PCA(4)],
+    "a scaler behind PCA": [PCA(6), MinMaxScaler()],
+    "a linear function": [FunctionTransformer(lambda X: 3 * X[:, ::-1] + 1)],
     "PCA and LDA": [PCA(9), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5)],
     "XQDA": [XQDA(reg=0.1)],
     "PCA and XQDA": [PCA(9), XQDA(reg=0.1)],
@@ -95,6 +106,20 @@ def test_parts_add_up_to_the_distance_of_the_ranking(steps, people, fitted, desc
     assert abs(explanation.remainder) < 1e-9 * abs(explanation.total)
 
 
+def test_a_part_is_the_square_of_its_own_dimension_where_no_step_mixes_them(people, fitted, described):
+    """Such a step need not be linear if it stands right behind the descriptor, as the page says."""
+    step = QuantileTransformer(n_quantiles=8)
+    system = system_of(fitted, [step, PCA(4)], described, people.target)
+    explanation = explain_match(make_pipeline(*system[:2]), described[0], described[5])
+    probe, candidate = step.transform(described[[0, 5]])
+    np.testing.assert_allclose(explanation.parts, (probe - candidate) ** 2, rtol=1e-9)
+    behind = explain_match(system, described[0], described[5])
+    apart = probe - candidate
+    np.testing.assert_allclose(
+        behind.parts, apart * (system[2].components_.T @ (system[2].components_ @ apart)), rtol=1e-6, atol=1e-9
+    )
+
+
 def test_parts_behind_unit_length_agree_with_the_scaled_rows(people, fitted, described):
     """By hand: unit length behind a PCA without mean scales both rows, then the PCA is a quadratic form."""
     svd = TruncatedSVD(5).fit(described)
@@ -155,8 +180,9 @@ def test_bands_share_each_row_by_its_overlap(n_bands, layers, seed):
     [
         ([KernelXQDA()], "KernelXQDA"),
         ([CVDCA()], "CVDCA"),
-        ([FunctionTransformer(np.abs)], "FunctionTransformer"),
+        ([FunctionTransformer(np.tanh)], "FunctionTransformer"),
         ([PCA(5), PowerTransformer()], "PowerTransformer"),
+        ([PCA(5), KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf")], "KBinsDiscretizer"),
     ],
 )
 def test_what_has_no_exact_parts_is_refused_by_name(steps, name, people, fitted, described):
@@ -171,8 +197,43 @@ def test_other_systems_are_refused(people):
 
 
 def test_descriptors_of_another_length_are_refused(people, fitted):
-    with pytest.raises(ValueError, match="The candidate must be an image or a finite descriptor"):
+    with pytest.raises(ValueError, match=r"The candidate must be one image, or one finite desc.*Got 3 dimensions"):
         explain_match(fitted, people.images[0], np.ones(3))
+    with pytest.raises(ValueError, match=r"The probe must be .* Got 2 values that are not finite"):
+        explain_match(fitted, np.r_[np.inf, np.zeros(fitted.n_features_out_ - 2), np.nan], people.images[0])
+
+
+def test_a_descriptor_may_be_numbers_in_a_list_or_a_row(people, fitted, described):
+    """As `transform` returns it for one image, in any kind of number; the parts are the same."""
+    expected = explain_match(fitted, described[0], described[5]).parts
+    np.testing.assert_array_equal(explain_match(fitted, described[:1], described[5].tolist()).parts, expected)
+    whole = np.rint(described[0])
+    np.testing.assert_array_equal(
+        explain_match(fitted, whole.astype(int), described[5]).parts, explain_match(fitted, whole, described[5]).parts
+    )
+
+
+@pytest.mark.parametrize("explain", [explain_match, MatchDisplay.from_estimator])
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("nowhere.png", r"\('nowhere.png'\) does not exist"),
+        (None, "is None"),
+        (np.zeros((2, 32, 16, 3), np.uint8), r"has shape \(2, 32, 16, 3\).*holds several images"),
+        ([np.zeros((32, 16, 3), np.uint8)] * 2, "is a list of 2 entries, 2 of which may be images"),
+    ],
+)
+def test_errors_say_whether_the_probe_or_the_candidate_is_wrong(explain, wrong, says, people, fitted):
+    """There is no list that they could be counted in."""
+    with pytest.raises(ImageError, match=f"^the probe {says}"):
+        explain(fitted, wrong, people.images[0])
+    with pytest.raises(ImageError, match=f"^the candidate {says}"):
+        explain(fitted, people.images[0], wrong)
+
+
+def test_a_descriptor_cannot_be_drawn(people, fitted, described):
+    with pytest.raises(ImageError, match=r"Cannot be shown: the candidate has shape .*pass the images they came from"):
+        MatchDisplay.from_estimator(fitted, people.images[0], described[5])
 
 
 def test_unknown_layers_and_numbers_of_bands_are_refused(people, fitted):
@@ -214,3 +275,45 @@ def test_two_equal_images_have_no_parts(people, fitted):
     assert not display.explanation.parts.any()
     assert display.axes_[2].get_xlabel() == "share of the squared\ndistance (%)"
     assert display.explanation.distance == 0
+    assert len(display.filters_) == 0  # none leads
+    display.figure_.draw_without_rendering()
+    for axes in display.axes_[2:]:
+        assert axes.get_xlim() == (0, 100)
+        assert not axes.xaxis.get_offset_text().get_text()
+
+
+def many_filters(n_filters):
+    """Return a display of parts that fall from filter to filter."""
+    explanation = MatchExplanation(
+        distance=1, total=1, parts=np.geomspace(1, 0.01, n_filters), remainder=0.0,
+        layers=np.full(n_filters, "conv5_3", dtype=object), filters=np.arange(n_filters),
+        heights=np.tile([0.0, 1.0], (n_filters, 1)),
+    )  # fmt: skip
+    return MatchDisplay(pictures=[np.zeros((40, 20, 3), np.uint8)] * 2, explanation=explanation)
+
+
+def boxes(texts):
+    return [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+
+
+@pytest.mark.parametrize(("width", "n_filters"), [(None, 60), (9, 20), (4, 8), (3, 60)])
+def test_texts_do_not_run_into_each_other(width, n_filters):
+    """Neither names of filters nor titles, in a new figure and in smaller ones."""
+    display = many_filters(300)
+    display.plot(None if width is None else plt.subplots(figsize=(width, width / 2))[1], n_filters=n_filters)
+    display.figure_.set_layout_engine("constrained")
+    display.figure_.draw_without_rendering()
+    for texts in (display.axes_[3].get_yticklabels(), [axes.title for axes in display.axes_]):
+        extents = boxes(texts)
+        assert not any(one.overlaps(other) for i, one in enumerate(extents) for other in extents[:i])
+    names = [text.get_text() for text in display.axes_[3].get_yticklabels()]
+    assert names[0].startswith("conv5_3 filter 0") or (width, n_filters) == (3, 60)
+
+
+def test_more_filters_than_can_be_named_are_numbered():
+    """All bars are drawn, and the figure does not grow."""
+    display = many_filters(300).plot(n_filters=200)
+    assert len(display.filters_) == 200
+    assert display.axes_[3].get_ylabel() == "filter, by its part"
+    assert not any("conv5_3" in text.get_text() for text in display.axes_[3].get_yticklabels())
+    assert display.figure_.get_figheight() == many_filters(300).plot().figure_.get_figheight()

@@ -4,17 +4,15 @@ Exact for the descriptor of `MultiDepthReID`, whose every dimension has a layer,
 linear steps after it.
 """
 
-from copy import copy
+from contextlib import contextmanager
+from numbers import Real
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin
-from sklearn.preprocessing import Normalizer
 
 from skreid._base.checks import check_int
+from skreid._search.parts import split_distance
 from skreid._search.system import steps_of
-
-PROBED_VALUES = 2**24  # of unit vectors, sent through a step at once
-ROUNDING = 1e-6  # relative error up to which a step counts as linear
+from skreid.exceptions import ImageError
 
 
 class MatchExplanation:
@@ -122,12 +120,13 @@ def explain_match(system, probe, candidate):
     Parameters
     ----------
     system : fitted MultiDepthReID, or Pipeline that begins with one
-        Steps after it may be linear, scale each image to unit length (`sklearn.preprocessing.Normalizer`), or keep the
-        dimensions as they are (scalers, `CenteredNormalizer`). The last may be a learned metric with a quadratic form,
-        such as `skreid.metric_learning.XQDA`.
+        Steps after it may be linear (PCA, LDA, scalers), or scale each image to unit length
+        (`sklearn.preprocessing.Normalizer`). Steps that are not linear may only stand right behind `MultiDepthReID`,
+        and must treat each dimension apart, as scikit-learn's `PowerTransformer` and `QuantileTransformer` do. The last
+        step may be a learned metric with a quadratic form, such as `skreid.metric_learning.XQDA`.
     probe, candidate : image
-        An array, a PIL image or a file path, as for `MultiDepthReID.transform`. Or a descriptor of that step, a float
-        array of shape (n_dimensions,).
+        An array, a PIL image or a file path, as an entry of `X` in `MultiDepthReID.transform`. Or a descriptor of that
+        step: numbers of shape (n_dimensions,) or (1, n_dimensions).
 
     Returns
     -------
@@ -137,9 +136,11 @@ def explain_match(system, probe, candidate):
     Raises
     ------
     ValueError
-        If the system does not begin with a fitted `MultiDepthReID`.
+        If the system does not begin with a fitted `MultiDepthReID`, or a descriptor has another length.
+    ImageError
+        If the probe or the candidate cannot be used; the message says which.
     TypeError
-        If a step is not linear, or the metric has no quadratic form; the message names it.
+        If a step mixes dimensions but is not linear, or the metric has no quadratic form; the message names it.
 
     Examples
     --------
@@ -162,7 +163,7 @@ def explain_match(system, probe, candidate):
         )
     rows = np.concatenate([_described(describing, probe, "probe"), _described(describing, candidate, "candidate")])
     layers, filters, heights = _places(describing)
-    total, parts, remainder, learned = _split_distance(rows.astype(np.float64), steps)
+    total, parts, remainder, learned = split_distance(rows.astype(np.float64), steps)
     return MatchExplanation(
         distance=total if learned else max(total, 0.0) ** 0.5,
         total=total,
@@ -176,16 +177,37 @@ def explain_match(system, probe, candidate):
 
 def _described(describing, image, name):
     """Return the descriptor of one image, (1, n_dimensions)."""
-    if isinstance(image, np.ndarray) and image.ndim == 1 and image.dtype.kind == "f":
-        row = image[None]
-    else:
-        row = np.asarray(describing.transform([image]))
-    if row.shape[1] != describing.n_features_out_ or not np.isfinite(row).all():
+    n_dimensions = describing.n_features_out_
+    row = _given_descriptor(image, n_dimensions)
+    if row is None:
+        with named_in_errors(name):
+            row = np.asarray(describing.transform([image]))
+    n_bad = int((~np.isfinite(row)).sum())
+    if row.shape[1] != n_dimensions or n_bad:
+        given = f"{n_bad} values that are not finite" if n_bad else f"{row.shape[1]} dimensions"
         raise ValueError(
-            f"The {name} must be an image or a finite descriptor of {describing.n_features_out_} dimensions. "
-            f"Got one of {row.shape[1]} dimensions, {int((~np.isfinite(row)).sum())} of them not finite."
+            f"The {name} must be one image, or one finite descriptor of {n_dimensions} dimensions. Got {given} instead."
         )
     return row
+
+
+def _given_descriptor(image, n_dimensions):
+    """Return numbers that cannot be an image as a row, (1, n); None for anything else."""
+    if isinstance(image, list | tuple) and image and all(isinstance(value, Real) for value in image):
+        image = np.array(image, dtype=np.float64)
+    if not isinstance(image, np.ndarray) or image.dtype.kind not in "iuf":
+        return None
+    return image.reshape(1, -1) if image.ndim == 1 or image.shape == (1, n_dimensions) else None
+
+
+@contextmanager
+def named_in_errors(name):
+    """Call an image "the probe" or "the candidate" in errors that count it, as "image 0"."""
+    try:
+        yield
+    except ImageError as error:
+        message = str(error).replace(f"image {error.index}", f"the {name}", 1)
+        raise ImageError(error.index, message) from error
 
 
 def _places(describing):
@@ -199,102 +221,3 @@ def _places(describing):
         row = np.tile(np.repeat(np.arange(n_rows), n_columns), n_filters)
         tops.append(np.stack([row / n_rows, (row + 1) / n_rows], axis=1))
     return np.array(layers, dtype=object), np.concatenate(filters), np.concatenate(tops)
-
-
-def _split_distance(rows, steps):
-    """Split the distance of two rows, after all steps, into what each of their dimensions adds.
-
-    Dimensions keep their identity until the first step that mixes them. From there on, each image is
-    ``scale * mixing @ row + constant``, where the scale and the constant differ between the two images.
-
-    Returns total (float), parts (d,), remainder (float), and whether a learned metric decides the distance.
-    """
-    steps = [_without_names(step) for step in steps]
-    metric = steps.pop() if steps and hasattr(steps[-1], "pairwise_distances") else None
-    while steps and isinstance(steps[0], OneToOneFeatureMixin):
-        rows = _through(steps.pop(0), rows)
-    mixing, scale, constant, ends = None, np.ones(2), 0.0, rows
-    for step in steps:
-        after = _through(step, ends)
-        if isinstance(step, Normalizer):
-            length = np.linalg.norm(after, axis=1) / np.linalg.norm(ends, axis=1)
-            scale, constant = scale * length, constant * length[:, None]
-        elif mixing is None:
-            mixing, constant = _linear_map(step, ends, after)
-            constant = np.tile(constant, (2, 1))
-        else:
-            matrix, added = _linear_map(step, ends, after)
-            mixing, constant = matrix @ mixing, constant @ matrix.T + added
-        ends = after
-    apart = ends[0] - ends[1]
-    pull = apart if metric is None else _quadratic_form(metric, ends)
-    total = float(apart @ pull)
-    if mixing is None:
-        return total, apart * pull, 0.0, metric is not None
-    left = constant[0] - constant[1]  # of the difference: what the two rows do not explain
-    rows = rows - _origin(mixing, left, scale[0] - scale[1])
-    left = apart - mixing @ (scale[0] * rows[0] - scale[1] * rows[1])
-    return total, (scale[0] * rows[0] - scale[1] * rows[1]) * (mixing.T @ pull), float(left @ pull), metric is not None
-
-
-def _origin(mixing, left, apart):
-    """Return the point to count rows from, (d,): then images scaled apart share as little of a constant as possible."""
-    if apart == 0:
-        return np.zeros(mixing.shape[1])
-    return mixing.T @ np.linalg.lstsq(mixing @ mixing.T, -left / apart)[0]
-
-
-def _through(step, rows):
-    """Return what a step makes of rows, as a float64 array."""
-    if not hasattr(step, "transform"):
-        raise TypeError(f"{type(step).__name__} has no transform method, so no distance can be explained through it.")
-    return np.asarray(step.transform(rows), dtype=np.float64)
-
-
-def _without_names(step):
-    """Return a copy of a step that takes plain arrays, even if it was fitted on a table with names."""
-    step = copy(step)
-    vars(step).pop("feature_names_in_", None)
-    return step
-
-
-def _linear_map(step, rows, after):
-    """Return the matrix (k, d) and the constant (k,) of a linear step; `after` is what it makes of `rows`."""
-    constant = _through(step, np.zeros((1, rows.shape[1])))[0]
-    for matrix in _candidates(step, rows.shape[1]):
-        expected = rows @ matrix.T + constant
-        if np.abs(expected - after).max() <= ROUNDING * np.abs(after).max(initial=0):
-            return matrix, constant
-    raise TypeError(
-        f"{type(step).__name__} is not linear, so it mixes dimensions in a way that has no exact parts. explain_match "
-        "goes through linear steps, Normalizer, and steps that keep the dimensions as they are."
-    )
-
-
-def _candidates(step, n_features):
-    """Yield matrices that a step may multiply by: its components, then what it makes of unit vectors."""
-    components = getattr(step, "components_", None)
-    if np.ndim(components) == 2 and components.shape[1] == n_features:
-        components = np.asarray(components, dtype=np.float64)
-        yield components
-        if hasattr(step, "explained_variance_"):  # whitened
-            yield components / np.sqrt(step.explained_variance_)[:, None]
-    constant = _through(step, np.zeros((1, n_features)))
-    size = max(1, PROBED_VALUES // n_features)
-    yield np.concatenate(
-        [
-            _through(step, np.eye(min(size, n_features - low), n_features, low)) - constant
-            for low in range(0, n_features, size)
-        ]
-    ).T
-
-
-def _quadratic_form(metric, ends):
-    """Return G @ (probe - candidate) for a metric with distance (probe - candidate)' G (probe - candidate)."""
-    components, form = getattr(metric, "components_", None), getattr(metric, "metric_", None)
-    if np.ndim(components) != 2 or np.ndim(form) != 2:
-        raise TypeError(
-            f"{type(metric).__name__} is not a quadratic form of the difference of two descriptors, so its distances "
-            "have no exact parts. XQDA is one."
-        )
-    return components.T @ (form @ (components @ (ends[0] - ends[1])))

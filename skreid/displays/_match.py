@@ -3,11 +3,15 @@
 import numpy as np
 
 from skreid._base.checks import check_int
-from skreid._search.explaining import explain_match
+from skreid._search.explaining import explain_match, named_in_errors
 from skreid.displays._common import BLUE, VERMILION, grid_of_axes, picture
 
 DARKEST = 0.5  # opacity of the band that adds most
 WIDTHS = (1.0, 1.0, 1.25, 1.25)  # of the two pictures and the two charts
+HEIGHT, PER_NAME = 3.8, 0.15  # inches of a new figure, and of the name of a filter in it
+MOST_NAMES = 60  # a figure for more would not fit on a screen
+NARROW = 5.8  # inches of all axes together in which titles of the usual size have no room
+SMALLEST = 4  # points of the letters of a name that can still be read
 
 
 class MatchDisplay:
@@ -16,7 +20,8 @@ class MatchDisplay:
     Bands of the two pictures are shaded by what they add: the stronger the colour, the more. Orange bands push the two
     images apart. Blue bands bring them together, which only happens behind linear steps and learned metrics. The first
     chart shows the same bands, the second the filters that add most: in per cent of the whole, or, where some parts
-    are negative, in units of the squared or learned distance.
+    are negative, in units of the squared or learned distance. Filters are named if there is room for their names, and
+    otherwise numbered from the one that adds most. A filter that adds nothing is not drawn.
 
     Parameters
     ----------
@@ -67,7 +72,7 @@ class MatchDisplay:
         n_bands : int, default=None
             Number of bands. None takes as many as the coarsest layer has rows.
         n_filters : int, default=8
-            How many of the leading filters to name.
+            How many of the leading filters to draw. A new figure is high enough to name up to 60.
 
         Returns
         -------
@@ -78,7 +83,9 @@ class MatchDisplay:
         if len(self.pictures) != 2:
             raise ValueError(f"pictures must hold the probe and the candidate. Got {len(self.pictures)} instead.")
         bands = self.explanation.by_band(n_bands)
-        self.axes_ = grid_of_axes(ax, (1, 4), "MatchDisplay", figsize=(9.5, 3.8), width_ratios=WIDTHS).ravel()
+        leading = [(layer, chosen, part) for layer, chosen, part in self.explanation.by_filter()[:n_filters] if part]
+        height = max(HEIGHT, 1.2 + PER_NAME * len(leading)) if len(leading) <= MOST_NAMES else HEIGHT
+        self.axes_ = grid_of_axes(ax, (1, 4), "MatchDisplay", figsize=(9.5, height), width_ratios=WIDTHS).ravel()
         self.figure_ = self.axes_[0].figure
         self.images_, self.shades_ = [], []
         for axes, image, title in zip(self.axes_, self.pictures, ("probe", "candidate"), strict=False):
@@ -86,8 +93,18 @@ class MatchDisplay:
             self.shades_.append(_shade(axes, bands, len(image)))
             axes.set(title=title, xticks=[], yticks=[])
         self._draw_bands(self.axes_[2], bands)
-        self._draw_filters(self.axes_[3], self.explanation.by_filter(), n_filters)
+        self._draw_filters(self.axes_[3], leading)
+        self._shrink_texts()
         return self
+
+    def _shrink_texts(self):
+        """Write smaller where the axes are narrow, so that titles and labels do not run into each other."""
+        from matplotlib.text import Text
+
+        width = sum(axes.get_window_extent().width for axes in self.axes_) / self.figure_.dpi
+        if width < NARROW:
+            for text in (text for axes in self.axes_ for text in axes.findobj(Text)):
+                text.set_fontsize(text.get_fontsize() * width / NARROW)
 
     def _draw_bands(self, axes, bands):
         edges = np.linspace(0, 100, len(bands) + 1)
@@ -99,19 +116,22 @@ class MatchDisplay:
             yticklabels=["top", "middle", "bottom"],
         )
 
-    def _draw_filters(self, axes, filters, n_filters):
-        leading = filters[:n_filters]
-        self.filters_ = self._bars(axes, range(len(leading)), np.array([part for _, _, part in leading]), 0.9)
-        axes.set(
-            title=f"leading {len(leading)} of {len(filters)} filters",
-            ylim=(len(leading) - 0.5, -0.5),
-            yticks=range(len(leading)),
-            yticklabels=[f"{layer} filter {chosen}" for layer, chosen, _ in leading],
-        )
+    def _draw_filters(self, axes, leading):
+        places, n_filters = np.arange(1, len(leading) + 1), len(self.explanation.by_filter())
+        self.filters_ = self._bars(axes, places, np.array([part for _, _, part in leading]), 0.9)
+        axes.set(title=f"leading {len(leading)} of {n_filters} filters", ylim=(max(len(leading), 1) + 0.5, 0.5))
+        room = 72 * 0.8 * axes.get_window_extent().height / axes.figure.dpi / max(len(leading), 1)  # points per name
+        if room >= SMALLEST and len(leading) <= MOST_NAMES:
+            axes.set_yticks(places, [f"{layer} filter {chosen}" for layer, chosen, _ in leading])
+            axes.tick_params(axis="y", labelsize=min(10, room))
+        else:
+            axes.locator_params(axis="y", integer=True)
+            axes.set_ylabel("filter, by its part")
 
     def _bars(self, axes, places, parts, height):
         """Draw parts as bars: in per cent of their sum, unless some of all parts are negative."""
-        if not (self.explanation.parts < 0).any():
+        is_share = not (self.explanation.parts < 0).any()
+        if is_share:
             parts, label = 100 * parts / (self.explanation.parts.sum() or 1), "share of the squared\ndistance (%)"
         else:
             learned = self.explanation.total == self.explanation.distance
@@ -120,6 +140,8 @@ class MatchDisplay:
         axes.set_xlabel(label)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.locator_params(axis="x", nbins=4)
+        if is_share:
+            axes.set_xlim(0, None if parts.any() else 100)
         axes.spines[["top", "right"]].set_visible(False)
         return bars
 
@@ -149,8 +171,11 @@ class MatchDisplay:
         ImageError
             If an image cannot be used.
         """
-        pictures = [picture([probe, candidate], place) for place in range(2)]
-        return cls(pictures=pictures, explanation=explain_match(estimator, probe, candidate)).plot(ax, **kwargs)
+        explanation, pictures = explain_match(estimator, probe, candidate), []
+        for name, image in {"probe": probe, "candidate": candidate}.items():
+            with named_in_errors(name):
+                pictures.append(picture([image], 0))
+        return cls(pictures=pictures, explanation=explanation).plot(ax, **kwargs)
 
 
 def _color(part):
