@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import reference
 import torch
+from sklearn.preprocessing import StandardScaler
 
 from skreid.gallery import Gallery, _files
 
 
 def rows(n, d=6, seed=0, dtype=np.float32):
     return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
+
+
+SCALER = StandardScaler().fit(rows(300))
 
 
 @pytest.fixture
@@ -343,10 +347,15 @@ def test_the_default_effort_is_the_documented_one(index, effort):
         ("PQ2x24", "asks for 16,777,216 cells"),
         ("HNSW1", "asks for 1 links per image"),
         ("HNSW99999999", "asks for 99999999 links per image"),
-        ("tree", "cannot build index='tree' over 300 descriptors of 6 dimensions: .*could not parse"),
-        ("PQ4", "cannot build index='PQ4'"),
+        ("tree", "cannot build index='tree' over 300 descriptors of 6 dimensions: could not parse index string tree$"),
+        ("PQ4", r"cuts vectors of 6 dimensions into 4 parts.*a divisor of 6, such as 'PQ3'"),
+        ("IVF4,PQ5x4", r"cuts vectors of 6 dimensions into 5 parts"),
+        ("PQ0", r"cuts vectors of 6 dimensions into 0 parts"),
         ("IVF99999999999999999999,Flat", "cells, which must be between 1"),
         ("LSH", "is of type IndexLSH, which cannot hide rows"),
+        ("PQ3x4", "is of type IndexPQ, which cannot hide rows"),
+        ("IVF4,RQ2x4", "is of type IndexIVFResidualQuantizer, which cannot hide rows"),
+        ("IVF4,Flat,RFlat", "is of type IndexRefineFlat, which cannot hide rows"),
     ],
 )
 def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
@@ -359,6 +368,39 @@ def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
     (tmp_path / "gallery.json").write_text(card.replace("exact", "faiss"), encoding="utf-8")
     with pytest.raises(ValueError, match=f"The gallery in '{tmp_path}' is damaged: .*{message}"):
         Gallery.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "cells"), [("IVF16,Flat", 16), ("HNSW32_PQ3x4", 16), ("IVF2,PQ3x5", 32), ("IMI2x4,Flat", 16)]
+)
+def test_too_many_cells_warn_in_the_callers_line_and_not_on_the_stream_of_errors(index, cells, capfd):
+    """FAISS prints such warnings; with 39 descriptors per cell there is none, by either."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    says = rf"index='{index}' places {cells} cells by 300 descriptors.*use at most 7 cells, or 'HNSW32'"
+    data, start = rows(300), Gallery([], engine="faiss", index=index)
+    for make in (
+        lambda: Gallery(data, engine="faiss", index=index),
+        lambda: Gallery.from_estimator(SCALER, data, engine="faiss", index=index),
+        lambda: start.add(data),
+    ):
+        with pytest.warns(UserWarning, match=says) as caught:
+            gallery = make()
+        assert [warning.filename for warning in caught] == [__file__]
+        assert gallery.kneighbors(data[:1], 1)[1].shape == (1, 1)
+    enough = Gallery(rows(39 * cells), engine="faiss", index=index)
+    assert enough.kneighbors(
+        data[:9],
+        1,
+    )[1].shape == (9, 1)
+    assert "WARNING" not in "".join(capfd.readouterr())
+
+
+def test_a_product_quantizer_learns_from_enough_descriptors():
+    """Its cells are not those of the inverted file: all 4,000 descriptors place its 256."""
+    pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    data = rows(10_000)
+    gallery = Gallery(data, engine="faiss", index="IVF1,PQ6", effort=1)
+    assert np.mean(gallery.kneighbors(data[::100], 1)[1].ravel() == np.arange(0, 10_000, 100)) > 0.9
 
 
 def test_an_index_of_another_gallery_is_refused(tmp_path):
