@@ -8,6 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.serialization import get_safe_globals
 from torchvision.models.resnet import BasicBlock
@@ -278,6 +279,62 @@ def test_a_dict_that_holds_itself_is_read_once(tmp_path):
     torch.save(cyclic(), tmp_path / "w.pth")
     assert set(read_tensors(tmp_path / "w.pth")) == set(state())
     assert set(initial_weights(tmp_path / "w.pth", small_resnet)[0]) == set(state())
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "new\nline", "\u202eleft", "long" * 1000])
+@pytest.mark.parametrize("kind", ["torch", "safetensors"])
+def test_names_that_are_no_layers_are_refused(tmp_path, name, kind):
+    """They would be shown on a terminal, and the error shows them escaped and short."""
+    path, tensors = tmp_path / "w.pth", state() | {name: torch.ones(1)}
+    torch.save(tensors, path) if kind == "torch" else save_file(tensors, path)
+    with pytest.raises(ValueError, match=r"w\.pth' names a tensor '.*', as no layer is called") as caught:
+        initial_weights(path, small_resnet)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
+def test_what_is_left_is_listed_in_part_if_it_is_much(tmp_path):
+    """The line stays one line."""
+    said = []
+    torch.save(state() | {f"other{i}": torch.ones(1) for i in range(40)}, tmp_path / "w.pth")
+    initial_weights(tmp_path / "w.pth", small_resnet, said.append)
+    assert "left other0 (1), other1 (1), " in said[0]
+    assert "other11 (1) and 28 other groups; normalisation" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("counter", "message"),
+    [
+        (torch.tensor(torch.nan), "holds NaN or infinite values"),
+        (torch.tensor(1e300, dtype=torch.float64), "holds values that are no int64"),
+        (torch.tensor(2.5), "holds values that are no int64"),
+    ],
+)
+def test_a_counter_that_is_no_whole_number_is_refused(tmp_path, counter, message, recwarn):
+    torch.save(state() | {"bn1.num_batches_tracked": counter}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=rf"w\.pth': 'bn1\.num_batches_tracked' {message}"):
+        initial_weights(tmp_path / "w.pth", small_resnet)
+    assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_refused_by_name(tmp_path):
+    """It has no shape to compare."""
+    torch.save(state() | {"bn1.bias": torch.nested.nested_tensor([torch.ones(3)])}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth' could not be read .* it holds a nested tensor, 'bn1\.bias'"):
+        initial_weights(tmp_path / "w.pth", small_resnet)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_file_cut_short_is_reported_as_such(tmp_path, zipped, share):
+    """Whatever torch says of it."""
+    path = tmp_path / "w.pth"
+    torch.save(state(), path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"w\.pth' could not be read .* damaged"):
+        initial_weights(path, small_resnet)
 
 
 # normalisation --------------------------------------------------------------------------------------------

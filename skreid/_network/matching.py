@@ -115,10 +115,12 @@ def _read(prefix, own, tensors, source):
         given = as_array(prefix + name, tensors[prefix + name], source)
         if given.dtype.kind not in "fiu":
             raise ValueError(f"weights='{source}': {prefix + name!r} holds {given.dtype}, the backbone needs {wanted}.")
-        with np.errstate(over="ignore"):  # half or double precision; values that are too large are reported below
+        with np.errstate(over="ignore", invalid="ignore"):  # of another precision; what does not fit is reported below
             weights[name] = given.astype(wanted)
-        if not np.isfinite(weights[name]).all():
+        if not np.isfinite(given).all() or not np.isfinite(weights[name]).all():
             raise ValueError(f"weights='{source}': {prefix + name!r} holds NaN or infinite values.")
+        if wanted.kind != "f" and not np.array_equal(weights[name], given):
+            raise ValueError(f"weights='{source}': {prefix + name!r} holds values that are no {wanted}.")
     return weights
 
 

@@ -11,6 +11,7 @@ from skreid._network.tensor_files import load_tensors
 
 _FIRST = ("state_dict", "model", "teacher")  # what a file's own authors load, if it holds several networks
 _DEPTH = 4  # dicts within dicts
+_LONGEST = 500  # letters of a name
 
 
 def read_tensors(path):
@@ -37,9 +38,19 @@ def read_tensors(path):
         except ImportError as error:
             raise ImportError(f"Reading {path} needs safetensors: pip install safetensors.") from error
         try:
-            return load_file(path)
+            tensors = load_file(path)
         except Exception as error:  # the reader raises a type of its own
             raise ValueError(f"weights='{path}' is not a safetensors file: {error}") from error
+    else:
+        tensors = _torch_tensors(path)
+    for name in tensors:
+        if len(name) > _LONGEST or not name.isprintable():  # names are shown
+            raise ValueError(f"weights='{path}' names a tensor {name[:60]!r}, as no layer is called: it is damaged.")
+    return tensors
+
+
+def _torch_tensors(path):
+    """Read all tensors of a file that torch wrote."""
     try:
         check_archive(path)
         with numpy_scalars():
@@ -77,6 +88,8 @@ def _collect(values, tensors, seen, prefix="", depth=_DEPTH):
         if isinstance(values[key], torch.Tensor):
             if name in tensors:
                 raise ValueError(f"it holds two tensors named {name!r}")
+            if values[key].is_nested:
+                raise ValueError(f"it holds a nested tensor, {name!r}, which has no shape")
             tensors[name] = values[key]
         elif depth:
             _collect(values[key], tensors, seen, f"{name}.", depth - 1)
@@ -91,12 +104,14 @@ def _is_safetensors(path):
 
 def _reason(error):
     """Return in one line why a file could not be read; torch's own message advises running the file."""
-    text = str(error).strip()
+    text = str(error).strip().partition("\n")[0]
     if isinstance(error, pickle.UnpicklingError):
-        unknown = re.search(r"GLOBAL (\S{1,80})", text)
+        unknown = re.search(r"GLOBAL (\S{1,80})", str(error))
         holds = f"more than tensors ({unknown[1]})" if unknown else "more than tensors"
         return (
             f"it holds {holds}, or is damaged; save model.state_dict() instead, or the weights_ of a fitted estimator "
             "with safetensors"
         )
-    return text.partition("\n")[0] or type(error).__name__
+    if isinstance(error, ValueError):  # what is checked here, and in archives
+        return text
+    return f"it is damaged, cut short, or not a file of torch ({type(error).__name__}{text and ': '}{text})"

@@ -19,6 +19,7 @@ from skreid._network.timm_models import is_timm, timm_normalization, timm_weight
 from skreid._network.weight_files import as_array, read_tensors
 from skreid.exceptions import WeightsWarning
 
+_SHOWN = 12  # groups of tensors that were left, in a message
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -85,7 +86,9 @@ def initial_weights(weights, backbone, say=None):
         )
     if say is not None:
         behind = f" behind {match.prefix!r}" if match.prefix else ""
-        left = ", ".join(f"{name} ({count})" for name, count in match.left.items()) or "nothing"
+        left = [f"{name} ({count})" for name, count in match.left.items()] or ["nothing"]
+        more = f" and {len(left) - _SHOWN} other groups" if len(left) > _SHOWN else ""
+        left = ", ".join(left[:_SHOWN]) + more
         say(f"weights='{weights}': took {len(match.weights)} tensors{behind}, left {left}; normalisation: {known}.")
     return match.weights, *normalization
 
