@@ -186,7 +186,9 @@ class OnDevice(torch.Tensor):
         return torch.tensor(data, **({"dtype": self.dtype, "device": self.device} | kwargs))
 
     def __deepcopy__(self, memo):
-        return OnDevice(self.detach().clone().inner, self.requires_grad)
+        copied = OnDevice(self.detach().clone().inner, self.requires_grad)
+        copied._is_param = isinstance(self, torch.nn.Parameter)
+        return copied
 
     def __reduce_ex__(self, protocol):  # torch.save copies to the host
         OnDevice.journal.queues.check([self.inner])
@@ -203,6 +205,7 @@ class _ToHost(torch.autograd.Function):
             OnDevice.journal.queues.check([tensor.inner])
             OnDevice.journal.wait("copy to the host")
             return tensor.inner.detach().to(dtype, memory_format=layout, copy=True)
+        OnDevice.journal.refuse_while_recording("copy to the host")
         copy = torch.full_like(tensor.inner, -77, dtype=dtype)  # until the host waits, anything may be in there
         OnDevice.journal.unfinished.append(partial(copy.detach().copy_, tensor.inner.detach().clone()))
         return copy

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -21,6 +22,7 @@ from strategies import damages
 
 from skreid import MultiDepthReID
 from skreid._images.source import ImageSource
+from skreid._training import checkpoint, loop
 from skreid._training.checkpoint import Checkpoint
 from skreid._training.loop import TrainingSettings, train
 from skreid.datasets import make_pedestrians
@@ -36,9 +38,9 @@ def run(folder=None, on_epoch=lambda record, weights: False, origin=ORIGIN, back
     )
     pixels = np.random.default_rng(0).integers(0, 256, (32, 16, 8, 3), dtype=np.uint8)
     labels = np.repeat(np.arange(8), 4)
-    checkpoint = None if folder is None else Checkpoint(folder, origin)
+    kept = None if folder is None else Checkpoint(folder, origin)
     device = torch.device("cpu")
-    return train(ImageSource(pixels), labels, chosen, device=device, on_epoch=on_epoch, checkpoint=checkpoint)
+    return train(ImageSource(pixels), labels, chosen, device=device, on_epoch=on_epoch, checkpoint=kept)
 
 
 def interrupt_after(epoch):
@@ -213,6 +215,65 @@ def test_a_full_disk_is_reported_and_the_last_good_checkpoint_stays(tmp_path, mo
         run(tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch-000000.pt", "epoch-000001.pt"]
     assert_same(run(tmp_path), run())
+
+
+def test_checkpoints_are_written_while_the_next_epoch_runs(tmp_path, monkeypatch):
+    """Each file holds the state of its own epoch, although training has changed the weights since."""
+    written, trained, save, epoch = [], threading.Event(), Checkpoint.save, loop._Run.train_epoch
+
+    def slow(checkpoint, number, state):
+        if number < N_EPOCHS - 1:
+            assert trained.wait(20)  # until the next epoch has been trained
+        trained.clear()
+        written.append((number, threading.current_thread() is threading.main_thread()))
+        save(checkpoint, number, state)
+
+    def train_epoch(run):
+        result = epoch(run)
+        if run.history:
+            trained.set()
+        return result
+
+    expected = []
+    run(on_epoch=lambda record, weights: expected.append(weights()))
+    monkeypatch.setattr(Checkpoint, "save", slow)
+    monkeypatch.setattr(loop._Run, "train_epoch", train_epoch)
+    run(tmp_path)
+    assert written == [(number, False) for number in range(N_EPOCHS)]
+    for path in sorted(tmp_path.glob("epoch-*.pt")):
+        _, state = checkpoint._read(path, path.read_bytes(), "cpu")
+        number = int(path.stem[-6:])
+        assert [record["epoch"] for record in state["history"]] == list(range(number + 1))
+        assert not any("best" in record for record in state["history"])
+        for name, weights in expected[number].items():
+            assert np.array_equal(state["model"][f"network.layers.{name}"], weights)
+
+
+def test_an_error_of_the_last_write_is_raised_before_training_ends(tmp_path, monkeypatch):
+    """The result is not returned as if it had been kept."""
+    save = Checkpoint.save
+
+    def failing(checkpoint, epoch, state):
+        if epoch == N_EPOCHS - 1:
+            raise OSError("no space")
+        save(checkpoint, epoch, state)
+
+    monkeypatch.setattr(Checkpoint, "save", failing)
+    with pytest.raises(OSError, match="no space"):
+        run(tmp_path)
+    assert newest(tmp_path) == N_EPOCHS - 2
+
+
+def test_an_error_of_a_write_is_added_to_an_interruption(tmp_path, monkeypatch):
+    """The interruption is raised, since it came first; nothing is lost in silence."""
+
+    def failing(checkpoint, epoch, state):
+        raise OSError("no space")
+
+    monkeypatch.setattr(Checkpoint, "save", failing)
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        run(tmp_path, interrupt_after(0))
+    assert interruption.value.__notes__ == ["no space"]
 
 
 def test_pickled_code_in_a_checkpoint_is_not_run(tmp_path):

@@ -20,10 +20,11 @@ from pretended_cuda import OnDevice, pretended_device
 from torch import nn
 
 from skreid import MultiDepthReID, describe
+from skreid._filters import sums
 from skreid._filters.pairs import pair_statistics
 from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
-from skreid._network import device, precision, seeding
+from skreid._network import device, precision, reader, seeding
 from skreid._training import data, loop, parallel
 from skreid._training.checkpoint import Checkpoint
 from skreid.datasets import make_pedestrians
@@ -276,7 +277,7 @@ def test_exploring_waits_once_per_layer(people, criterion, monkeypatch):
 def test_transform_waits_once_for_eight_batches(people, kind):
     """The network is on the device already; images are sent without waiting."""
     settings = REID | {"max_epochs": 0, "batch_size": 2} if kind is MultiDepthReID else TCP | {"batch_size": 2}
-    with pretended_device() as journal:
+    with pretended_device(memory=STREAMED) as journal:  # batches of as many images as asked for
         fitted = kind(**settings).fit(people.images, people.target)
         fitted.transform(people.images[:2])
         for n_images, n_waits in ((32, 2), (16, 1), (17, 2)):
@@ -290,7 +291,7 @@ def test_transform_waits_once_for_eight_batches(people, kind):
 
 def test_feature_maps_wait_once_per_batch_and_layer(people):
     """They are copied batch by batch, since they need much memory."""
-    with pretended_device() as journal:
+    with pretended_device(memory=STREAMED) as journal:
         fitted = MultiDepthReID(**REID | {"max_epochs": 0}).fit(people.images, people.target)
         fitted.feature_maps(people.images[:1])
         journal.clear()
@@ -393,6 +394,40 @@ def test_no_second_copy_of_the_images_is_made_on_the_device(people):
         batch = images[:256].nbytes
         assert kept.resident is not None
         assert images.nbytes <= journal.peak < images.nbytes + 1.5 * batch
+
+
+def test_maps_are_compared_in_the_memory_set_aside_for_them(monkeypatch):
+    """Few filters at a time, by the size of their maps as well as of their distances; the sums stay the same."""
+    generator, labels = torch.Generator().manual_seed(0), np.arange(32) // 2
+    pairs = np.stack([labels[:, None] == labels, labels[:, None] != labels]) & np.triu(np.ones((32, 32), bool), 1)
+    for cells in (400, 2):
+        host = torch.rand(64, 32, cells, generator=generator)
+        expected = sums.distance_sums(host, labels, pairs)
+        monkeypatch.setattr(sums, "GPU_BYTES", 8 * 32 * max(32, cells) * 4)  # of four filters
+        with pretended_device() as journal:
+            maps = host.to(GPU)
+            before = journal.peak
+            found = sums.distance_sums(maps, labels, pairs)
+            assert journal.peak - before < 7 * sums.GPU_BYTES
+            np.testing.assert_allclose(found.cpu(), expected, rtol=1e-9)
+
+
+def test_a_gpu_reads_more_images_at_once_if_they_fit(people):
+    """256, or as many as its free memory allows, but never fewer than asked for; the CPU reads as many as asked for."""
+    fitted = MultiDepthReID(**REID | {"max_epochs": 0, "device": "cpu"}).fit(people.images, people.target)
+    weights, pixels = fitted.weights_, 160 * 60
+    for where, free, asked, expected in (
+        (GPU, 2**40, 16, 256), (GPU, 2**40, 300, 300), (GPU, 8 * 100 * 1024 * pixels, 16, 100), (GPU, 10, 16, 16),
+        (CPU, 2**40, 16, 16),
+    ):  # fmt: skip
+        with pretended_device(memory=(free, 2**40)):
+            network = reader.MapReader(narrow, weights, fitted.normalization_, where)
+            assert network.batch_size(asked, (160, 60)) == expected
+    n_read, read = [], ImageSource.read
+    with pretended_device(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageSource, "read", lambda *given: n_read.append(len(read(*given))) or read(*given))
+        MultiDepthReID(**REID | {"max_epochs": 0, "batch_size": 2}).fit(people.images, people.target)
+    assert n_read[-1] == 32  # exploring comes last
 
 
 # --- several processes

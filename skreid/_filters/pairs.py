@@ -12,12 +12,11 @@ import torch
 
 from skreid._filters.joint import JointMoments
 from skreid._filters.smoothing import compact_shape, signed_root, store_compact
-from skreid._filters.sums import distance_sums
+from skreid._filters.sums import distance_sums, filters_at_once
 from skreid._network.device import to_host
 
 BLOCK_IMAGES = 512  # up to this many images, every pair of the data set counts
 BLOCK_BYTES = 2 * 2**30  # memory for the maps of one block; layers that do not fit are read in further passes
-GPU_FILTERS = 32  # whose signed roots a GPU computes at once
 WITHOUT_FLOAT64 = ("mps",)  # devices whose maps are compared on the CPU
 
 
@@ -173,7 +172,7 @@ class _LayerSums:
         self.maps = self.maps + maps.sum(dim=1).double()
         if maps.device.type == "cpu":  # a GPU would be waited for
             self._check_finite(self.maps.numpy())
-        parts = maps.split(1 if maps.device.type == "cpu" else GPU_FILTERS)  # copies of few maps at a time
+        parts = maps.split(1 if maps.device.type == "cpu" else filters_at_once(maps))  # copies of few maps at a time
         self.roots = self.roots + torch.cat([signed_root(part).sum(dim=1).double() for part in parts])
         if self.joint is not None:
             self.joint.add(maps, pairs)

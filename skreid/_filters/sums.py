@@ -13,7 +13,7 @@ from skreid._base.blas import single_threaded_blas
 from skreid._images.batches import to_device
 
 PRODUCT_BYTES = 2**20  # distances that a thread computes at once, for several filters: they stay in its cache
-GPU_PRODUCT_BYTES = 2**26
+GPU_BYTES = 2**27  # what a GPU takes at once for a copy of maps in float64, or for distances
 PANEL = 128  # images compared with all later ones by one product
 FEW_IMAGES = 64  # a block of at most this many images is compared in float64 throughout
 
@@ -50,6 +50,12 @@ def distance_sums(maps, labels, pairs):
     with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         parts = pool.map(compare, (maps[start : start + step] for start in range(0, len(maps), step)))
         return torch.from_numpy(np.concatenate(list(parts), axis=1))
+
+
+def filters_at_once(maps):
+    """Return how many filters' maps, of shape (n_filters, n_images, cells), a GPU compares at once."""
+    _, n_images, cells = maps.shape
+    return max(1, GPU_BYTES // (8 * n_images * max(n_images, cells)))
 
 
 def _reference(maps):
@@ -130,9 +136,8 @@ def _sum_both(squared, counted):
 
 def _gpu_sums(maps, pairs):
     """Do what `distance_sums` does with the whole matrix of distances at once; pairs are (n * n, 2)."""
-    step = max(1, GPU_PRODUCT_BYTES // (8 * maps.shape[1] ** 2))
     sums = []
-    for part in maps.split(step):
+    for part in maps.split(filters_at_once(maps)):
         part = part.double()
         part = part - part.mean(dim=1, keepdim=True)
         squares = (part * part).sum(dim=2)  # (c, n)

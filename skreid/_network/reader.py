@@ -96,7 +96,8 @@ def _rounded(network, device):
         return network
     layers = list(network.layers)
     for place, (layer, following) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
-        rounded = type(layer) is nn.Conv2d and not isinstance(following, nn.BatchNorm2d)
-        if rounded and (device.type != "cpu" or max(layer.stride) == 1):
+        if type(layer) is not nn.Conv2d or layer.weight.dtype != torch.float32:
+            continue
+        if not isinstance(following, nn.BatchNorm2d) and (device.type != "cpu" or max(layer.stride) == 1):
             layers[place] = copy.deepcopy(layer).to(torch.bfloat16)
     return Backbone(nn.Sequential(*layers), network.places).eval()
