@@ -209,13 +209,20 @@ def test_other_images_of_a_stream_are_refused(images, tmp_path, source):
         describe(estimator, make(other), batch_size=10, out=out)
     if source == "data set":  # its length is known beforehand
         for n_images in (40, 43, 50):
-            with pytest.raises(ValueError, match="do not match this call: images differs"):
+            says = f"do not match this call: images differs. X has {n_images} images, and 45 are described"
+            with pytest.raises(ValueError, match=says):
                 describe(estimator, make(np.resize(images, (n_images, 8, 8, 3))), batch_size=10, out=out)
     else:
-        with pytest.raises(ValueError, match="do not match this call: the images from position 40 to 42 differ"):
-            describe(estimator, make(images[:43]), batch_size=10, out=out)
-        with pytest.raises(ValueError, match=r"X ended after 30 images, and more are described.*make it again"):
-            describe(estimator, make(images[:30]), batch_size=10, out=out)
+        for n_images in (43, 30, 27):
+            says = rf"X ended after {n_images} images, and 45 are described.*make it again"
+            with pytest.raises(ValueError, match=says):
+                describe(estimator, make(images[:n_images]), batch_size=10, out=out)
+        more = np.concatenate([images, images[:9]])
+        for n_images in (46, 54):
+            with pytest.raises(ValueError, match="this call: X goes on after the 45 images that are described"):
+                describe(estimator, make(more[:n_images]), batch_size=10, out=out)
+        with pytest.raises(ValueError, match="this call: the images from position 40 to 46 differ"):
+            describe(estimator, make(np.concatenate([images[:44], more[44:47] ^ 1])), batch_size=10, out=out)
     with pytest.raises(ValueError, match="estimator differs"):
         describe(Means(seconds=0.001).fit(images), make(images), batch_size=10, out=out)
     assert out.read_bytes() == before

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from skreid._images.forms import Unreadable, one_image, shape_hint
+from skreid._images.forms import Unreadable, names_file, one_image, shape_hint
 from skreid._images.sequence import EXPECTED, dtype_hint
 from skreid.exceptions import ImageError
 
@@ -93,6 +93,12 @@ def check_values(array, index, name):
 
 
 def _decoded(content, index):
+    if names_file(content):
+        raise ImageError(
+            index,
+            f"image {index} ({content[:40]!r}{'...' * (len(content) > 40)}) is neither an encoded picture nor the path "
+            f"of a file that exists; relative paths start from {Path.cwd()}.",
+        )
     name = f"image {index} ({len(content):,} bytes)"
     with _named_errors(index, name), Image.open(io.BytesIO(content), formats=_formats()) as image:
         return _from_pil(image, index, name)

@@ -88,7 +88,7 @@ def shape_hint(shape, name):
 
 
 def _path_or_picture(content):
-    return os.fsdecode(content) if names_file(content) else content
+    return os.fsdecode(content) if names_file(content) and os.path.exists(content) else content
 
 
 def _of_mapping(item):
@@ -123,9 +123,11 @@ def _content(file):
 
 def _without_labels(item):
     """Return the image of (image, label, ...); anything else unchanged, such as an image of nested lists."""
-    if not item or not is_image(item[0]):
+    if not item:
         return item
     first, *others = item
+    if not is_image(first) or (_is_path(first) and any(is_image(entry) and not _is_path(entry) for entry in others)):
+        return _with_image_first(item)
     if not others and getattr(first, "ndim", 3) == 2:  # an image of one row
         return item
     images = [entry for entry in others if is_image(entry) and (_is_path(first) or not _is_path(entry))]
@@ -136,6 +138,18 @@ def _without_labels(item):
     return Unreadable(
         f"is a {type(item).__name__} of {len(item)} entries, {1 + len(images)} of which may be images. Pass one image "
         "each, such as [image for image, *labels in X]."
+    )
+
+
+def _with_image_first(item):
+    """Return what cannot be read if a label seems to come before an image; anything else unchanged."""
+    images = [place for place, entry in enumerate(item) if is_image(entry) or getattr(entry, "ndim", 0) == 4]
+    place = next((place for place in images if not _is_path(item[place])), images[0] if images else 0)
+    if not place:
+        return item
+    return Unreadable(
+        f"is a {type(item).__name__} whose first entry is {reprlib.repr(item[0])}, and whose image seems to be entry "
+        f"{place}. Put the image first, as in (image, label), or pass the images alone."
     )
 
 

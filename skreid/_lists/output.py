@@ -121,6 +121,7 @@ class FileOutput(ArrayOutput):
                 f"'{path}' exists without the record that describe keeps: delete it, or give another path."
             )
         self._check(before)
+        self.record.n_rows = len(np.load(path, mmap_mode="r"))
         self.unusable = [place for places in self.record.chunks.values() for place in places]
         if len(self.record.chunks) < len(starts):
             self.record.resume()

@@ -6,6 +6,7 @@ or one of each chunk where they can only be read in order.
 
 import json
 import os
+import sys
 from contextlib import suppress
 
 import joblib
@@ -40,12 +41,14 @@ class Record:
         Position of the first image of each chunk on record -> positions of its images that could not be used.
     digests : dict of int to str
         Position -> digest of the images of the chunk, if these are compared by chunk.
+    n_rows : int
+        Rows of the file of descriptors.
     """
 
     def __init__(self, path, origin, starts, by_chunk):
         self.descriptors, self.path = path, path.with_name(f"{path.name}.progress")
         self.origin, self.starts, self._by_chunk, self._size = origin, starts, by_chunk, 0
-        self.chunks, self.digests = {}, {}
+        self.chunks, self.digests, self.n_rows = {}, {}, 0
         self.remedy = f"Delete that file and '{self.path.name}', or give another path."
 
     def read(self):
@@ -67,7 +70,7 @@ class Record:
                 f"'{self.path}' is damaged and cannot say which rows of '{self.descriptors.name}' are done ({error}). "
                 "Delete both, or give another path."
             ) from error
-        refuse_changes(changed_parts(recorded, self.origin), self._mismatch, self._remedy_of(recorded))
+        refuse_changes(changed_parts(recorded, self.origin), self._mismatch, self._remedy_of(recorded, before))
         self.chunks, self.digests = chunks, digests
         return before
 
@@ -75,10 +78,13 @@ class Record:
     def _mismatch(self):
         return f"The descriptors in '{self.descriptors}' do not match this call"
 
-    def _remedy_of(self, recorded):
+    def _remedy_of(self, recorded, before):
         """Return what to do, and what makes images differ if they do."""
         if recorded["images"] == self.origin["images"]:
             return self.remedy
+        n_images, n_described = self.starts.stop, (before.get("shape") or [None])[0]
+        if n_described is not None and n_images != sys.maxsize and n_images != n_described:
+            return f"X has {n_images} images, and {n_described} are described. {self.remedy}"
         return (
             "Images are compared by their pixels, and files by path, size and time of change, so that a copied list "
             f"is another one. {self.remedy}"
@@ -99,18 +105,29 @@ class Record:
 
     def refuse_others(self, start, read):
         """Refuse a chunk on record if its images, which `read` returns, are not those that it was described from."""
-        if self._by_chunk and self.digests[start] != digest_of(images := read()):
+        if not self._by_chunk or self.digests[start] == digest_of(images := read()):
+            return
+        n_described = min(self.starts.step, self.n_rows - start)
+        if len(images) < n_described:
+            self._refuse_end(start + len(images), self.n_rows)
+        if len(images) > n_described and self.digests[start] == digest_of(images[:n_described]):
             raise ValueError(
-                f"{self._mismatch}: the images from position {start} to {start + len(images) - 1} differ. {self.remedy}"
+                f"{self._mismatch}: X goes on after the {start + n_described} images that are described. {self.remedy}"
             )
+        raise ValueError(
+            f"{self._mismatch}: the images from position {start} to {start + len(images) - 1} differ. {self.remedy}"
+        )
 
     def refuse_end(self, n_images):
         """Refuse an iterator that ended before the last chunk on record."""
         if any(start >= n_images for start in self.chunks):
-            raise ValueError(
-                f"{self._mismatch}: X ended after {n_images} images, and more are described. A generator that was "
-                f"read before is empty: make it again. {self.remedy}"
-            )
+            self._refuse_end(n_images, self.n_rows)
+
+    def _refuse_end(self, n_images, n_described):
+        raise ValueError(
+            f"{self._mismatch}: X ended after {n_images} images, and {n_described} are described. A generator that was "
+            f"read before is empty: make it again. {self.remedy}"
+        )
 
     def forget(self):
         """Forget the chunks that were read, since their descriptors are gone."""
