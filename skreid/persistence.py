@@ -4,12 +4,10 @@ Loading a pickle runs whatever code is in it. These files are skops archives, wh
 classes to build; `load` builds trusted classes only, so a file may come from somebody else.
 """
 
-import os
-import uuid
 from pathlib import Path
 
 from skreid._base.archives import ArchiveError, check_archive
-from skreid._base.files import replacing
+from skreid._base.files import write_file
 from skreid._base.moved import old_names
 
 __all__ = ["dump", "load", "trusted_types"]
@@ -134,19 +132,7 @@ def dump(estimator, path):
             f"This {type(estimator).__name__} cannot be saved: {why}. Functions and classes of your own must stand at "
             "the top level of a module."
         ) from error
-    path = Path(path)
-    target = Path(os.path.realpath(path))  # a link stays one
-    part = target.with_name(f"{uuid.uuid4().hex}.part")
-    try:
-        with replacing(target, part) as file:
-            file.write(content)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"'{path}' could not be written ({len(content):,} bytes): {error}. An existing file stays unchanged. "
-            "Free some space, or give another path.",
-        ) from error
-    return path
+    return write_file(path, content)
 
 
 def load(path, *, trusted=()):

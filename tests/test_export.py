@@ -11,15 +11,17 @@ import onnxruntime
 import pytest
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skreid import MultiDepthReID, rank_gallery
+from skreid import MultiDepthReID, cmc_score, rank_gallery
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.export import to_onnx
 from skreid.metric_learning import XQDA, KernelXQDA
+from skreid.model_selection import IdentityKFold
 
 pytestmark = pytest.mark.skipif(
     parse_version(version("torch")) < parse_version("2.9"), reason="to_onnx needs torch 2.9"
@@ -93,9 +95,12 @@ def test_learned_distance_follows_from_the_outputs_as_the_file_says(fitted, peop
     outputs = run(export.path, people.images)
     formula = export.metadata["distance"]
     distances, indices = rank_gallery(system, people.images[:3], people.images, n_neighbors=len(people.images))
+    n = int(export.metadata["n_positive"])
     for i in range(3):
         expected = [eval(formula, {"p": outputs[i], "g": outputs[j], "sum": np.sum}) for j in indices[i]]
         np.testing.assert_allclose(distances[i], expected, atol=1e-4 * np.abs(distances).max())
+        squares = (outputs[i] - outputs[indices[i]]) ** 2
+        np.testing.assert_allclose(squares[:, :n].sum(axis=1) - squares[:, n:].sum(axis=1), expected, rtol=1e-4)
 
 
 def test_file_says_what_it_takes_and_returns(fitted, people, tmp_path):
@@ -173,6 +178,23 @@ def test_steps_that_cannot_be_converted_are_named(steps, message, settings, peop
 def test_other_systems_are_refused(people, tmp_path):
     with pytest.raises(TypeError, match=r"takes a fitted MultiDepthReID.*Got GOG"):
         to_onnx(GOG().fit(people.images), tmp_path / "gog.onnx")
+
+
+def test_a_search_is_exported_as_what_it_found(settings, people, tmp_path):
+    search = GridSearchCV(MultiDepthReID(**settings | {"max_epochs": 0}), {}, scoring=cmc_score, cv=IdentityKFold(2))
+    path = to_onnx(search.fit(people.images, people.target), tmp_path / "search.onnx").path
+    assert close(run(path, people.images), search.best_estimator_.transform(people.images))
+
+
+def test_a_file_that_an_interrupted_export_left_does_not_matter(fitted, tmp_path):
+    """Nor does a link: the file that it points to is replaced."""
+    (tmp_path / "reid.onnx.part").write_bytes(b"left")
+    if sys.platform != "win32":
+        (tmp_path / "reid.onnx").symlink_to(tmp_path / "version2.onnx")
+    path = to_onnx(fitted, tmp_path / "reid.onnx").path
+    assert path.is_symlink() == (sys.platform != "win32")
+    assert onnx.load(path).producer_name == "skreid"
+    assert (tmp_path / "reid.onnx.part").read_bytes() == b"left"
 
 
 def test_file_may_be_checked_with_images_of_ones_own(fitted, people, tmp_path):

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import uuid
+from pathlib import Path
 
 try:
     import fcntl
@@ -26,6 +28,28 @@ def replacing(path, part):
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def write_file(path, content):
+    """Write a file, or replace it in one step; a link stays one. Return its path.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the message names it. An existing file stays unchanged.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    try:
+        with replacing(target, target.with_name(f"{uuid.uuid4().hex}.part")) as file:
+            file.write(content)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"'{path}' could not be written ({len(content):,} bytes): {error}. An existing file stays unchanged. "
+            "Free some space, or give another path.",
+        ) from error
+    return path
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.fixes import parse_version
 
-from skreid._base.files import replacing
+from skreid._base.files import write_file
 from skreid._search.system import describe, steps_of
 from skreid._version import __version__
 from skreid.datasets import make_pedestrians
@@ -58,7 +58,7 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
 
     Parameters
     ----------
-    system : fitted MultiDepthReID, or Pipeline that begins with one
+    system : fitted MultiDepthReID, Pipeline that begins with one, or search over either
         Steps after it: those that skl2onnx converts (PCA, scalers, `Normalizer`, selectors and others),
         `LinearDiscriminantAnalysis` as a transformer, `skreid.descriptors.CenteredNormalizer`, and `XQDA` at the end.
     path : str or path-like
@@ -89,7 +89,8 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     -----
     Input ``frames``: uint8, shape (n, height, width, 3), colours in the order RGB. Output ``descriptors``: float32,
     shape (n, n_dimensions). Descriptors are compared by the Euclidean distance, unless the metadata's ``distance`` says
-    otherwise: behind XQDA, the outputs are projections whose distance is a difference of two sums of squares.
+    otherwise: behind XQDA, the outputs are projections whose distance is a difference of two sums of squares. The first
+    ``n_positive`` dimensions, an entry of the metadata, belong to the first sum.
 
     The file computes in float32, also for a system with ``precision="bfloat16"``.
 
@@ -117,9 +118,9 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     from skreid.export._steps import append_steps, known_steps
 
     exact = copy(describing).set_params(precision="float32", verbose=0)
-    known, distance = known_steps(steps)
+    known, measure = known_steps(steps)
     model = append_steps(describing_graph(exact, resize), known, exact.n_features_out_)
-    metadata = _metadata(exact, [type(step).__name__ for step in steps], distance, resize)
+    metadata = _metadata(exact, [type(step).__name__ for step in steps], measure, resize)
     _write_metadata(model, metadata)
     content = model.SerializeToString()
     learned = steps[-1:] if steps and hasattr(steps[-1], "pairwise_distances") else []
@@ -134,10 +135,7 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
         )
     large = frames.repeat(2, axis=1).repeat(2, axis=2)
     resizing_error = _relative_error(content, reference, large) if resize else None
-    path = Path(path)
-    with replacing(path, path.with_name(path.name + ".part")) as file:
-        file.write(content)
-    return Export(path, metadata, relative_error, resizing_error)
+    return Export(write_file(path, content), metadata, relative_error, resizing_error)
 
 
 def _require(*modules):
@@ -147,7 +145,7 @@ def _require(*modules):
         raise ImportError(f"to_onnx requires {', '.join(missing)}. Install with 'pip install skreid[onnx]'.")
 
 
-def _metadata(estimator, steps, distance, resize):
+def _metadata(estimator, steps, measure, resize):
     """Return what the file says about itself."""
     height, width = estimator.image_shape_
     size = "any height and width" if resize else f"height {height}, width {width}"
@@ -159,7 +157,7 @@ def _metadata(estimator, steps, distance, resize):
         "frame_width": str(width),
         "resizes": json.dumps(bool(resize)),
         "output": "descriptors: float32, (n, n_dimensions)",
-        "distance": distance,
+        **measure,
         "layers": json.dumps(list(estimator.layers_)),
         "n_filters": json.dumps([len(estimator.filters_[layer]) for layer in estimator.layers_]),
         "normalize": json.dumps(estimator.normalize),

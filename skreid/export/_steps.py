@@ -9,9 +9,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from skreid._search.quadratic import quadratic_form
 from skreid.descriptors import CenteredNormalizer
 
-EUCLIDEAN = "Euclidean"
+EUCLIDEAN = {"distance": "Euclidean"}
 
 
 def known_steps(steps):
@@ -25,13 +26,13 @@ def known_steps(steps):
     Returns
     -------
     known : list of fitted transformers
-    distance : str
-        The distance of two outputs p and g, in words.
+    measure : dict of str to str
+        The distance of two outputs p and g, as entries of the metadata.
     """
-    known, distance = [], EUCLIDEAN
+    known, measure = [], EUCLIDEAN
     for place, step in enumerate(steps):
         if hasattr(step, "pairwise_distances") and place == len(steps) - 1:
-            projection, distance = _signed_projection(step)
+            projection, measure = _signed_projection(step)
             known.append(projection)
         elif isinstance(step, LinearDiscriminantAnalysis):
             known.append(_projection(*_discriminants(step)))
@@ -41,7 +42,7 @@ def known_steps(steps):
             known += [_centring(step.mean_), Normalizer()]
         else:
             known.append(step)
-    return known, distance
+    return known, measure
 
 
 def append_steps(model, steps, n_features):
@@ -115,16 +116,14 @@ def _discriminants(lda):
 
 
 def _signed_projection(metric):
-    """Return a projection in which a quadratic form is a difference of two squared distances, and that in words."""
-    if np.ndim(getattr(metric, "components_", None)) != 2 or np.ndim(getattr(metric, "metric_", None)) != 2:
-        raise TypeError(
-            f"{type(metric).__name__} is not a quadratic form of the difference of two descriptors, so it has no place "
-            "in an ONNX file. XQDA is one; or export the Pipeline without its last step."
-        )
-    values, vectors = np.linalg.eigh(metric.metric_)
+    """Return a projection in which a quadratic form is a difference of two sums of squares, and how many are added."""
+    components, weights = quadratic_form(
+        metric, "it has no place in an ONNX file. XQDA is one; or export the Pipeline without its last step."
+    )
+    values, vectors = np.linalg.eigh(weights)
     order = np.argsort(-values)
     values, vectors = values[order], vectors[:, order]
-    components = (np.sqrt(np.abs(values)) * vectors).T @ metric.components_
+    components = (np.sqrt(np.abs(values)) * vectors).T @ components
     n_positive = int((values >= 0).sum())
-    distance = f"sum((p - g)[:{n_positive}]**2) - sum((p - g)[{n_positive}:]**2)"
-    return _projection(metric.mean_, components), distance
+    formula = f"sum((p - g)[:{n_positive}]**2) - sum((p - g)[{n_positive}:]**2)"
+    return _projection(metric.mean_, components), {"distance": formula, "n_positive": str(n_positive)}
