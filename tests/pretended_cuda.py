@@ -270,14 +270,13 @@ def _operate(func, args, kwargs):
     kwargs |= {"device": HOST} if kwargs.get("device") is not None else {}
     inner_args, inner_kwargs = _replaced(OnDevice, lambda each: each.inner, (args, kwargs))
     known, queues = {id(each.inner): each for each in ours}, journal.queues
-    queues.check([each.inner for each in ours])
-    if queues.recording is not None:
-        queues.recording.prepare(func, inner_args, inner_kwargs)
-    result = func(*inner_args, **inner_kwargs)
-    if queues.recording is not None:
-        queues.recording.add(func, inner_args, inner_kwargs, result)
-    if not _is_view(func):
-        queues.wrote([*written_by(func, inner_args, inner_kwargs), *flat(result)])
+    if queues.recording is not None:  # nothing is read or written before a replay
+        result = queues.recording.record(func, inner_args, inner_kwargs)
+    else:
+        queues.check([each.inner for each in ours])
+        result = func(*inner_args, **inner_kwargs)
+        if not _is_view(func):
+            queues.wrote([*written_by(func, inner_args, inner_kwargs), *flat(result)])
     return _replaced(torch.Tensor, lambda each: known[id(each)] if id(each) in known else OnDevice(each), result)
 
 

@@ -164,20 +164,17 @@ class Graph:
     def __init__(self, queues):
         self._queues, self._calls, self._before, self._own = queues, [], {}, {}
 
-    def prepare(self, func, args, kwargs):
-        """Keep a copy of what an operation is about to write, unless this graph allocated it."""
+    def record(self, func, args, kwargs):
+        """Return the result of an operation on CPU tensors; keep a copy of what it writes outside this graph."""
         for tensor in written_by(func, args, kwargs):
-            storage = tensor.untyped_storage()
             if address(tensor) not in self._own and address(tensor) not in self._before:
+                storage = tensor.untyped_storage()
                 self._before[address(tensor)] = storage, storage.clone()
-
-    def add(self, func, args, kwargs, result):
-        """Record an operation on CPU tensors, after it has been computed."""
+        result = func(*args, **kwargs)
         given = {address(tensor) for tensor in flat((args, kwargs))}
-        for tensor in flat(result):
-            if address(tensor) not in given:
-                self._own[address(tensor)] = tensor.untyped_storage()
+        self._own |= {address(each): each.untyped_storage() for each in flat(result) if address(each) not in given}
         self._calls.append((func, args, kwargs, result))
+        return result
 
     def end(self):
         """Take back what was written: so far, nothing has run."""

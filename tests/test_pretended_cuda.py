@@ -25,7 +25,7 @@ from skreid._filters.pairs import pair_statistics
 from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
 from skreid._network import device, precision, reader, seeding
-from skreid._training import data, loop, parallel
+from skreid._training import augmentation, data, loop, parallel
 from skreid._training.checkpoint import Checkpoint
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import LOMO
@@ -455,37 +455,65 @@ def test_batch_norm_that_is_used_twice_is_shared_by_all_processes(monkeypatch):
 
 @pytest.fixture(name="benchmark")
 def benchmark_of_a_small_network(monkeypatch):
-    """Return `benchmarks.cuda` for a network of one convolution."""
+    """Return `benchmarks.cuda` for a network of three convolutions."""
     monkeypatch.syspath_prepend(Path(__file__).parent.parent)
     cuda = import_module("benchmarks.cuda")
 
-    def small(weights):
-        return SimpleNamespace(features=nn.Sequential(nn.Conv2d(3, 512, 1), nn.ReLU(), nn.MaxPool2d(2)))
+    def small(name, weights):
+        assert name == "vgg16_bn"
+        widths = [(3, 4), (4, 6), (6, 8)]
+        layers = [layer for width in widths for layer in (nn.Conv2d(*width, 1), nn.ReLU(), nn.MaxPool2d(2))]
+        return SimpleNamespace(features=nn.Sequential(*layers))
 
-    monkeypatch.setattr(cuda.models, "vgg16_bn", small)
+    monkeypatch.setattr(cuda, "EPOCHS", 2)
+    monkeypatch.setattr(cuda.models, "get_model", small)
     monkeypatch.setattr(cuda, "MultiDepthReID", partial(MultiDepthReID, backbone=narrow, n_filters=2))
     return cuda
 
 
-def test_the_bare_loop_of_the_benchmark_does_not_wait_for_its_steps(people, benchmark):
-    """It waits before and after each epoch, not within, so that it is as fast as a loop can be."""
-    waits = []
+@pytest.mark.parametrize("mode", ["eager", "fused", "graph"])
+def test_the_bare_loops_of_the_benchmark_wait_once_per_epoch(people, benchmark, mode):
+    """At its end, as skreid does; not within it, so that they are as fast as a loop can be."""
+    waits, graphs = [], []
     for batch_size in (4, 16):
         with pretended_device() as journal:
-            benchmark.bare_training(GPU, people.images, people.target, batch_size)
-            waits.append(journal.waits)
+            benchmark.bare_training(GPU, people.images, people.target, batch_size, mode)
+            waits.append(journal.waits_by_place())
+            graphs.append(journal.operations["graph"])
     assert waits[0] == waits[1]
-    assert waits[0]["synchronize", "cuda.py:synchronised"] == 2 * 2  # two of the three epochs are timed
-    assert not [where for _, where in waits[0] if "epoch" in where or where.startswith("_bare.py")]
+    assert waits[0]["cuda.py:epoch"] == benchmark.EPOCHS
+    assert not [where for where in waits[0] if "step" in where or where.startswith("_bare.py")]
+    assert graphs == ([8 * benchmark.EPOCHS, 2 * benchmark.EPOCHS] if mode == "graph" else [0, 0])
+
+
+def test_the_benchmark_measures_eager_fused_and_recorded_training_in_one_call(benchmark):
+    """Beside skreid's two ways to train; and reading in both precisions."""
+    with pretended_device(bfloat16=True) as journal:
+        training, reading, rate = benchmark.measure(GPU, 16, [4], frame=(32, 16), size=8)
+        fit = benchmark.whole_fit(GPU, 16, 2, frame=(32, 16))
+    assert [(row["loop"], row["steps"]) for row in training] == [
+        ("bare", "eager"), ("bare", "fused"), ("bare", "graph"), ("skreid", "eager"), ("skreid", "graph"),
+    ]  # fmt: skip
+    assert [row["what"] for row in reading] == ["exploring", "transform"] * 2
+    assert max(row["share of the fastest bare loop"] for row in training[:3]) == 1
+    assert all(row["images/s"] > 0 for row in (*training, *reading))
+    assert rate > 0
+    assert 0 < fit["training"] < fit["fit"]
+    assert journal.operations["graph"] == 4 * benchmark.EPOCHS + (4 * benchmark.EPOCHS - 3)  # bare, skreid
+
+
+def test_the_bare_loop_of_the_benchmark_changes_images_as_skreid_does(people, benchmark):
+    """The same zoom, mirror and shift, given the same random values."""
+    images = to_unit(ImageSource(people.images).read(range(8)))
+    drawn = augmentation.draw(("flip", "crop"), 8, torch.Generator().manual_seed(0))
+    zoom, mirror, shift = drawn.split([8, 8, 16])
+    uniform = [(zoom - 0.9) / 0.2, mirror, *(shift / 0.12 + 0.5).view(8, 2).unbind(1)]
+    expected = augmentation.augment(images, ("flip", "crop"), drawn)
+    torch.testing.assert_close(benchmark.move(images, torch.stack(uniform, 1)), expected, rtol=0, atol=1e-4)
 
 
 def test_the_benchmark_times_epochs_from_end_to_end(benchmark):
-    """The clock is read at the end of each epoch; both loops get the same two augmentations."""
-    with pretended_device(bfloat16=True):
-        rows, rate = benchmark.measure(GPU, 16, 4, frame=(32, 16), size=8)
-    assert [row["what"] for row in rows] == ["training", *["exploring", "transform"] * 2]
-    assert rate > 0
-    assert all(row["images/s"] > 0 for row in rows)
+    """The clock is read at the end of each epoch."""
     ends = benchmark.EpochEnds()
     people = make_pedestrians(n_identities=4, n_cameras=1, n_shots=2, image_size=(32, 16), random_state=0)
     MultiDepthReID(**REID | {"max_epochs": 3}).set_callbacks(ends).fit(people.images, people.target)
