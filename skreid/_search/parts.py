@@ -7,6 +7,8 @@ from scipy.sparse import issparse
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.preprocessing import Normalizer
 
+from skreid._search.quadratic import quadratic_form
+
 PROBED_VALUES = 2**24  # of unit vectors, sent through a step at once
 ROUNDING = 1e-6  # relative error up to which a step counts as linear
 
@@ -37,7 +39,10 @@ def split_distance(rows, steps):
             mixing, constant = matrix @ mixing, constant @ matrix.T + added
         ends = after
     apart = ends[0] - ends[1]
-    pull = apart if metric is None else _quadratic_form(metric, ends)
+    pull = apart
+    if metric is not None:
+        components, weights = quadratic_form(metric, "its distances have no exact parts. XQDA is one.")
+        pull = components.T @ (weights @ (components @ apart))
     total = float(apart @ pull)
     if mixing is None:
         return total, apart * pull, 0.0, metric is not None
@@ -99,14 +104,3 @@ def _candidates(step, n_features):
             for low in range(0, n_features, size)
         ]
     ).T
-
-
-def _quadratic_form(metric, ends):
-    """Return G @ (probe - candidate) for a metric with distance (probe - candidate)' G (probe - candidate)."""
-    components, form = getattr(metric, "components_", None), getattr(metric, "metric_", None)
-    if np.ndim(components) != 2 or np.ndim(form) != 2:
-        raise TypeError(
-            f"{type(metric).__name__} is not a quadratic form of the difference of two descriptors, so its distances "
-            "have no exact parts. XQDA is one."
-        )
-    return components.T @ (form @ (components @ (ends[0] - ends[1])))

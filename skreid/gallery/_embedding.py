@@ -8,6 +8,7 @@ the largest inner products into the smallest Euclidean distances.
 import numpy as np
 
 from skreid._search.distances import tiles
+from skreid._search.quadratic import weights_of
 
 SAMPLE, CHECKED = 1024, 24  # rows that set the scale, and that are compared with the metric itself
 TOLERANCE = 1e-4  # of that comparison, relative to the largest distance
@@ -34,7 +35,7 @@ class Embedding:
         sample = np.arange(0, len(gallery), max(1, len(gallery) // SAMPLE))
         self._centre, self._form = 0.0, None
         places = self._project(gallery[sample], None if cams is None else cams[sample])
-        self._centre, form = places.mean(axis=0), np.asarray(getattr(metric, "metric_", np.eye(places.shape[1])))
+        self._centre, form = places.mean(axis=0), weights_of(metric, places.shape[1])
         self._check(sample[:CHECKED], form)
         values, vectors = np.linalg.eigh(form)
         self._axes, self._signs = vectors * np.sqrt(np.abs(values)), np.sign(values)

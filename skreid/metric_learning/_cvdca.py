@@ -130,6 +130,8 @@ class ViewSpecificMetric(CrossViewMetric):
         check_both_or_none(cams_probe=cams_probe, cams_gallery=cams_gallery)
         probe = self._project(self._check_rows(X_probe), cams_probe, "cams_probe")
         gallery = self._project(self._check_rows(X_gallery), cams_gallery, "cams_gallery")
+        if not len(probe) or not len(gallery):  # which scikit-learn refuses
+            return np.empty((len(probe), len(gallery)))
         return euclidean_distances(probe, gallery)
 
 
