@@ -1,11 +1,14 @@
 """Distances computed in blocks: the same figures as from the whole matrix, in bounded memory."""
 
+import threading
 import tracemalloc
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
+from skreid.metrics import _problem as problem
 from skreid.metrics import (
     distance_blocks,
     mean_average_precision,
@@ -108,3 +111,50 @@ def test_descriptors_that_cannot_be_compared_are_named(args, options, message):
     """The error has the row or the shape."""
     with pytest.raises(ValueError, match=message):
         distance_blocks(*args, **options)
+
+
+def ranked(distances, block_size=None):
+    y_probe, y_gallery, *_ = people(60, 300)
+    return ranking_metrics(y_probe, y_gallery, distances, block_size=block_size)
+
+
+def test_blocks_of_a_matrix_ranked_in_threads_stay_in_order():
+    """Many blocks in several threads have the ranks of one block, probe by probe."""
+    distances = np.random.default_rng(1).random((60, 300))
+    with threadpool_limits(3, user_api="blas"):
+        blocks = ranked(distances, block_size=1)
+    whole = ranked(distances)
+    assert len(np.unique(whole.first_rank)) > 10
+    np.testing.assert_array_equal(blocks.first_rank, whole.first_rank)
+    np.testing.assert_array_equal(blocks.average_precision, whole.average_precision)
+
+
+def test_the_first_probe_with_a_bad_distance_is_named_whichever_thread_meets_one_first():
+    """Several blocks have a bad distance; the error is that of the first."""
+    distances = np.random.default_rng(1).random((60, 300))
+    distances[7:, 5] = np.nan
+    with threadpool_limits(3, user_api="blas"), pytest.raises(ValueError, match="nan for probe 7 and gallery image 5"):
+        ranked(distances, block_size=5)
+
+
+def test_a_callable_is_called_in_order_by_the_thread_that_asks_for_figures():
+    """Not every callable allows threads."""
+    distances, calls = np.random.default_rng(1).random((60, 300)), []
+
+    def rows(start, stop):
+        calls.append((start, threading.current_thread()))
+        return distances[start:stop]
+
+    with threadpool_limits(3, user_api="blas"):
+        ranked(rows, block_size=5)
+    assert calls == [(start, threading.current_thread()) for start in range(0, 60, 5)]
+
+
+def test_a_matrix_is_ranked_in_as_many_threads_as_numpys_products_use(monkeypatch):
+    """One where these are limited to one, as in the processes of joblib."""
+    asked, pool = [], problem.ThreadPoolExecutor
+    monkeypatch.setattr(problem, "ThreadPoolExecutor", lambda n_threads: asked.append(n_threads) or pool(n_threads))
+    for n_threads in (3, 1):
+        with threadpool_limits(n_threads, user_api="blas"):
+            ranked(np.random.default_rng(1).random((60, 300)), block_size=5)
+    assert asked == [3, 1]

@@ -5,6 +5,10 @@ A rank is one more than the number of images ahead, and counting those is far ch
 
 import numpy as np
 
+from skreid.metrics._problem import row_sums
+
+GROUP_BYTES = 2**22  # rows read together: few calls, so that threads rarely wait for each other
+
 
 def match_ranks(problem, which="all"):
     """Return the rank of each true match of each probe, ties counted against it.
@@ -28,13 +32,14 @@ def match_ranks(problem, which="all"):
     rank : ndarray of intp, shape (n_ranked,)
         Its rank, from 1.
     """
-    parts = []
-    with np.errstate(all="ignore"):  # distances that are not finite are refused by name, after their block
-        for block in problem.blocks(check=False):
-            probe, order, same, distance = _matches(block) if which == "all" else extremes(block, which)
-            within, sums = count_within(block.values, probe, distance)
-            problem.refuse_nonfinite(block.start, block.values, sums)
-            parts.append((block.start + probe, order, order + within - same))
+
+    def ranks_of(block):
+        probe, order, same, distance = _matches(block) if which == "all" else extremes(block, which)
+        within, sums = count_within(block.values, probe, distance)
+        problem.refuse_nonfinite(block.start, block.values, sums)
+        return block.start + probe, order, order + within - same
+
+    parts = problem.each_block(ranks_of, check=False)
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
@@ -102,19 +107,33 @@ def count_within(values, rows, thresholds):
     sums : ndarray of shape (n_rows,)
         Sum of each row, taken while the row is in the cache: not finite if one of its entries is not.
     """
-    n_rows, n_columns = values.shape
-    # comparing the row with each threshold beats a binary search for each entry, up to this many thresholds
-    n_compared = min(8 + n_columns // 500, 200)
-    below, ones = np.empty(n_columns, dtype=bool), np.ones(n_columns, dtype=values.dtype)
-    counts, sums = np.empty(len(rows), dtype=np.intp), np.empty(n_rows)
-    limits = thresholds.tolist()  # exact: compared in the dtype of the row
-    ends = np.searchsorted(rows, np.arange(n_rows + 1)).tolist()
-    for i, (row, low, high) in enumerate(zip(values, ends[:-1], ends[1:], strict=True)):
-        sums[i] = row.dot(ones)
-        if high - low <= n_compared:
-            for j in range(low, high):
-                counts[j] = np.count_nonzero(np.less_equal(row, limits[j], out=below))
-        else:
-            bins = np.searchsorted(thresholds[low:high], row)  # number of thresholds below each entry
-            counts[low:high] = np.bincount(bins, minlength=high - low + 1)[:-1].cumsum()
+    counts, sums = np.empty(len(rows), dtype=np.intp), np.empty(len(values))
+    step = max(1, GROUP_BYTES // values[0].nbytes)
+    for low in range(0, len(values), step):
+        group = values[low : low + step]
+        sums[low : low + step] = row_sums(group)
+        own = slice(*np.searchsorted(rows, [low, low + step]))
+        counts[own] = _count_in_group(group, rows[own] - low, thresholds[own])
     return counts, sums
+
+
+def _count_in_group(values, rows, thresholds):
+    """Count as `count_within`, by comparing all rows with their first thresholds, their second ones, and so on."""
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    n_places = place.max(initial=-1) + 1
+    if n_places > np.log2(values.shape[1]):  # to sort a row costs about as much as so many comparisons
+        return _count_by_sorting(values, rows, thresholds)
+    limits = np.full((n_places, len(values), 1), -np.inf, dtype=values.dtype)
+    limits[place, rows, 0] = thresholds
+    below = np.empty(values.shape, dtype=bool)
+    counts = np.empty((n_places, len(values)), dtype=np.intp)
+    for count, limit in zip(counts, limits, strict=True):
+        bits = np.packbits(np.less_equal(values, limit, out=below), axis=1)
+        np.bitwise_count(bits).sum(axis=1, dtype=np.intp, out=count)
+    return counts[place, rows]
+
+
+def _count_by_sorting(values, rows, thresholds):
+    ends = np.searchsorted(rows, np.arange(len(values) + 1)).tolist()
+    parts = zip(np.sort(values, axis=1), ends[:-1], ends[1:], strict=True)
+    return np.concatenate([row.searchsorted(thresholds[low:high], side="right") for row, low, high in parts])

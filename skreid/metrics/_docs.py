@@ -27,7 +27,8 @@ How to treat a probe without a true match in its gallery: "drop" leaves it out o
 does so and warns how many there are, "zero" counts it as a failure at every rank, "raise" refuses it.""",
     block_size="""\
 block_size : int, default=None
-    Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable.""",
+    Probes per block; by default as many as fit in the cache, or in 256 MiB for a callable. Blocks of an array are
+    ranked in as many threads as numpy's matrix products use; a callable is called by one thread, in order.""",
     raises="""\
 ValueError
     If shapes disagree, only one of the two camera arrays is given, a distance is NaN or infinite, or no

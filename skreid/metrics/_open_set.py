@@ -162,17 +162,19 @@ def open_set_curve(
             "No probe shows an enrolled person: the gallery has no image of any identity in y_probe. Check that "
             "y_probe and y_gallery name the same people."
         )
-    has_match, hits, nearest = np.zeros(problem.n_probes, dtype=bool), [], []
-    with np.errstate(all="ignore"):  # distances that are not finite are refused by name, after their block
-        for block in problem.blocks(check=False):
-            probe, _, same, distance = extremes(block, "first")
-            within, sums = count_within(block.values, probe, distance)
-            problem.refuse_nonfinite(block.start, block.values, sums)
-            has_match[block.start + probe] = True
-            hits.append(distance[1 + within - same <= k])
-            strangers = is_stranger[block.start : block.start + len(block.values)]
-            nearest.append(block.values[strangers].min(axis=1))
-    hits, nearest = np.sort(np.concatenate(hits)), np.sort(np.concatenate(nearest))
+
+    def found_in(block):
+        probe, _, same, distance = extremes(block, "first")
+        within, sums = count_within(block.values, probe, distance)
+        problem.refuse_nonfinite(block.start, block.values, sums)
+        strangers = is_stranger[block.start : block.start + len(block.values)]
+        hits = distance[1 + within - same <= k]
+        return block.start + probe, hits, block.values[strangers].min(axis=1)
+
+    found = problem.each_block(found_in, check=False)
+    matched, hits, nearest = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    has_match = np.isin(np.arange(problem.n_probes), matched)
+    hits, nearest = np.sort(hits), np.sort(nearest)
     n_counted = count_probes(problem, has_match | is_stranger, on_missing, "open_set_curve")
     n_enrolled, n_strangers = n_counted - len(nearest), len(nearest)
     if not n_enrolled:

@@ -3,11 +3,13 @@
 All figures are computed from these blocks: cameras, junk, shapes and NaN are handled once, and memory is bounded.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from skreid._base.arrays import as_array
+from skreid._base.blas import single_threaded_blas
 from skreid._base.checks import check_int
 from skreid._base.junk import codes_of
 from skreid._base.labels import check_both_or_none, factorize
@@ -147,21 +149,51 @@ class Problem:
                     f"{column}: all distances must be finite. Check the descriptors of these two images."
                 )
 
-    def blocks(self, check=True):
-        """Yield one `Block` after another; without `check`, the caller must refuse distances that are not finite."""
-        for start in range(0, self.n_probes, self._block_size):
-            stop = min(start + self._block_size, self.n_probes)
-            values = self._read(start, stop)
-            if check:
-                with np.errstate(all="ignore"):
-                    sums = values @ np.ones(values.shape[1], dtype=values.dtype)
-                self.refuse_nonfinite(start, values, sums)
-            low, n_pairs = self._low[start:stop], (self._high - self._low)[start:stop]
-            probe = np.repeat(np.arange(stop - start), n_pairs)
-            first = np.cumsum(n_pairs) - n_pairs
-            column = self._by_identity[np.arange(len(probe)) + np.repeat(low - first, n_pairs)]
-            if self.cams is None:
-                is_match = np.ones(len(probe), dtype=bool)
-            else:
-                is_match = self.cams[0][start:stop][probe] != self.cams[1][column]
-            yield Block(start, values, probe, column, is_match)
+    def blocks(self):
+        """Yield one `Block` after another."""
+        return map(self._block, self._starts)
+
+    def each_block(self, function, check=True):
+        """Return what a function returns for each `Block`, in order.
+
+        Blocks of a matrix are computed in as many threads as numpy's matrix products use, so the function must not
+        depend on their order. Distances from a callable, which need not allow threads, are computed one block at a
+        time. Without `check`, the function must refuse distances that are not finite.
+        """
+
+        def compute(start):
+            with np.errstate(all="ignore"):  # distances that are not finite are refused by name
+                return function(self._block(start, check))
+
+        if self._function is not None or len(self._starts) == 1:
+            return [compute(start) for start in self._starts]
+        with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(compute, self._starts))
+
+    @property
+    def _starts(self):
+        return range(0, self.n_probes, self._block_size)
+
+    def _block(self, start, check=True):
+        stop = min(start + self._block_size, self.n_probes)
+        values = self._read(start, stop)
+        if check:
+            self.refuse_nonfinite(start, values, row_sums(values))
+        low, n_pairs = self._low[start:stop], (self._high - self._low)[start:stop]
+        probe = np.repeat(np.arange(stop - start), n_pairs)
+        first = np.cumsum(n_pairs) - n_pairs
+        column = self._by_identity[np.arange(len(probe)) + np.repeat(low - first, n_pairs)]
+        if self.cams is None:
+            is_match = np.ones(len(probe), dtype=bool)
+        else:
+            is_match = self.cams[0][start:stop][probe] != self.cams[1][column]
+        return Block(start, values, probe, column, is_match)
+
+
+def row_sums(values):
+    """Return the sum of each row, which is not finite if one of its entries is not; threads do not wait for each other.
+
+    Products of OpenBLAS with a vector of ones are faster, but threads wait for each other there.
+    """
+    with np.errstate(all="ignore"):
+        return np.einsum("ij->i", values)
