@@ -169,32 +169,39 @@ class TestCMC:
         with pytest.raises(ValueError, match=message):
             CMCDisplay(cmc=cmc).plot(**given)
 
+    def test_a_name_that_is_no_text_is_drawn(self):
+        """Names come from files, too."""
+        display = CMCDisplay(cmc=[0.5], name="\udcff").plot()
+        assert drawn_without_overflow(display.figure_)
+        assert display.ax_.get_legend().get_texts()[0].get_text() == "\\udcff (rank-1 = 0.500)"
+
 
 class TestCameraPairs:
     @staticmethod
     def table(n_cams, own=False):
-        """Figures of every pair of cameras, the first of them unknown."""
-        pairs = [(a, b) for a in range(n_cams) for b in range(n_cams) if own or a != b]
+        """Figures of every pair of cameras but the first, which has no match."""
+        pairs = [(a, b) for a in range(n_cams) for b in range(n_cams) if own or a != b][1:]
         shares = np.linspace(0.1, 1, len(pairs))
-        shares[:1] = np.nan
         columns = {"probe_cam": [a for a, _ in pairs], "gallery_cam": [b for _, b in pairs]}
         columns |= {"rank_1": shares, "mAP": shares / 2, "n_valid": np.arange(len(pairs)) * 97}
         return ResultTable(
             "Pairs", {"probe_cam": [a for a, _ in pairs], "gallery_cam": [b for _, b in pairs]} | columns
         )
 
-    @pytest.mark.parametrize("n_cams", [2, 15])
+    @pytest.mark.parametrize("n_cams", [3, 15])
     def test_cells_are_the_pairs_with_their_counts(self, n_cams):
-        """A pair without a match has a dash, one that is left out is empty, and texts stay within their cells."""
+        """A pair without a match is empty, and texts stay within their cells."""
         table = self.table(n_cams)
         display = CameraPairDisplay(pairs=table, name="ours").plot()
-        assert display.values_.shape == (n_cams, n_cams)
-        assert np.isnan(np.diagonal(display.values_)).all()
+        cams = display.probe_cams_, display.gallery_cams_
+        assert display.values_.shape == tuple(map(len, cams))
+        assert np.isfinite(display.values_).sum() == len(table)
         for row in table:
             pair = row["probe_cam"], row["gallery_cam"]
-            value, text = display.values_[pair], display.texts_[pair].get_text()
-            assert value == row["rank_1"] or np.isnan(row["rank_1"])
-            assert text.startswith("–" if np.isnan(value) else f"{100 * value:.0f}")
+            place = cams[0].index(pair[0]), cams[1].index(pair[1])
+            value, text = display.values_[place], display.texts_[pair].get_text()
+            assert value == row["rank_1"]
+            assert text.startswith(f"{100 * value:.0f}")
             assert text.endswith(str(row["n_valid"]))
         assert len(display.texts_) == len(table)
         assert drawn_without_overflow(display.figure_)
@@ -207,6 +214,20 @@ class TestCameraPairs:
         x, y = display.frame_.get_xy()
         assert (round(y + 0.47), round(x + 0.47)) == (0, 1)
         assert display.values_[2, 2] == 0.5
+
+    @pytest.mark.parametrize("n_cams", [1, 2, 6])
+    def test_the_map_fills_the_figure_and_long_names_fit_above_it(self, n_cams):
+        """One pair has no wide margin, and its title is broken into lines."""
+        cams, columns = list(range(n_cams)), {name: [0.5] * n_cams for name in ("rank_1", "mAP")}
+        for probe_cams, gallery_cams in ((cams, [7] * n_cams), ([7] * n_cams, cams)):
+            table = {"probe_cam": probe_cams, "gallery_cam": gallery_cams, "n_valid": [9] * n_cams}
+            pairs = ResultTable("Pairs", table | columns)
+            long = "MultiDepthReID + CenteredNormalizer + XQDA, re-ranked (k1=20, k2=6, lambda=0.3)"
+            assert drawn_without_overflow(CameraPairDisplay(pairs=pairs, name=long).plot().figure_)
+            figure = CameraPairDisplay(pairs=pairs, name="ours").plot().figure_
+            assert drawn_without_overflow(figure)
+            boxes = [axes.get_tightbbox() for axes in figure.axes]
+            assert max(box.x1 for box in boxes) - min(box.x0 for box in boxes) > 0.8 * figure.bbox.width
 
     def test_from_evaluation_draws_its_pairs_and_name(self, people, pixels):
         result = evaluate(pixels, people, TwoViewProtocol(n_repeats=2), name="pixels", ranks=1)
@@ -506,6 +527,16 @@ class TestRanking:
             labels=["somebody with quite a long name"],
         )  # fmt: skip
         assert drawn_without_overflow(display.figure_)
+
+    def test_labels_that_are_no_text_or_look_like_formulas_are_drawn_as_they_are(self, people):
+        """Names of files may hold broken UTF-8, and dollars."""
+        labels = ["cam_\udcff\n$\\frac$"]
+        display = RankingDisplay.from_predictions(
+            None, None, [[1.0]], probes=people.images[:1], gallery=people.images[1:2], labels=labels
+        )
+        assert drawn_without_overflow(display.figure_)
+        (label,) = display.ax_.get_yticklabels()
+        assert label.get_text() == "cam_\\udcff\n\\$\\frac\\$"
 
     def test_true_matches_come_last_at_equal_distances(self, people):
         """Ties are ordered as cmc_curve counts them."""

@@ -3,22 +3,26 @@
 A mean over all cameras hides a camera that sees nobody twice, or one in the dark.
 """
 
+from textwrap import wrap
+
 import numpy as np
 
 from skreid._base.checks import check_choice
 from skreid._base.text import visible
-from skreid.displays._common import VERMILION, single_axes, style
+from skreid.displays._common import VERMILION, drawable, single_axes, style
 
 FIGURES = {"rank_1": "Rank-1", "mAP": "mAP"}
 CELL, SMALL_CELL = 1.0, 0.6  # inches; many cameras get small cells
+SINGLE_CELL = 1.6
+LETTER = 0.08  # inches of a letter
 MANY = 6  # cameras
 
 
 class CameraPairDisplay:
     """Rank-1 or mAP of each pair of a probe's camera and a gallery camera, with the number of probes it is based on.
 
-    The probes counted are those with a true match in that camera. The worst pair is framed. A pair without any true
-    match has a dash, and a pair that the protocol leaves out is empty. Use :meth:`from_evaluation` to create one.
+    The probes counted are those with a true match in that camera. The worst pair is framed. A pair in which no probe
+    has a true match is empty. Use :meth:`from_evaluation` to create one.
 
     Parameters
     ----------
@@ -90,7 +94,7 @@ class CameraPairDisplay:
         check_choice(figure, "figure", "CameraPairDisplay.plot", tuple(FIGURES))
         rows = list(self.pairs)
         if not rows:
-            raise ValueError("There is no pair of cameras to draw: every true match is in its probe's own camera.")
+            raise ValueError("There is no pair of cameras to draw: no probe has a true match that counts.")
         self.probe_cams_ = _ordered(row["probe_cam"] for row in rows)
         self.gallery_cams_ = _ordered(row["gallery_cam"] for row in rows)
         places = {
@@ -106,7 +110,7 @@ class CameraPairDisplay:
 
         n_rows, n_columns = self.values_.shape
         is_large = max(n_rows, n_columns) <= MANY
-        self.ax_ = single_axes(ax, "CameraPairDisplay", figsize=figure_size(n_columns, n_rows))
+        self.ax_ = single_axes(ax, "CameraPairDisplay", figsize=figure_size(self.gallery_cams_, self.probe_cams_))
         self.figure_ = self.ax_.figure
         self.image_ = self.ax_.imshow(100 * self.values_, **{"cmap": "cividis", "vmin": 0, "vmax": 100} | kwargs)
         self.ax_.set_facecolor("0.93")
@@ -114,18 +118,23 @@ class CameraPairDisplay:
         self._frame_worst()
         scale = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.9)
         scale.set_label(f"{FIGURES[figure]} (%)")
-        self.ax_.set_xticks(range(n_columns), [_drawable(cam) for cam in self.gallery_cams_])
-        self.ax_.set_yticks(range(n_rows), [_drawable(cam) for cam in self.probe_cams_])
+        self.ax_.set_xticks(range(n_columns), [drawable(cam) for cam in self.gallery_cams_])
+        self.ax_.set_yticks(range(n_rows), [drawable(cam) for cam in self.probe_cams_])
         if max(len(str(cam)) for cam in self.gallery_cams_) > 4:
             self.ax_.tick_params(axis="x", rotation=90 if n_columns > MANY else 30)
         self.ax_.set(xlabel="Camera of the gallery", ylabel="Camera of the probe")
         name = self.name if name is None else name
-        title = (
-            f"{FIGURES[figure]} of n probes"
-            if is_large
-            else f"{FIGURES[figure]} in percent, above the number of probes"
-        )
-        self.ax_.set_title(f"{name}\n{title}" if name else title, fontsize="medium")
+        title = f"{FIGURES[figure]} of n probes"
+        if not is_large:
+            title = f"{FIGURES[figure]} in percent, above the number of probes"
+        width = int(self.ax_.get_window_extent().width / self.figure_.dpi / LETTER)
+        lines = [
+            line
+            for text in (name, title)
+            if text
+            for line in wrap(visible(text), max(width, 24), break_on_hyphens=False)
+        ]
+        self.ax_.set_title("\n".join(lines), fontsize="medium")
         return self
 
     def _write(self, rows, places, figure, is_large, text_kwargs):
@@ -133,13 +142,12 @@ class CameraPairDisplay:
         self.texts_ = {}
         for row, (pair, place) in zip(rows, places.items(), strict=True):
             value = row[figure]
-            is_known = not np.isnan(value)
-            red, green, blue, _ = self.image_.cmap(self.image_.norm(100 * value)) if is_known else (1, 1, 1, 1)
+            red, green, blue, _ = self.image_.cmap(self.image_.norm(100 * value))
             is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
             default = {"ha": "center", "va": "center", "color": "black" if is_light else "white"}
             default |= {"fontsize": "medium" if is_large else "x-small"}
-            text = f"{100 * value:.0f}" if is_known else "–"
-            text += f" %\nn = {row['n_valid']}" if is_large and is_known else f"\n{row['n_valid']}"
+            text = f"{100 * value:.0f}"
+            text += f" %\nn = {row['n_valid']}" if is_large else f"\n{row['n_valid']}"
             self.texts_[pair] = self.ax_.text(place[1], place[0], text, **style(default, text_kwargs))
 
     def _frame_worst(self):
@@ -178,15 +186,14 @@ class CameraPairDisplay:
         return cls(pairs=result.by_camera_pair(), name=result.label if name is None else name).plot(ax, **kwargs)
 
 
-def figure_size(n_columns, n_rows):
-    """Return width and height in inches of a figure in which all cells can be read."""
+def figure_size(gallery_cams, probe_cams):
+    """Return width and height in inches of a figure in which all cells and names can be read."""
+    n_columns, n_rows = len(gallery_cams), len(probe_cams)
     cell = CELL if max(n_columns, n_rows) <= MANY else SMALL_CELL
-    return max(cell * n_columns + 2.2, 5.2), max(cell * n_rows + 1.6, 3)
-
-
-def _drawable(cam):
-    """Return the name of a camera that matplotlib draws as it is: a dollar sign does not start a formula."""
-    return visible(cam).replace("$", r"\$")
+    if n_columns == n_rows == 1:
+        cell = SINGLE_CELL
+    names = [LETTER * max(len(str(cam)) for cam in cams) for cams in (probe_cams, gallery_cams)]
+    return cell * n_columns + 1.7 + names[0], max(cell * n_rows, 1.2) + 1.5 + names[1] / 2
 
 
 def _ordered(cams):

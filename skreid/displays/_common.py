@@ -6,6 +6,7 @@ The colours are those of Okabe and Ito, which colour-blind readers can tell apar
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skreid._base.text import visible
 from skreid._images.decode import grey_to_rgb, load
 from skreid.exceptions import ImageError
 
@@ -67,6 +68,11 @@ def style(default, given):
         if alias in given and name in given:
             raise TypeError(f"Got both {alias!r} and {name!r}, which are aliases of one another.")
     return default | {short.get(name, name): value for name, value in given.items()}
+
+
+def drawable(text):
+    """Return a text that matplotlib draws as it is, even if no font has its letters; a dollar starts no formula."""
+    return visible(text).replace("$", r"\$")
 
 
 def readable(value):

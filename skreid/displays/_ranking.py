@@ -11,7 +11,7 @@ from skreid._base.checks import check_int
 from skreid._base.labels import check_both_or_none, factorize
 from skreid._ranking import describe, gallery_distances
 from skreid._search.nearest import is_row
-from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, picture, readable, single_axes, style
+from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, drawable, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
 
 SIGNS = {True: "✓", False: "✗"}
@@ -151,7 +151,7 @@ class RankingDisplay:
         return self.ax_.text(x, top + 1.04, f"{sign}{_short(distance)}", **default | (text_kwargs or {}))
 
     def _row_label(self, row, labels):
-        lines = [] if labels is None else [str(labels[row])]
+        lines = [] if labels is None else [drawable(line) for line in str(labels[row]).split("\n")]
         if self.first_rank is not None:
             first = self.first_rank[row]
             lines.append(f"first match\nat rank {first}" if first else "no match\nin the gallery")

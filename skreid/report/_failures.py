@@ -33,8 +33,8 @@ def _camera_pairs(result):
     is_whole = all(repeat.cameras.n_valid.size == 1 for repeat in result.repeats)
     if not len(pairs) or (len(pairs) == 1 and is_whole):
         return ""
-    size = [len(set(pairs.columns[side].tolist())) for side in ("gallery_cam", "probe_cam")]
-    figure, ax = new_figure(*figure_size(*size))
+    cams = [set(pairs.columns[side].tolist()) for side in ("gallery_cam", "probe_cam")]
+    figure, ax = new_figure(*figure_size(*cams))
     CameraPairDisplay.from_evaluation(result, name="", ax=ax)
     worst = pairs[0]
     alt = f"Rank-1 of each pair of cameras. The worst: probe of camera {worst['probe_cam']}, gallery of camera "

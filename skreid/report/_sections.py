@@ -5,8 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from textwrap import fill
 
-from skreid._base.text import visible
 from skreid.displays import CMCDisplay
+from skreid.displays._common import drawable
 from skreid.evaluation._written import all_equal, interval, percent, shown
 from skreid.report._page import NARROW, folded, new_figure, paragraph, plot, table
 
@@ -60,15 +60,10 @@ def curves(results):
     """Return one plot with the CMC curve of each result."""
     figure, ax = new_figure(NARROW, 4.2)
     for result in results:
-        CMCDisplay.from_evaluation(result, name=fill(_drawable(result.label), 30), ax=ax)
+        CMCDisplay.from_evaluation(result, name=fill(drawable(result.label), 30), ax=ax)
     at_rank_1 = "; ".join(f"{result.label}: {100 * result.cmc[:, 0].mean():.1f} % at rank 1" for result in results)
     alt = f"Cumulative matching characteristic, share of probes found within rank k. {at_rank_1}. See the table above."
     return plot(figure, "Cumulative matching characteristic", alt)
-
-
-def _drawable(name):
-    """Return a name that matplotlib draws as it is: a dollar sign does not start a formula."""
-    return visible(name).replace("$", r"\$")
 
 
 def settings(results):
