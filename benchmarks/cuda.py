@@ -2,8 +2,8 @@
 
 Run ``python -m benchmarks.cuda [--quick]`` on a machine with CUDA; without a CUDA device it says so and stops. Steps of
 training are measured one operation at a time and recorded as a graph; those of the bare loop also with an optimiser
-that is not fused. All take the same augmentations, losses and steps, and end an epoch alike: with one wait and a copy of
-the weights.
+that is not fused. All take the same augmentations, losses and steps, and end an epoch alike: with one wait and a copy
+of the weights.
 """
 
 import math

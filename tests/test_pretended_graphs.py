@@ -11,6 +11,7 @@ from test_pretended_cuda import REID, figures, rates_of_float32, same  # noqa: F
 from torch import nn
 
 from skreid import MultiDepthReID
+from skreid._network import precision
 from skreid._training import graphs, loop, steps
 from skreid._training.checkpoint import Checkpoint
 
@@ -75,30 +76,45 @@ def test_a_recorded_step_is_launched_by_a_few_operations(people, monkeypatch):
     assert recorded[1] == eager[1] == 1
 
 
-def test_an_interrupted_training_of_recorded_steps_resumes(people, tmp_path):
-    """Steps are recorded again after the resumption; weights and figures are those of a training without it."""
-    expected = fit(people, device="cpu", batch_size=4)
-    written = []
+def interrupt(reid, people):
+    """Fit until the third epoch of four ends."""
+    write, written = Checkpoint.save_later, []
 
-    def interrupted(checkpoint, epoch, state, device, write=Checkpoint.save_later):
-        if len(written) == 2:
+    def interrupted(checkpoint, epoch, state, device):
+        if epoch == 2:
             raise KeyboardInterrupt
         write(checkpoint, epoch, state, device)
         written.append(epoch)
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "save_later", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reid.fit(people.images, people.target)
+    assert written == [0, 1]
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, True), (True, False), (False, True)])
+def test_an_interrupted_training_resumes_recorded_or_not(people, tmp_path, monkeypatch, before, after):
+    """Steps are recorded anew if they can be, and the end is that of a training without an interruption."""
+    even, able = {"batch_size": 8, "validation_fraction": 0}, [before, after]  # one shape of batch
+    expected = fit(people, device="cpu", **even)
+    monkeypatch.setattr(loop, "can_record", lambda *_: able.pop(0))
     with pretended_device() as journal:
-        reid = MultiDepthReID(**LONG | {"batch_size": 4, "checkpoint": tmp_path})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Checkpoint, "save_later", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                reid.fit(people.images, people.target)
-        assert written == [0, 1]
+        reid = MultiDepthReID(**LONG | even | {"checkpoint": tmp_path})
+        interrupt(reid, people)
+        assert bool(journal.operations["graph"]) == before
         journal.clear()
         reid.fit(people.images, people.target)
     assert_same_training(reid, expected)
-    assert journal.operations["graph"] > 5
+    assert bool(journal.operations["graph"]) == after
     writing = {where: n for where, n in journal.waits_by_place().items() if where.startswith("checkpoint.py")}
     assert list(writing) == ["checkpoint.py:save"]  # in the thread that writes, which alone waits for it
+
+
+def test_nothing_that_is_rounded_for_one_step_is_kept_for_the_next():
+    """A graph would go on with the weights of the step that was recorded."""
+    with pretended_device(), precision.autocast(GPU, "bfloat16"):
+        assert not torch.is_autocast_cache_enabled()
 
 
 def forgetful():

@@ -53,7 +53,7 @@ def autocast(device, precision):
         with torch.autocast("cpu", torch.bfloat16), _StridedInFloat32():
             yield
     else:
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):  # a graph must round the weights itself
             yield
 
 

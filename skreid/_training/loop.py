@@ -142,14 +142,13 @@ class _Run:
         if saved:
             try:
                 self.history, self.finished = saved["history"], saved["finished"]
+                saved["optimizer"]["param_groups"] = self.optimizer.state_dict()["param_groups"]  # recorded or not
                 for name, part in self._stateful.items():
                     part.load_state_dict(saved[name])
             except (KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise ValueError(
                     f"The checkpoint in {checkpoint.folder} holds no state of this training: {error}."
                 ) from error
-        if self.recorded:
-            let_record(self.optimizer, self.data.device)
         if not self.ended:
             checkpoint.check_writable()
 

@@ -14,13 +14,32 @@ from skreid._training.heads import identity_loss, predicted
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
 PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
 WEIGHT_DECAY = 5e-4
+VECTOR = 16  # float32 values that the widest instructions of processors take at once
 GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 
 def build_optimizer(model):
     """Return AdamW with two groups of weights, whose rates `set_rates` sets: the network's, and the classifiers'."""
     groups = [{"params": part.parameters(), "lr": 0.0} for part in (model.network, model.heads)]
-    return torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
+    return _AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
+
+
+class _AdamW(torch.optim.AdamW):
+    """AdamW that takes channels-last weights on a CPU in the order in which they lie in memory.
+
+    torch copies them to another order and back in every step, which takes as long as the step itself. Where the values
+    do not fill whole vectors, the order decides how the last ones are rounded: those weights are left to torch.
+    """
+
+    def _init_group(self, group, parameters, *lists):
+        result = super()._init_group(group, parameters, *lists)
+        for place, parameter in enumerate(parameters):
+            channels_last = parameter.is_contiguous(memory_format=torch.channels_last)
+            if channels_last and parameter.device.type == "cpu" and parameter.numel() % VECTOR == 0:
+                for tensors in (parameters, *lists):  # also gradients and averages, but not the numbers of steps
+                    if isinstance(tensors, list) and tensors and tensors[place].dim() == 4:
+                        tensors[place] = tensors[place].permute(0, 2, 3, 1)
+        return result
 
 
 def learning_rates(settings, step, n_steps):
