@@ -180,11 +180,19 @@ def test_an_empty_gallery_has_no_width_until_it_is_filled():
     with pytest.raises(ValueError, match=r"Descriptors must be an array of floats.*shape \(3, 0\)"):
         gallery.kneighbors(X[:3, :0])  # three probes without a dimension are not no probes
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
-    gallery = Gallery([], engine="faiss", index="IVF8,Flat")
-    with pytest.raises(ValueError, match="asks for 8 cells"):
+    gallery = Gallery([], engine="faiss", index="IVF4,Flat")
+    with pytest.raises(ValueError, match="asks for 4 cells"):
         gallery.add(X[:3])
     assert len(gallery) == 0
-    assert gallery.add(X).kneighbors(X[:1], 1)[1].tolist() == [[0]]
+    assert gallery.add(np.concatenate([X, X + 9])).kneighbors(X[:1], 1)[1].tolist() == [[0]]
+
+
+def test_two_threads_that_fill_an_empty_gallery_agree_on_its_width():
+    """The second one has checked its descriptors before the first has added its own."""
+    gallery = Gallery([])
+    state = gallery._state.plus(X, ids=None, cams=None)
+    with pytest.raises(ValueError, match="the new descriptors have 5 dimensions, and those of the gallery 6"):
+        state.plus(X[:, :5], ids=None, cams=None)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -10,7 +10,6 @@ import numpy as np
 from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
 from skreid.gallery._contents import Contents
-from skreid.gallery._faiss import empty_index, import_faiss, warn_of_few_rows
 from skreid.gallery._files import check_settings
 from skreid.gallery._identify import Identifying
 from skreid.gallery._measuring import measuring_of
@@ -104,15 +103,8 @@ class Gallery(Contents, Identifying, Stored):
         descriptors = self._described("descriptors", descriptors)
         columns = {name: column(name, given, len(descriptors)) for name, given in (("ids", ids), ("cams", cams))}
         self._set(settings, system, origin, descriptors=descriptors, **columns)
-        self._check_index(self._state, stacklevel=4)
-
-    def _check_index(self, state, stacklevel):
-        """Refuse an approximate index that a state cannot fill; of no images, only look for FAISS."""
-        if self._settings["engine"] == "faiss":
-            import_faiss()
-            if len(state.rows):
-                empty_index(self._settings["index"], len(state.rows), state.embedding().n_features)
-                warn_of_few_rows(self._settings["index"], len(state.rows), stacklevel)
+        if settings["engine"] == "faiss":
+            self._state.check_index(settings["index"], stacklevel=4)
 
     def _set(self, settings, system, origin, **columns):
         """Set all attributes, from checked values."""
@@ -207,7 +199,8 @@ class Gallery(Contents, Identifying, Stored):
         with self._lock:
             state = self._state.plus(descriptors, ids=ids, cams=cams)
             if not len(self):
-                self._check_index(state, stacklevel=3)
+                if self._settings["engine"] == "faiss":
+                    state.check_index(self._settings["index"], stacklevel=3)
                 self._origin = self._origin or origin
             self._state = state
         return self
@@ -275,8 +268,7 @@ class Gallery(Contents, Identifying, Stored):
         """
         check_int(n_neighbors, "n_neighbors", "Gallery.kneighbors")  # before images are described
         query = self._query(probes, ids, cams, cams_probe)
-        n_neighbors = check_n_neighbors(n_neighbors, len(query.state.rows), "Gallery.kneighbors")
-        ranking = query.nearest(n_neighbors)
+        ranking = query.nearest(check_n_neighbors(n_neighbors, len(query.state.rows), "Gallery.kneighbors"))
         return ranking if return_distance else ranking[1]
 
     def _query(self, probes, ids=None, cams=None, cams_probe=None):

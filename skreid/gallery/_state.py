@@ -13,7 +13,7 @@ from skreid._base.labels import check_both_or_none, encode, joined, positions
 from skreid._search.distances import check_range
 from skreid._search.nearest import MISSING, nearest_rows, no_ranking, sorted_neighbors
 from skreid._search.system import check_width
-from skreid.gallery._faiss import build_index, search_index
+from skreid.gallery._faiss import build_index, empty_index, import_faiss, search_index, warn_of_few_rows
 from skreid.gallery._measuring import Euclidean
 from skreid.gallery._rows import Rows
 
@@ -59,6 +59,7 @@ class State:
                 columns[name] = joined(ours, new)
         if not self.rows.shape[1]:  # empty, and of no width yet
             return State.of(descriptors, measuring=self.measuring, **columns)
+        check_width("the new descriptors", descriptors.shape[1], "those of the gallery", self.rows.shape[1])
         return State(self.rows.plus(_cast(descriptors, self.rows.dtype)), measuring=self.measuring, **columns)
 
     def only(self, kept):
@@ -77,6 +78,13 @@ class State:
         if self._embedding is None:
             self._embedding = self.measuring.embedding(self.rows, self.cams)
         return self._embedding
+
+    def check_index(self, factory, stacklevel):
+        """Refuse an approximate index that the rows cannot fill, and warn of a poor one; of no rows, look for FAISS."""
+        import_faiss()
+        if len(self.rows):
+            empty_index(factory, len(self.rows), self.embedding().n_features)
+            warn_of_few_rows(factory, len(self.rows), stacklevel)
 
     def searchable_index(self, factory):
         """Return the approximate index, built once."""
