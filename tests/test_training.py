@@ -1,6 +1,7 @@
 """Held-out images, early stopping, augmentation and the training loop do what their documentation says."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import narrow
+from torch import nn
 
 from skreid._images.source import ImageSource
 from skreid._training import loop, steps
@@ -274,3 +276,21 @@ def test_the_optimiser_steps_in_one_pass_and_as_adamw_is_defined():
         expected *= 1 - group["lr"] * steps.WEIGHT_DECAY
         expected -= group["lr"] * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
     np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_filters", [16, 5])
+def test_channels_last_weights_are_updated_where_they_lie_and_like_any_others(monkeypatch, n_filters):
+    """Torch would copy them to another order and back; the steps are the same to the last bit."""
+    weights, calls, fused = [], [], torch._fused_adamw_
+    monkeypatch.setattr(torch, "_fused_adamw_", lambda *args, **options: calls.append(args) or fused(*args, **options))
+    for memory in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        model = SimpleNamespace(network=nn.Conv2d(3, n_filters, 3).to(memory_format=memory), heads=nn.Linear(2, 3))
+        optimizer = build_optimizer(model)
+        set_rates(optimizer, (1e-2, 1e-3))
+        for _ in range(2):
+            model.network.weight.grad = torch.randn(n_filters, 3, 3, 3).contiguous(memory_format=memory)
+            optimizer.step()
+        weights.append(model.network.weight.detach())
+    assert torch.equal(*weights)
+    assert all(calls[-1][part][0].is_contiguous() for part in range(4))  # gradients, averages too

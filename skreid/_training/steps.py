@@ -14,7 +14,6 @@ from skreid._training.heads import identity_loss, predicted
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
 PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
 WEIGHT_DECAY = 5e-4
-VECTOR = 16  # float32 values that the widest instructions of processors take at once
 GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
 
@@ -27,15 +26,13 @@ def build_optimizer(model):
 class _AdamW(torch.optim.AdamW):
     """AdamW that takes channels-last weights on a CPU in the order in which they lie in memory.
 
-    torch copies them to another order and back in every step, which takes as long as the step itself. Where the values
-    do not fill whole vectors, the order decides how the last ones are rounded: those weights are left to torch.
+    torch copies them to another order and back in every step, which takes as long as the step itself.
     """
 
     def _init_group(self, group, parameters, *lists):
         result = super()._init_group(group, parameters, *lists)
         for place, parameter in enumerate(parameters):
-            channels_last = parameter.is_contiguous(memory_format=torch.channels_last)
-            if channels_last and parameter.device.type == "cpu" and parameter.numel() % VECTOR == 0:
+            if parameter.device.type == "cpu" and parameter.is_contiguous(memory_format=torch.channels_last):
                 for tensors in (parameters, *lists):  # also gradients and averages, but not the numbers of steps
                     if isinstance(tensors, list) and tensors and tensors[place].dim() == 4:
                         tensors[place] = tensors[place].permute(0, 2, 3, 1)
