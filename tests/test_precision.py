@@ -17,7 +17,7 @@ from skreid._network.backbone import Backbone
 from skreid._network.building import build_backbone
 from skreid._network.reader import MapReader
 from skreid._training.heads import build_classifier
-from skreid._training.loop import TrainingSettings
+from skreid._training.loop import TrainingSettings, train
 
 CPU = torch.device("cpu")
 seen = []  # dtype of the maps that reached the layer below, and whether the network was training
@@ -177,3 +177,40 @@ def test_an_unknown_precision_is_named(people, settings):
     """The error lists the values allowed, as for every parameter."""
     with pytest.raises(ValueError, match="'precision' parameter of MultiDepthReID must be a str among"):
         MultiDepthReID(**settings, precision="float16").fit(people.images, people.target)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_relu_of_a_training_in_bfloat16_is_torchs(inplace):
+    """On a CPU it is computed as integers: values other than NaN and their gradients are the same."""
+    special = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), 1e-40, -1e-40])
+    values = torch.cat([special, torch.randn(100, generator=torch.Generator().manual_seed(0))]).bfloat16()
+    slopes = torch.randn(len(values), generator=torch.Generator().manual_seed(1)).bfloat16()
+    outputs, gradients, names = [], [], []
+    for context in (nullcontext(), precision.autocast(CPU, "bfloat16")):
+        leaf = values.clone().requires_grad_()
+        maps = leaf.mul(1)  # a leaf cannot be changed in place
+        with context:
+            out = nn.ReLU(inplace)(maps)
+        names.append(out.grad_fn.name())
+        assert (out.data_ptr() == maps.data_ptr()) == inplace
+        out.backward(slopes)
+        outputs.append(out.detach())
+        gradients.append(leaf.grad)
+    assert names == ["ReluBackward0", "_ReLUBackward"]
+    assert torch.equal(*outputs)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3"])
+def test_maps_that_overflow_end_a_training_in_bfloat16(people, layer):
+    """The fast ReLU may turn NaN into zeros, but not in gradients: the error is raised all the same."""
+
+    def broken():
+        layers = narrow()
+        with torch.no_grad():
+            layers.get_submodule(layer).weight[0] = 3e38
+        return layers
+
+    asked = TrainingSettings(broken, None, (0.5,) * 3, (0.2,) * 3, 1, 8, 1e-3, 0, 1, (), 0, "bfloat16")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        train(ImageSource(people.images), people.target, asked, device=CPU, on_epoch=lambda *_: None)

@@ -8,6 +8,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -50,7 +51,7 @@ def autocast(device, precision):
     if precision == "float32":
         yield
     elif device.type == "cpu":
-        with torch.autocast("cpu", torch.bfloat16), _StridedInFloat32():
+        with torch.autocast("cpu", torch.bfloat16), _OnCPU():
             yield
     else:
         with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):  # a graph must round the weights itself
@@ -105,15 +106,17 @@ def full_float32(device):
     return _full_float32 if device.type == "cuda" else nullcontext()
 
 
-class _StridedInFloat32(TorchFunctionMode):
-    """Keeps strided convolutions in float32.
+class _OnCPU(TorchFunctionMode):
+    """What torch does badly in bfloat16 on a CPU: strided convolutions are in float32, a training's ReLUs fast.
 
-    In bfloat16 on a CPU they read uninitialised memory where maps are narrow (seen with torch 2.14): their outputs are
+    Strided convolutions read uninitialised memory where maps are narrow (seen with torch 2.14): their outputs are
     random or NaN with AMX, and the gradients of their weights with AVX-512 too.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func is F.relu and args[0].dtype == torch.bfloat16 and torch.is_grad_enabled():
+            return _ReLU.apply(args[0], kwargs.get("inplace", False))
         if func is not torch.conv2d or np.max(kwargs.get("stride", args[3:4] or 1)) == 1:
             return func(*args, **kwargs)
         with torch.autocast("cpu", enabled=False):
@@ -122,3 +125,24 @@ class _StridedInFloat32(TorchFunctionMode):
 
 def _float32(value):
     return value.float() if isinstance(value, torch.Tensor) else value
+
+
+class _ReLU(torch.autograd.Function):
+    """ReLU, for which torch takes several times as long: a bfloat16 is negative if its bits are, as an integer.
+
+    Of NaN, some become 0; the gradients of weights that lead to them are NaN all the same, and so are the weights.
+    """
+
+    @staticmethod
+    def forward(ctx, maps, inplace):
+        if inplace:
+            ctx.mark_dirty(maps)
+            maps.view(torch.int16).clamp_min_(0)
+        else:
+            maps = maps.view(torch.int16).clamp_min(0).view(torch.bfloat16)
+        ctx.save_for_backward(maps)
+        return maps
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[0], 0), None
