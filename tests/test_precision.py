@@ -84,7 +84,7 @@ def test_weights_stored_in_bfloat16_are_those_that_autocast_would_compute_with(p
     def maps():
         whole = MapReader(narrow, weights, ((0.5,) * 3, (0.2,) * 3), CPU, layers, "bfloat16")
         kinds = {layer.weight.dtype for layer in whole.network.layers if isinstance(layer, nn.Conv2d)}
-        cut, remaining = whole.choose(chosen)
+        cut, _ = whole.choose(chosen)
         return kinds, [*whole(batch, layers).values(), *cut(batch, read).values()]
 
     stored = maps()
