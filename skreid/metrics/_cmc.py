@@ -6,13 +6,13 @@ Only the nearest true match of a probe matters here, so one count per probe is e
 from skreid._base.checks import check_int
 from skreid.metrics._counting import match_ranks
 from skreid.metrics._docs import fill
-from skreid.metrics._figures import check_on_missing, count_probes, cumulative, first_ranks
+from skreid.metrics._figures import count_probes, cumulative, first_ranks
 from skreid.metrics._problem import Problem
 
 
-def _curve(problem, max_rank, on_missing, owner):
+def _curve(problem, max_rank):
     first = first_ranks(problem, *match_ranks(problem, "first"))
-    n_counted = count_probes(problem, first > 0, on_missing, owner, stacklevel=4)
+    n_counted = count_probes(problem, first > 0, stacklevel=4)
     return cumulative(first, max_rank, n_counted)
 
 
@@ -70,7 +70,6 @@ def cmc_curve(
     array([0.5, 1. , 1. ])
     """
     max_rank = check_int(max_rank, "max_rank", "cmc_curve", none=True)
-    check_on_missing(on_missing, "cmc_curve")
     problem = Problem(
         "cmc_curve",
         y_probe,
@@ -79,9 +78,10 @@ def cmc_curve(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
-    return _curve(problem, max_rank or problem.n_kept, on_missing, "cmc_curve")
+    return _curve(problem, max_rank or problem.n_kept)
 
 
 @fill
@@ -127,7 +127,6 @@ def rank_k(
     0.5
     """
     k = check_int(k, "k", "rank_k")
-    check_on_missing(on_missing, "rank_k")
     problem = Problem(
         "rank_k",
         y_probe,
@@ -136,6 +135,7 @@ def rank_k(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
-    return float(_curve(problem, k, on_missing, "rank_k")[-1])
+    return float(_curve(problem, k)[-1])

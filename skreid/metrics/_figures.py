@@ -15,9 +15,9 @@ def check_on_missing(on_missing, owner):
     check_choice(on_missing, "on_missing", owner, ("warn", "drop", "zero", "raise"))
 
 
-def count_probes(problem, has_match, on_missing, owner, stacklevel=3):
-    """Return the number of probes that the means are taken over; probes without a match are treated by `on_missing`."""
-    missing = np.flatnonzero(~has_match)
+def count_probes(problem, has_match, stacklevel=3):
+    """Return the number of probes that the means are taken over; the problem says how those without a match count."""
+    missing, on_missing = np.flatnonzero(~has_match), problem.on_missing
     if not len(missing) or on_missing == "zero":
         return problem.n_probes
     first = f"the first is probe {missing[0]}, identity {problem.uniques[problem.probe_ids[missing[0]]]!r}"
@@ -31,7 +31,7 @@ def count_probes(problem, has_match, on_missing, owner, stacklevel=3):
         )
     if on_missing == "warn":
         warnings.warn(
-            f"{says}. {owner} leaves them out; on_missing='drop' does so without this warning.",
+            f"{says}. {problem.owner} leaves them out; on_missing='drop' does so without this warning.",
             UserWarning,
             stacklevel=stacklevel,
         )

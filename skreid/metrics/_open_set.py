@@ -11,7 +11,7 @@ from skreid._base.checks import check_int, check_share
 from skreid._base.rates import threshold_of, warn_if_too_fine
 from skreid.metrics._counting import count_within, extremes
 from skreid.metrics._docs import fill
-from skreid.metrics._figures import check_on_missing, count_probes
+from skreid.metrics._figures import count_probes
 from skreid.metrics._problem import Problem
 
 STRANGERS = "probes of strangers"
@@ -145,7 +145,6 @@ def open_set_curve(
     1.0
     """
     k = check_int(k, "k", "open_set_curve")
-    check_on_missing(on_missing, "open_set_curve")
     problem = Problem(
         "open_set_curve",
         y_probe,
@@ -154,6 +153,7 @@ def open_set_curve(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
     is_stranger = _strangers(problem)
@@ -175,7 +175,7 @@ def open_set_curve(
     matched, hits, nearest = (np.concatenate(parts) for parts in zip(*found, strict=True))
     has_match = np.isin(np.arange(problem.n_probes), matched)
     hits, nearest = np.sort(hits), np.sort(nearest)
-    n_counted = count_probes(problem, has_match | is_stranger, on_missing, "open_set_curve")
+    n_counted = count_probes(problem, has_match | is_stranger)
     n_enrolled, n_strangers = n_counted - len(nearest), len(nearest)
     if not n_enrolled:
         raise ValueError(

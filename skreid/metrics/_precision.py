@@ -7,7 +7,7 @@ import numpy as np
 
 from skreid.metrics._counting import match_ranks
 from skreid.metrics._docs import fill
-from skreid.metrics._figures import average_precision, check_on_missing, count_probes
+from skreid.metrics._figures import average_precision, count_probes
 from skreid.metrics._problem import Problem
 
 
@@ -56,7 +56,6 @@ def mean_average_precision(
     >>> mean_average_precision([7], [7, 8, 7, 9], [[0.1, 0.2, 0.3, 0.4]])  # (1/1 + 2/3) / 2
     0.8333333333333333
     """
-    check_on_missing(on_missing, "mean_average_precision")
     problem = Problem(
         "mean_average_precision",
         y_probe,
@@ -65,10 +64,11 @@ def mean_average_precision(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
     precision = average_precision(problem, *match_ranks(problem, "all"))
-    n_counted = count_probes(problem, ~np.isnan(precision), on_missing, "mean_average_precision")
+    n_counted = count_probes(problem, ~np.isnan(precision))
     return float(np.nansum(precision) / n_counted)
 
 
@@ -117,7 +117,6 @@ def mean_inverse_negative_penalty(
     >>> round(mean_inverse_negative_penalty([7], [7, 8, 7, 9], [[0.1, 0.2, 0.3, 0.4]]), 3)  # 2 / 3
     0.667
     """
-    check_on_missing(on_missing, "mean_inverse_negative_penalty")
     problem = Problem(
         "mean_inverse_negative_penalty",
         y_probe,
@@ -126,10 +125,11 @@ def mean_inverse_negative_penalty(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
     probe, order, rank = match_ranks(problem, "last")
     has_match = np.zeros(problem.n_probes, dtype=bool)
     has_match[probe] = True
-    n_counted = count_probes(problem, has_match, on_missing, "mean_inverse_negative_penalty")
+    n_counted = count_probes(problem, has_match)
     return float(np.sum(order / rank) / n_counted)

@@ -13,6 +13,7 @@ from skreid._base.blas import single_threaded_blas
 from skreid._base.checks import check_int
 from skreid._base.junk import codes_of
 from skreid._base.labels import check_both_or_none, factorize
+from skreid.metrics._figures import check_on_missing
 
 _ARRAY_BLOCK_BYTES = 2**23  # stays in the cache while it is read more than once
 _CALLABLE_BLOCK_BYTES = 2**28  # large enough for matrix products to pay
@@ -42,7 +43,10 @@ class Block:
 
 
 class Problem:
-    """Validated inputs of a function called as ``owner(y_probe, y_gallery, distances, ...)``."""
+    """Validated inputs of a function called as ``owner(y_probe, y_gallery, distances, ...)``.
+
+    `on_missing` says how :func:`skreid.metrics._figures.count_probes` counts probes without a true match.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,10 @@ class Problem:
         cams_gallery=None,
         junk_ids=None,
         block_size=None,
+        on_missing="zero",
     ):
+        check_on_missing(on_missing, owner)
+        self.owner, self.on_missing = owner, on_missing
         (self.probe_ids, gallery_ids), self.uniques = factorize(y_probe=y_probe, y_gallery=y_gallery)
         self.n_probes, self.n_gallery = len(self.probe_ids), len(gallery_ids)
         if not self.n_probes or not self.n_gallery:

@@ -12,7 +12,6 @@ from skreid.metrics._counting import match_ranks
 from skreid.metrics._docs import fill
 from skreid.metrics._figures import (
     average_precision,
-    check_on_missing,
     count_probes,
     cumulative,
     first_ranks,
@@ -118,7 +117,6 @@ def ranking_metrics(
     """
     ranks = check_ranks(ranks, "ranking_metrics")
     max_rank = check_int(max_rank, "max_rank", "ranking_metrics", none=True)
-    check_on_missing(on_missing, "ranking_metrics")
     problem = Problem(
         "ranking_metrics",
         y_probe,
@@ -127,12 +125,13 @@ def ranking_metrics(
         cams_probe=cams_probe,
         cams_gallery=cams_gallery,
         junk_ids=junk_ids,
+        on_missing=on_missing,
         block_size=block_size,
     )
     probe, order, rank = match_ranks(problem, "all")
     precision = average_precision(problem, probe, order, rank)
     first = first_ranks(problem, probe, order, rank)
-    n_counted = count_probes(problem, first > 0, on_missing, "ranking_metrics")
+    n_counted = count_probes(problem, first > 0)
 
     max_rank = max_rank or problem.n_kept
     curve = cumulative(first, max([max_rank, *ranks]), n_counted)
