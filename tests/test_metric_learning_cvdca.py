@@ -5,6 +5,7 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose
 from scipy.linalg import block_diag, eigh
+from sklearn.base import clone
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -119,7 +120,7 @@ def test_projections_become_equal_as_the_penalty_grows():
 
 def test_images_are_projected_by_their_camera_or_by_the_mean_projection():
     X, y, cams = make_views()
-    metric = CVDCA(n_components=2).fit(X, y, np.array(["a", "b", "c"])[cams])
+    metric = CVDCA(n_components=2, normalize=None).fit(X, y, np.array(["a", "b", "c"])[cams])
     assert metric.cameras_.tolist() == ["a", "b", "c"]
     a, b, c = metric.components_
     distances = metric.pairwise_distances(X[:2], X[2:5], cams_probe=["c", "a"], cams_gallery=["b"] * 3)
@@ -135,7 +136,8 @@ def test_images_are_projected_by_their_camera_or_by_the_mean_projection():
     with pytest.raises(ValueError, match="cams_gallery has 2 entries but there are 3 samples"):
         metric.pairwise_distances(X[:2], X[2:5], cams_probe=["a", "b"], cams_gallery=["a", "b"])
     np.testing.assert_array_equal(
-        CVDCA(n_components=2).fit_transform(X, y, cams), metric.transform(X, np.array(["a", "b", "c"])[cams])
+        CVDCA(n_components=2, normalize=None).fit_transform(X, y, cams),
+        metric.transform(X, np.array(["a", "b", "c"])[cams]),
     )
 
 
@@ -158,30 +160,68 @@ def test_projections_per_camera_beat_the_mean_projection():
 def test_without_cams_there_is_one_projection():
     """It is learned from all pairs of images, and cameras given to transform are ignored."""
     X, y, cams = make_views()
-    metric = CVDCA(n_components=2, within_weight=0.0).fit(X, y)
+    metric = CVDCA(n_components=2, negative_weight=0.5, within_weight=0.0).fit(X, y)
     assert metric.cameras_ is None
     assert metric.components_.shape == (1, 2, 5)
     U, one = metric.components_.transpose(0, 2, 1), np.zeros(len(X), dtype=int)
-    expected = objective(U, X, y, one, view_reg=0.0, negative_weight=1.0, within_weight=1.0)
+    expected = objective(U, X, y, one, view_reg=0.0, negative_weight=0.5, within_weight=1.0)
     assert_allclose(expected, metric.eigenvalues_.sum(), rtol=1e-9)
     np.testing.assert_array_equal(metric.transform(X, cams), metric.transform(X))
 
 
-def test_default_keeps_components_of_at_least_half_the_best_cost():
+@pytest.mark.parametrize("view_reg", [0.01, np.inf])
+def test_default_keeps_the_components_of_negative_cost(view_reg):
+    """They are the minimisers in one; without pairs of different people no cost is negative, and one is kept."""
     X, y, cams = make_views(n_ids=30, n_features=12)
-    metric = CVDCA().fit(X, y, cams)
-    every = CVDCA(n_components=12).fit(X, y, cams).eigenvalues_
+    metric = CVDCA(view_reg=view_reg).fit(X, y, cams)
+    every = CVDCA(n_components=12, view_reg=view_reg).fit(X, y, cams)
     assert 1 < metric.n_components_ < 12
-    assert metric.n_components_ == (every <= every[0] / 2).sum()
+    assert metric.n_components_ == (every.eigenvalues_ < 0).sum()
+    assert_allclose(metric.components_, every.components_[:, : metric.n_components_], atol=1e-7)
+    assert CVDCA(view_reg=view_reg, negative_weight=0).fit(X, y, cams).n_components_ == 1
+
+
+def test_zero_costs_are_not_negative_through_rounding():
+    """A linear kernel has as many directions as features; all other weights of the images cost nothing."""
+    X, y, cams = make_views(n_ids=30, n_features=4)
+    metric = KCVDCA(kernel="linear", reg=1e-6, view_reg=np.inf, negative_weight=1.0).fit(X, y, cams)
+    assert metric.n_components_ <= 4
+
+
+@pytest.mark.parametrize("metric", [CVDCA(), KCVDCA()])
+@pytest.mark.parametrize("views", [None, [0, 1, 2, 0]])
+def test_projections_have_unit_length_unless_told_otherwise(metric, views):
+    """Distances are those of the directions of the projections; a row that is projected to zero stays there."""
+    X, y, cams = make_views()
+    metric = clone(metric).set_params(n_components=3).fit(X, y, cams)
+    raw = clone(metric).set_params(normalize=None).fit(X, y, cams).transform(X[:4], views)
+    directions = raw / np.sqrt((raw**2).sum(axis=1))[:, None]
+    assert_allclose(metric.transform(X[:4], views), directions, rtol=1e-9)
+    distances = metric.pairwise_distances(X[:4], X[:4], cams_probe=views, cams_gallery=views)
+    assert_allclose(distances**2, 2 - 2 * directions @ directions.T, atol=1e-9)
+    if isinstance(metric, CVDCA):
+        np.testing.assert_array_equal(metric.transform(np.zeros((1, 5))), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("metric", [CVDCA(), KCVDCA()])
+def test_metrics_saved_before_they_had_a_length_keep_their_projections(metric):
+    """Their state has no `normalize`."""
+    X, y, cams = make_views()
+    raw = clone(metric).set_params(normalize=None).fit(X, y, cams)
+    state = raw.__getstate__()
+    del state["normalize"]
+    old = type(metric).__new__(type(metric))
+    old.__setstate__(state)
+    np.testing.assert_array_equal(old.transform(X), raw.transform(X))
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "laplacian", "cosine"])
 def test_kcvdca_is_cvdca_of_kernel_columns(kernel):
     X, y, cams = make_views(n_ids=8, n_cams=2, shots=(1, 1))
-    metric = KCVDCA(n_components=2, kernel=kernel).fit(X, y, cams)
+    metric = KCVDCA(n_components=2, kernel=kernel, reg=0.05, **WEIGHTS).fit(X, y, cams)
     columns = metric._kernel(X)
     assert columns.shape == (len(X), len(X))
-    plain = CVDCA(n_components=2).fit(columns, y, cams)
+    plain = CVDCA(n_components=2, reg=0.05, **WEIGHTS).fit(columns, y, cams)
     assert_allclose(metric.eigenvalues_, plain.eigenvalues_, rtol=1e-6)
     assert_allclose(
         metric.pairwise_distances(X[:4], X, cams_probe=cams[:4], cams_gallery=cams),
@@ -191,11 +231,21 @@ def test_kcvdca_is_cvdca_of_kernel_columns(kernel):
     )
 
 
+def test_kcvdca_with_a_linear_kernel_and_no_penalties_is_cvdca():
+    """Weights of the training images express the same projections as weights of the features."""
+    X, y, cams = make_views(n_ids=12, n_features=4)
+    free = {"reg": 1e-6, "view_reg": 0.0, "negative_weight": 0.5, "normalize": None}
+    kernel, plain = (metric.fit(X, y, cams) for metric in (KCVDCA(kernel="linear", **free), CVDCA(**free)))
+    assert_allclose(kernel.eigenvalues_, plain.eigenvalues_, rtol=1e-3)
+    views = {"cams_probe": cams[:5], "cams_gallery": cams[5:]}
+    assert_allclose(*(m.pairwise_distances(X[:5], X[5:], **views) for m in (kernel, plain)), rtol=1e-3)
+
+
 def test_kcvdca_minimises_the_objective_on_rbf_columns():
     """The RBF has the documented width."""
     X, y, cams = make_views(n_ids=6, n_cams=2, shots=(1, 1))
     metric = KCVDCA(n_components=2, reg=0.1, **WEIGHTS).fit(X, y, cams)
-    K = rbf_kernel(X, gamma=1 / (euclidean_distances(X) ** 2).mean())
+    K = rbf_kernel(X, gamma=1 / (4 * (euclidean_distances(X) ** 2).mean()))
     U = metric.dual_components_.transpose(0, 2, 1)
     assert_allclose(objective(U, K, y, cams, **WEIGHTS), metric.eigenvalues_.sum(), rtol=1e-8)
     stacked = U.reshape(-1, 2)

@@ -9,7 +9,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.constraints import IntRange
@@ -20,6 +20,8 @@ from skreid.metric_learning._views import add_ridge, objective_blocks, solve_vie
 
 class ViewSpecificMetric(CrossViewMetric):
     """Base of CVDCA and its kernel form, which define the coordinates of an image and the projections."""
+
+    normalize = None  # of metrics saved before they had this parameter
 
     def _solve(self, run, X, ids, views, n_features):
         """Minimise the objective over rows of float64 ``X``; return projections (n_views, n_components, d).
@@ -39,13 +41,23 @@ class ViewSpecificMetric(CrossViewMetric):
         return projections.transpose(0, 2, 1)
 
     def _project(self, X, cams, name):
-        """Project checked rows by the projections of their cameras, or by the mean one: (n, n_components), float64."""
-        coordinates, maps = self._coordinates(X), self._maps()
+        """Project checked rows, and scale them to unit length if asked for: (n, n_components), float64."""
+        projected = self._project_by_view(self._coordinates(X), cams, name)
+        if self.normalize == "l2":
+            norms = np.linalg.norm(projected, axis=1, keepdims=True)
+            projected /= np.where(norms > 0, norms, 1)
+        return projected
+
+    def _project_by_view(self, coordinates, cams, name):
+        """Project by the projections of the rows' cameras, or by the mean one."""
+        maps = self._maps()
         if cams is None:
             return coordinates @ maps.mean(axis=0).T
         cams = as_labels(cams, name)
-        if len(cams) != len(X):
-            raise ValueError(f"{name} has {len(cams)} entries but there are {len(X)} samples: give one for each.")
+        if len(cams) != len(coordinates):
+            raise ValueError(
+                f"{name} has {len(cams)} entries but there are {len(coordinates)} samples: give one for each."
+            )
         if self.cameras_ is None:
             return coordinates @ maps[0].T
         view = positions(cams, self.cameras_)
@@ -55,7 +67,7 @@ class ViewSpecificMetric(CrossViewMetric):
                 f"{name} holds camera {cams.tolist()[unknown[0]]!r}, which was not in fit (cameras in fit: "
                 f"{self.cameras_.tolist()}). Give no cameras to use the mean projection of all."
             )
-        projected = np.empty((len(X), maps.shape[1]))
+        projected = np.empty((len(coordinates), maps.shape[1]))
         for i, projection in enumerate(maps):
             projected[view == i] = coordinates[view == i] @ projection.T
         return projected
@@ -141,6 +153,7 @@ VIEW_CONSTRAINTS = {
     "reg": [Interval(Real, 0, None, closed="left")],
     "negative_weight": [Interval(Real, 0, None, closed="left")],
     "within_weight": [Interval(Real, 0, None, closed="left")],
+    "normalize": [StrOptions({"l2"}), None],
     "verbose": ["verbose"],
 }
 
@@ -162,23 +175,28 @@ class CVDCA(ViewSpecificMetric):
     within one view. This is a generalised eigenproblem; the projections are the eigenvectors of its smallest
     eigenvalues.
 
-    The publication's hyper-parameters are not known; the defaults are this package's own.
+    The publication's hyper-parameters are not known. The defaults were chosen by ranking people who were not trained
+    on, with GOG descriptors of 7567 dimensions and with 30 to 300 principal components of them.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the common space. None keeps the components whose eigenvalue, a negative cost, is at least half
-        as large as the best one's: every component has the same weight in the distance, so weak ones would
-        spoil it. Unknown in the publication.
+        Dimension of the common space. None keeps the components whose eigenvalue, the cost, is negative: along them,
+        different people differ enough to outweigh what images of the same person differ. Unknown in the publication.
     view_reg : float, default=0.01
         :math:`\lambda`, which pulls the projections together, in squared units of the features. ``np.inf`` makes all
         cameras share one projection, which is a symmetric metric. Unknown in the publication.
-    reg : float, default=0.01
-        :math:`\alpha`, the ridge of the constraint relative to the mean variance. Unknown in the publication.
-    negative_weight : float, default=1.0
+    reg : float, default=10.0
+        :math:`\alpha`, the ridge of the constraint relative to the mean variance. The best value grows with the
+        dimension of the descriptor: about 1 at a few hundred dimensions, 100 at several thousand. Unknown in the
+        publication.
+    negative_weight : float, default=0.3
         Weight of pairs of different people, relative to pairs of the same person. Unknown in the publication.
     within_weight : float, default=1.0
         Weight of pairs within one camera, relative to pairs across cameras. Unknown in the publication.
+    normalize : {"l2"} or None, default="l2"
+        "l2" scales projected descriptors to unit length, so that distances depend on the angle between them. Unknown
+        in the publication.
     verbose : int, default=0
         1 shows a progress bar of the steps of `fit`.
 
@@ -237,13 +255,22 @@ class CVDCA(ViewSpecificMetric):
     _parameter_constraints: dict = VIEW_CONSTRAINTS
 
     def __init__(
-        self, *, n_components=None, view_reg=0.01, reg=0.01, negative_weight=1.0, within_weight=1.0, verbose=0
+        self,
+        *,
+        n_components=None,
+        view_reg=0.01,
+        reg=10.0,
+        negative_weight=0.3,
+        within_weight=1.0,
+        normalize="l2",
+        verbose=0,
     ):
         self.n_components = n_components
         self.view_reg = view_reg
         self.reg = reg
         self.negative_weight = negative_weight
         self.within_weight = within_weight
+        self.normalize = normalize
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -27,23 +27,25 @@ def mean_squared_distance(X):
     return 2 * float(X.var(axis=0, dtype=np.float64).sum())
 
 
-def default_gamma(X, kernel):
-    """Return the default gamma; the RBF becomes exp(-d^2 / (2 sigma^2)) with sigma^2 = mean d^2 / 2."""
+def default_gamma(X, kernel, scale=1):
+    """Return the default gamma; the RBF becomes exp(-d^2 / (scale * mean d^2))."""
     if kernel == "chi2":
         return 1.0
-    spread = mean_squared_distance(X) if kernel == "rbf" else X.shape[1]
+    spread = scale * mean_squared_distance(X) if kernel == "rbf" else X.shape[1]
     return 1.0 / spread if spread > 0 else 1.0
 
 
 class KernelMixin:
     """Computes the kernel of estimators with the parameters kernel, gamma, degree and coef0."""
 
+    _rbf_scale = 1  # the default RBF is exp(-d^2 / (_rbf_scale * mean d^2))
+
     def _fit_kernel(self, X):
         """Set ``X_fit_`` and ``gamma_``, and return the kernel of the training rows (n, n), float64 and symmetric."""
         self.X_fit_ = X
         self.gamma_ = self.gamma
         if self.gamma is None:
-            self.gamma_ = default_gamma(X, self.kernel)
+            self.gamma_ = default_gamma(X, self.kernel, self._rbf_scale)
         kernel = self._kernel(X)
         return (kernel + kernel.T) / 2
 

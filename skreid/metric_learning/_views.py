@@ -8,6 +8,8 @@ from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
 from skreid.metric_learning._scatter import group_sums
 
+ROUNDING = 1e-6  # costs that are this small a share of the lowest one may be rounding errors of zero
+
 
 def pair_weights(n_same, n_different, negative_weight):
     """Return the weight of a pair of the same person and of a pair of different people, which is negative.
@@ -61,8 +63,8 @@ def add_ridge(moments, reg, n_features):
 def solve_views(blocks, constraints, view_reg, n_components):
     """Minimise the objective; return projections (C, d, r) and eigenvalues (r,), ascending.
 
-    Without ``n_components``, eigenvalues of at most half the lowest one, which is negative, are kept, and at least one.
-    With an infinite ``view_reg`` all views share one projection.
+    Without ``n_components``, the components of negative cost are kept, and at least one. With an infinite ``view_reg``
+    all views share one projection.
     """
     n_views, d = len(constraints), constraints.shape[-1]
     shared = np.isinf(view_reg)
@@ -84,12 +86,18 @@ def solve_views(blocks, constraints, view_reg, n_components):
             whitened[p * d : (p + 1) * d, q * d : (q + 1) * d] = solve_triangular(
                 factors[q], half.T, lower=True, check_finite=False
             ).T
-    chosen = {} if n_components is None else {"subset_by_index": [0, n_components - 1]}
-    values, vectors = eigh(whitened, lower=True, overwrite_a=True, check_finite=False, **chosen)
-    if n_components is None:
-        r = max(1, int((values <= min(values[0] / 2, 0)).sum()))
-        values, vectors = values[:r], vectors[:, :r]
+    values, vectors = _lowest(whitened, n_components)
     projections = np.stack(
         [solve_triangular(L, vectors[p * d : (p + 1) * d], lower=True, trans="T") for p, L in enumerate(factors)]
     )
     return (np.repeat(projections, n_views, axis=0) if shared else projections), values
+
+
+def _lowest(matrix, n_components):
+    """Return the lowest eigenvalues of a symmetric matrix and their vectors. None: the negative ones, or only one."""
+    if n_components is None:
+        values, vectors = eigh(matrix, lower=True, check_finite=False, subset_by_value=(-np.inf, 0))
+        r = int((values < ROUNDING * values.min(initial=0)).sum())
+        if r:
+            return values[:r], vectors[:, :r]
+    return eigh(matrix, lower=True, check_finite=False, subset_by_index=[0, (n_components or 1) - 1])
