@@ -1,6 +1,11 @@
 """Tracks that loaders read from names, folders and tables: labels by the rule of cameras, and what they are for."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
+from scipy.io import savemat
 from sklearn.preprocessing import FunctionTransformer
 from test_datasets_loaders import PRID, SEQUENCES, plant
 
@@ -44,6 +49,29 @@ def test_tracklets_are_evaluated_with_junk_and_distractors(tmp_path):
     assert result.n_probes.tolist() == [2]
     assert result.repeats[0].n_gallery == 3
     assert result.mean["rank_1"] == 1
+
+
+def test_the_page_reads_which_tracklets_of_mars_are_queries(tmp_path, monkeypatch):
+    """Its code, on a small set with lists as published: counted from 1, in the order of the names."""
+    plant(tmp_path / "MARS", *MARS, "bbox_train/0001/0001C1T0001F001.jpg")
+    names = [name.rpartition("/")[2] for name in MARS]
+    rows = [[3 * i + 1, 3 * i + 3, int(name[:4].replace("00-1", "-1")), int(name[5])]
+            for i, name in enumerate(names[::3])]  # fmt: skip
+    info = tmp_path / "MARS" / "info"
+    info.mkdir()
+    (info / "test_name.txt").write_text("\n".join(names) + "\n")
+    savemat(info / "tracks_test_info.mat", {"track_test_info": np.array(rows, dtype=np.int32)})
+    savemat(info / "query_IDX.mat", {"query_IDX": np.array([[2, 3]], dtype=np.uint16)})  # 0002 and 0004, in two cameras
+    page = (Path(__file__).parent.parent / "docs" / "user_guide" / "tracks.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", page, flags=re.M | re.S) if "loadmat" in block]
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code, found)
+    of_track = dict(zip(found["mars"].tracks.tolist(), found["mars"].subset, strict=True))
+    assert of_track == {
+        "0001C1T0001": "train", "0002C1T0001": "gallery", "0002C2T0001": "query", "0004C1T0001": "query",
+        "0004C2T0001": "gallery", "0000C1T0009": "gallery", "00-1C1T0002": "gallery",
+    }  # fmt: skip
 
 
 def test_tracks_known_for_some_images_only_are_refused(tmp_path):
