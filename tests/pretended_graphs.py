@@ -6,6 +6,7 @@ recorded operations wrote is taken back, and their results are garbage until a r
 
 import contextlib
 import inspect
+import threading
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
@@ -99,8 +100,13 @@ class Queues:
 
     def __init__(self, journal):
         self.journal, self.clock, self.recording = journal, 0, None
-        self.default = self.current = Stream(self)
-        self.done, self._writers = {}, {}
+        self.default, self.done, self._writers = Stream(self), {}, {}
+        self._chosen = threading.local()  # each thread works on the default stream until it chooses another
+
+    @property
+    def current(self):
+        """The stream on which this thread works."""
+        return getattr(self._chosen, "stream", self.default)
 
     def waited(self):
         """Note that the host waited for the stream that works now."""
@@ -122,11 +128,11 @@ class Queues:
     @contextlib.contextmanager
     def stream(self, stream):
         """Work on a stream."""
-        before, self.current = self.current, stream
+        before, self._chosen.stream = self.current, stream
         try:
             yield
         finally:
-            self.current = before
+            self._chosen.stream = before
 
     def functions(self):
         """Return name -> what `torch.cuda` would have."""
