@@ -36,8 +36,8 @@ def empty_index(factory, n_rows, n_features):
     if max(cells) > n_rows or min(cells) < 1:
         raise ValueError(
             f"index={factory!r} asks for {max(cells):,} cells, which must be between 1 and the number of descriptors, "
-            f"{n_rows:,}. Use fewer cells, about twice the square root of that number; a product quantizer has 256, or "
-            "2**bits as in 'PQ<bytes>x<bits>'."
+            f"{n_rows:,}. Use about {max(1, min(round(2 * n_rows**0.5), n_rows // FEWEST_ROWS)):,} cells; a product "
+            "quantizer has 256, or 2**bits as in 'PQ<bytes>x<bits>'."
         )
     for parts in map(int, re.findall(r"PQ(\d+)", factory)):
         if parts < 1 or n_features % parts:
