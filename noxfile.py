@@ -108,7 +108,7 @@ def audit(session):
 
 def floors():
     """Return every dependency of users with the lowest version that pyproject.toml allows."""
-    extras = ["plot", "weights", "mat", "skops", "dask", "timm"]
+    extras = ["plot", "weights", "mat", "skops", "dask", "timm", "onnx"]
     if sys.platform != "darwin":  # see the test extra
         extras.append("faiss")
     return PROJECT["dependencies"] + [entry for extra in extras for entry in PROJECT["optional-dependencies"][extra]]
