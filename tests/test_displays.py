@@ -169,11 +169,13 @@ class TestCMC:
         with pytest.raises(ValueError, match=message):
             CMCDisplay(cmc=cmc).plot(**given)
 
-    def test_a_name_that_is_no_text_is_drawn(self):
-        """Names come from files, too."""
+    def test_a_name_that_is_no_text_is_drawn(self, fitted):
+        """Names come from files, too; in the other displays with names as well."""
         display = CMCDisplay(cmc=[0.5], name="\udcff").plot()
         assert drawn_without_overflow(display.figure_)
         assert display.ax_.get_legend().get_texts()[0].get_text() == "\\udcff (rank-1 = 0.500)"
+        for other in (TrainingCurveDisplay, FilterMarginDisplay):
+            assert drawn_without_overflow(other.from_estimator(fitted, name="\udcff").figure_)
 
 
 class TestCameraPairs:

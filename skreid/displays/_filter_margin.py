@@ -6,6 +6,7 @@ Beside the margins it draws what the criterion saw, which may be something else:
 import numpy as np
 
 from skreid._base.checks import check_choice
+from skreid._base.text import visible
 from skreid._filters.choosing import margin_over_spread
 from skreid.displays._common import fitted_part, grid_of_axes
 from skreid.displays._filter_panels import FilterPanels
@@ -107,7 +108,7 @@ class FilterMarginDisplay:
         name = self.name if name is None else name
         for layer, row in zip(layers, axes, strict=True):
             layer.draw(row[0], sort, mark_kwargs, kwargs)
-            row[0].set_title(_title(name, layer.name, self._choice(layer)) or None)
+            row[0].set_title(_title(name and visible(name), layer.name, self._choice(layer)) or None)
             if is_wide:
                 layer.draw_scores(row[1], self.criterion)
 

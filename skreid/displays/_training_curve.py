@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from skreid._base.text import visible
 from skreid.displays._common import BLUE, ORANGE, fitted_part, grid_of_axes, style
 
 _PANELS = (("loss", "Cross-entropy loss"), ("accuracy", "Accuracy"))
@@ -95,7 +96,7 @@ class TrainingCurveDisplay:
             self._frame(panel, figure, label, epochs, lines)
         name = self.name if name is None else name
         if name is not None:
-            self.axes_[0].set_title(name, loc="left")
+            self.axes_[0].set_title(visible(name), loc="left")
         return self
 
     def _check(self):
