@@ -102,10 +102,11 @@ def trainer(model, n_steps, learning_rate=1e-4):
     return train
 
 
-def convolutions(name, frame, n_images, precision):
+def convolutions(name, frame, n_images, precision, depth=None, backward=True):
     """Return a function that computes the convolutions of a torchvision VGG alone, forward and backward, for a batch.
 
-    Maps, weights and gradients are in `precision`, "float32" or "bfloat16", from the start: nothing is cast.
+    Maps, weights and gradients are in `precision`, "float32" or "bfloat16", and filters side by side in memory, from
+    the start: nothing is cast or copied. With `depth`, only the first convolutions are computed.
     """
     layers = models.get_model(name, weights=None).features[:-1].to(memory_format=torch.channels_last)
     given = []
@@ -115,7 +116,7 @@ def convolutions(name, frame, n_images, precision):
     with torch.no_grad():
         layers(torch.rand(n_images, 3, *frame).contiguous(memory_format=torch.channels_last))
     steps = []
-    for layer, maps in given:
+    for layer, maps in given[:depth]:
         values = [part.detach().to(getattr(torch, precision)) for part in (maps, layer.weight, layer.bias)]
         wanted = [part.requires_grad_() for part in values[len(steps) == 0 :]]  # images need no gradient
         outgoing = torch.ones_like(F.conv2d(*values, padding=layer.padding))
@@ -123,7 +124,11 @@ def convolutions(name, frame, n_images, precision):
 
     def step():
         for values, padding, wanted, outgoing in steps:
-            torch.autograd.grad(F.conv2d(*values, padding=padding), wanted, outgoing)
+            if backward:
+                torch.autograd.grad(F.conv2d(*values, padding=padding), wanted, outgoing)
+            else:
+                with torch.inference_mode():
+                    F.conv2d(*values, padding=padding)
 
     step()
     return step

@@ -108,6 +108,29 @@ def judged(question, measured, target, at_most=False):
             "met": "yes" if met else "NO"}  # fmt: skip
 
 
+def limited(what, seconds, limit, limit_seconds):
+    """Return a row for the table of limits: the time of the work that no way around it can save, over the time taken.
+
+    Parameters
+    ----------
+    what, limit : str
+        What was timed, and the work that limits it.
+    seconds, limit_seconds : float
+        Times of both, measured in turns.
+    """
+    return {"what": what, "seconds": float(seconds), "limit": limit, "of the limit": float(limit_seconds / seconds)}
+
+
+def as_markdown(rows):
+    """Return rows, dicts with equal keys, as a table in Markdown; numbers have two significant digits."""
+
+    def text(value):
+        return f"{value:#.2g}" if isinstance(value, float) else str(value)
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([text(value) for value in row.values()] for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
 def print_table(title, rows):
     """Print rows, dicts with equal keys, as a table."""
     print(f"\n{title}")

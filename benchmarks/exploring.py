@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch import nn
 
-from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
+from benchmarks._common import in_turns, judged, limited, peak_memory, print_table, run_script, write
 from skreid import MultiDepthReID
 
 FRAME, BLUR = (160, 60), 20
@@ -98,6 +98,14 @@ def frame_size(maps, same, n_filters, whole=False):
     return np.array(means).T
 
 
+def products(maps, step=64):
+    """Multiply the maps of all images by each other in each filter, and keep nothing: the bulk of all distances."""
+    for layer in maps.values():
+        for chosen in layer.split(step, dim=1):
+            rows = chosen.permute(1, 0, 2, 3).flatten(2)
+            torch.bmm(rows, rows.transpose(1, 2))
+
+
 def small_memory(n_images, n_filters):
     """Return a function that explores conv3_3 with a few filters by skreid."""
     images, labels = pictures(n_images)
@@ -128,6 +136,7 @@ def main(out_folder=None, quick=False):
     for name, layer in maps.items():
         ways[f"direct {name}"] = lambda layer=layer: direct(layer, pairs, 4)
         ways[f"frame {name}"] = lambda layer=layer: frame_size(layer, same, 2)
+    ways["products"] = lambda: products(maps)
     seconds = in_turns(ways, 2)
     whole = {
         "skreid": seconds["skreid"],
@@ -142,7 +151,8 @@ def main(out_folder=None, quick=False):
     peaks = {"skreid": peak_memory("exploring", "small_memory", n_images, n_filters),
              "frame size": peak_memory("exploring", "large_memory", n_images, n_filters)}  # fmt: skip
     rows = [
-        {"against": way, "seconds": whole[way], "skreid": whole["skreid"], "times": whole[way] / whole["skreid"],
+        {"against": way, "seconds": whole[way], "skreid": whole["skreid"],
+         "of the limit": seconds["products"] / whole["skreid"], "times": whole[way] / whole["skreid"],
          "target": float(TARGETS[way])}
         for way in ("direct", "frame size")
     ]  # fmt: skip
@@ -155,8 +165,10 @@ def main(out_folder=None, quick=False):
         judged(f"exploring: times faster than {row['against']}", row["times"], int(row["target"])) for row in rows
     ]
     targets.append(judged("exploring: times less memory than frame size", ratio, TARGETS["memory"]))
+    limits = [limited(f"exploring {n_images} images, {sum(m.shape[1] for m in maps.values())} filters",
+                      seconds["skreid"], "the products of all maps of each filter", seconds["products"])]  # fmt: skip
     results = {"quick": quick, "n_images": n_images, "rows": rows, "relative_error": error, "peak_mib": peaks,
-               "targets": targets}  # fmt: skip
+               "limits": limits, "targets": targets}  # fmt: skip
     return write("exploring", results, out_folder)
 
 

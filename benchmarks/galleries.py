@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _common
-from benchmarks._common import in_turns, judged, peak_memory, print_table, run_script, write
+from benchmarks._common import in_turns, judged, limited, peak_memory, print_table, run_script, write
+from benchmarks.ranking import product
 from skreid.gallery import Gallery
 from skreid.metric_learning import CVDCA, XQDA, KernelXQDA
 
 N_FEATURES, N_NEIGHBORS, LATENT = 256, 10, 16
 RECALL = 0.9
+LIMIT = "the float32 product of probes and gallery"  # of exact search: an index passes it
 
 
 def people(n_images, seed):
@@ -77,10 +79,12 @@ def compare(n_images, index, repeats):
             galleries[index] = Gallery(rows, engine="faiss", index=index)
             build[index], _ = seconds_of(lambda: galleries[index].kneighbors(probes[:1]))
         neighbors = {name: each.kneighbors(probes, N_NEIGHBORS)[1] for name, each in galleries.items()}
-        many = in_turns({name: lambda each=each: each.kneighbors(probes, N_NEIGHBORS)
-                         for name, each in galleries.items()}, repeats)  # fmt: skip
-        one = in_turns({name: lambda each=each: each.kneighbors(probes[:1], N_NEIGHBORS)
-                        for name, each in galleries.items()}, repeats)  # fmt: skip
+        many, one = (
+            in_turns({"product": lambda some=some: product(some, rows),
+                      **{name: lambda each=each, some=some: each.kneighbors(some, N_NEIGHBORS)
+                         for name, each in galleries.items()}}, repeats)
+            for some in (probes, probes[:1])
+        )  # fmt: skip
         peak = peak_memory("galleries", "searched", folder, 256)
     exact = neighbors["exact, in memory"]
     table = []
@@ -88,7 +92,9 @@ def compare(n_images, index, repeats):
         recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(neighbors[name], exact, strict=True)]))
         times = many["exact, in memory"] / many[name]
         table.append({"gallery": name, "images": n_images, "build": build[name], "256 probes": many[name],
-                      "1 probe": one[name], "times the exact": times, "recall": recall})  # fmt: skip
+                      "1 probe": one[name], "of the limit": many["product"] / many[name],
+                      "1 probe, of the limit": one["product"] / one[name],
+                      "times the exact": times, "recall": recall})  # fmt: skip
     disk = {"images": n_images, "MiB on disk": size, "saving": saving, "opening": opening, "peak MiB of a search": peak}
     return table, disk
 
@@ -109,7 +115,12 @@ def main(out_folder=None, quick=False):
     measures = by_measure(5_000 if quick else 20_000) if importlib.util.find_spec("faiss") else []
     print_table(f"{N_NEIGHBORS} nearest neighbours by other measures, in seconds", measures)
     targets += [judged(f"{row['measure']}: recall", row["recall"], RECALL) for row in measures]
-    results = {"quick": quick, "disk": disk, "rows": inverted + graph, "measures": measures, "targets": targets}
+    limits = [limited(f"kneighbors of {row['images']:,}, {row['gallery']}, {name}", row[name], LIMIT,
+                      row[share] * row[name])
+              for row in inverted + graph
+              for name, share in (("256 probes", "of the limit"), ("1 probe", "1 probe, of the limit"))]  # fmt: skip
+    results = {"quick": quick, "disk": disk, "rows": inverted + graph, "measures": measures, "limits": limits,
+               "targets": targets}  # fmt: skip
     return write("galleries", results, out_folder)
 
 

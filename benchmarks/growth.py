@@ -9,7 +9,7 @@ from collections import OrderedDict
 import numpy as np
 from torch import nn
 
-from benchmarks._common import exponent, in_turns, judged, print_table, run_script, write
+from benchmarks._common import exponent, in_turns, judged, limited, print_table, run_script, write
 from skreid import Gallery, MultiDepthReID
 
 
@@ -59,8 +59,15 @@ def main(out_folder=None, quick=False):
         rows.append({"growth of": question, "from": sizes[0], "to": sizes[-1], "seconds": seconds[sizes[-1]],
                      "exponent": exponent(sizes, curves[question]["seconds"])})  # fmt: skip
     print_table("growth: seconds ~ size ** exponent", rows)
+    limits = []
+    for row in rows:
+        shortest, free = curves[row["growth of"]]["seconds"][0], row["growth of"].endswith("identities")
+        limits.append(limited(f"growth of {row['growth of']}, {row['from']:,} to {row['to']:,}", row["seconds"],
+                              "no growth" if free else "linear growth from the smallest size",
+                              shortest if free else shortest * row["to"] / row["from"]))  # fmt: skip
     targets = [judged(f"growth of {row['growth of']}: exponent", row["exponent"], 1.1, at_most=True) for row in rows]
-    return write("growth", {"quick": quick, "rows": rows, "curves": curves, "targets": targets}, out_folder)
+    results = {"quick": quick, "rows": rows, "curves": curves, "limits": limits, "targets": targets}
+    return write("growth", results, out_folder)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """How fast the ranking metrics are, compared with sorting, and how memory grows with distances from descriptors.
 
-Run ``python benchmarks/metrics.py [--quick]``. Prints a table and writes ``benchmarks/results/metrics.json``.
+Run ``python -m benchmarks.metrics [--quick]``. The limit of CMC is one read of the matrix, that of mAP one sort of the
+values of every row, both by numpy on one core: threads may pass it.
 """
 
-import argparse
-import json
-import platform
 import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks._common import in_turns, limited, print_table, run_script, write
+from benchmarks.ranking import product
 from skreid.metrics import (
     cmc_curve,
     distance_blocks,
@@ -22,6 +21,7 @@ from skreid.metrics import (
     verification_curve,
 )
 
+READ, SORT = "one read of the matrix", "one sort of the values of every row"
 MARKET = {"n_probe": 3368, "n_gallery": 15913, "n_identities": 751, "n_cams": 6}
 
 
@@ -34,16 +34,6 @@ def people(n_probe, n_gallery, n_identities, n_cams, random_state=0):
         "cams_probe": rng.integers(n_cams, size=n_probe),
         "cams_gallery": rng.integers(n_cams, size=n_gallery),
     }
-
-
-def best_time(function, n_repeats):
-    """Return the shortest of several runs, in seconds."""
-    times = []
-    for _ in range(n_repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def row_by_row(distances, y_probe, y_gallery, cams_probe, cams_gallery):
@@ -60,35 +50,38 @@ def row_by_row(distances, y_probe, y_gallery, cams_probe, cams_gallery):
 
 
 def benchmark_speed(quick):
-    """Time every metric on one matrix, beside argsort of the same matrix."""
+    """Time every metric on one matrix, beside a read of it, a sort of its values, and argsort, in turns."""
     size = {**MARKET, "n_probe": 400} if quick else MARKET
     options = people(**size)
     rng = np.random.default_rng(1)
     distances = rng.random((size["n_probe"], size["n_gallery"]), dtype=np.float32)
     distances -= 0.3 * (options["y_probe"][:, None] == options["y_gallery"])
     options["distances"] = distances
-    seconds = {
-        "argsort of every row": best_time(lambda: np.argsort(distances, axis=1), 2),
-        "sort and count row by row": best_time(lambda: row_by_row(**options), 1),
-        "cmc_curve": best_time(lambda: cmc_curve(**options, max_rank=50, on_missing="drop"), 7),
-        "mean_average_precision": best_time(lambda: mean_average_precision(**options, on_missing="drop"), 3),
-        "mean_inverse_negative_penalty": best_time(
-            lambda: mean_inverse_negative_penalty(**options, on_missing="drop"), 3
-        ),
-        "ranking_metrics (all of these)": best_time(lambda: ranking_metrics(**options), 3),
-        "verification_curve": best_time(lambda: verification_curve(**options), 1),
-        "threshold_at_fmr": best_time(lambda: threshold_at_fmr(**options), 2),
+    ways = {
+        READ: distances.max,
+        "cmc_curve": lambda: cmc_curve(**options, max_rank=50, on_missing="drop"),
+        SORT: lambda: np.sort(distances, axis=1),
+        "mean_average_precision": lambda: mean_average_precision(**options, on_missing="drop"),
+        "mean_inverse_negative_penalty": lambda: mean_inverse_negative_penalty(**options, on_missing="drop"),
+        "ranking_metrics (all of these)": lambda: ranking_metrics(**options),
+        "threshold_at_fmr": lambda: threshold_at_fmr(**options),
     }
+    rarely = {
+        "verification_curve": lambda: verification_curve(**options),
+        "argsort of every row": lambda: np.argsort(distances, axis=1),
+        "sort and count row by row": lambda: row_by_row(**options),
+    }
+    seconds = in_turns(ways, 7) | in_turns(rarely, 1)
+    limit = {"cmc_curve": READ, "mean_inverse_negative_penalty": READ, "threshold_at_fmr": READ}
+    rows = [
+        {"figure": name, "seconds": spent, "reads": spent / seconds[READ], "value sorts": spent / seconds[SORT],
+         "limit": limit.get(name, SORT), "of the limit": seconds[limit.get(name, SORT)] / spent}
+        for name, spent in seconds.items() if name not in (READ, SORT)
+    ]  # fmt: skip
     rank1, precision = row_by_row(**options)
     result = ranking_metrics(**options)
     agrees = bool(np.isclose(result.ranks[1], rank1) and np.isclose(result.mean_average_precision, precision))
-    reference = seconds["argsort of every row"]
-    return {
-        "size": size,
-        "agrees_with_sorting": agrees,
-        "seconds": seconds,
-        "times_faster_than_argsort": {name: reference / value for name, value in seconds.items()},
-    }
+    return {"size": size, "agrees_with_sorting": agrees, "seconds": seconds, "rows": rows}
 
 
 def benchmark_streaming(quick):
@@ -107,11 +100,13 @@ def benchmark_streaming(quick):
         seconds = time.perf_counter() - start
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        limit = in_turns({"product": lambda probe=probe, gallery=gallery: product(probe, gallery)}, 3)["product"]
         rows.append(
             {
                 "n_probe": n_probe,
                 "n_gallery": n_gallery,
                 "seconds": seconds,
+                "of the limit": limit / seconds,
                 "peak_mb": peak / 1e6,
                 "whole_matrix_mb": n_probe * n_gallery * 4 / 1e6,
             }
@@ -146,38 +141,25 @@ def benchmark_large(quick):
 
 
 def main(out_folder=None, quick=False):
-    """Run all parts, print them, and write ``metrics.json`` into `out_folder`; return its content."""
-    results = {
-        "machine": {"processor": platform.processor() or platform.machine(), "numpy": np.__version__},
-        "quick": quick,
-        "speed": benchmark_speed(quick),
-        "streaming": benchmark_streaming(quick),
-        "large": benchmark_large(quick),
-    }
-    speed = results["speed"]
-    print(f"{speed['size']['n_probe']} probes x {speed['size']['n_gallery']} gallery images, float32")
-    print(f"{'':34}{'seconds':>9}{'x argsort':>11}")
-    for name, seconds in speed["seconds"].items():
-        print(f"{name:34}{seconds:9.3f}{speed['times_faster_than_argsort'][name]:11.1f}")
+    """Run all parts, print them, and write ``metrics.json``."""
+    speed, streaming, large = benchmark_speed(quick), benchmark_streaming(quick), benchmark_large(quick)
+    size = f"{speed['size']['n_probe']} x {speed['size']['n_gallery']}"
+    print_table(f"{size} distances, float32", speed["rows"])
     print(f"rank-1 and mAP equal those from sorting: {speed['agrees_with_sorting']}")
-    print("\nstreaming from descriptors")
-    print(f"{'probes':>8}{'gallery':>9}{'seconds':>9}{'peak MB':>9}{'matrix MB':>11}")
-    for row in results["streaming"]:
-        sizes = f"{row['n_probe']:8}{row['n_gallery']:9}"
-        print(f"{sizes}{row['seconds']:9.2f}{row['peak_mb']:9.0f}{row['whole_matrix_mb']:11.0f}")
-    large = results["large"]
-    print(f"\n{large['n_probe']} x {large['n_gallery']}, {large['block_size']} probes per block:")
-    print(f"{large['seconds_per_block']:.2f} s per block, {large['hours_for_all']:.2f} h in total")
-    print(f"peak {large['peak_mb']:.0f} MB (matrix: {large['whole_matrix_mb']:.0f} MB)")
-    out_folder = Path(__file__).parent / "results" if out_folder is None else Path(out_folder)
-    out_folder.mkdir(parents=True, exist_ok=True)
-    (out_folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return results
+    print_table("streaming from descriptors", streaming)
+    print_table("100,000 probes x 1,000,000 gallery images, from one block" if not quick else "one block", [large])
+    limits = [
+        limited(f"{row['figure']}, {size}", row["seconds"], row["limit"], speed["seconds"][row["limit"]])
+        for row in speed["rows"]
+    ]
+    limits += [
+        limited(f"ranking_metrics from descriptors, {row['n_probe']} x {row['n_gallery']}", row["seconds"],
+                "the float32 product of probes and gallery", row["of the limit"] * row["seconds"])
+        for row in streaming
+    ]  # fmt: skip
+    results = {"quick": quick, "speed": speed, "streaming": streaming, "large": large, "limits": limits}
+    return write("metrics", results, out_folder)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, which take a few seconds")
-    parser.add_argument("--out-folder", default=None, help="folder for metrics.json")
-    arguments = parser.parse_args()
-    main(arguments.out_folder, arguments.quick)
+    run_script(main, __doc__)

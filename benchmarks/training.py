@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from benchmarks._bare import Classifier, convolutions, trainer
-from benchmarks._common import judged, print_table, run_script, write
+from benchmarks._common import judged, limited, print_table, run_script, write
 from skreid import MultiDepthReID
 
 FRAME, BATCH, IDENTITIES = (96, 48), 16, 8
 BACKBONE, EPOCHS = "vgg11_bn", 3  # of each fit, whose first epoch warms up and is not counted
 AUGMENTATIONS = {"none": (), "all": ("flip", "crop", "color", "erase")}
+LIMIT = "its convolutions, forward and backward"
 DEFAULT_FRAME, DEFAULT_AUGMENTATIONS = (160, 60), ("flip", "crop")
 
 
@@ -97,18 +98,23 @@ def main(out_folder=None, quick=False):
                      "of the limit": seconds["convolutions"] / seconds["skreid"]})  # fmt: skip
     print_table(f"training, wall-clock seconds for {n_batches} steps of {BATCH} images", rows)
     targets = [judged(f"training, augmentation {row['augmentation']} / bare loop", row["ratio"], 0.95) for row in rows]
-    images, precision, limits = draw(DEFAULT_FRAME), native_precision(), []
+    limits = [limited(f"training {BACKBONE}, {FRAME[0]} x {FRAME[1]}, float32, augmentation {row['augmentation']}",
+                      row["skreid"], LIMIT, row["convolutions"]) for row in rows]  # fmt: skip
+    images, precision, default = draw(DEFAULT_FRAME), native_precision(), []
     for backbone in ("vgg16",) if quick else ("vgg16", "vgg16_bn"):
         functions = {
             "skreid": partial(skreid_epoch, images, labels, DEFAULT_AUGMENTATIONS, backbone, precision),
             "convolutions": convolution_epoch(n_batches, DEFAULT_FRAME, backbone, precision),
         }
         seconds = in_turns(functions, repeats)
-        limits.append({"backbone": backbone, "precision": precision, **seconds,
-                       "images/s": n_batches * BATCH / seconds["skreid"],
-                       "of the limit": seconds["convolutions"] / seconds["skreid"]})  # fmt: skip
-    print_table(f"training on frames of {' x '.join(map(str, DEFAULT_FRAME))}, wall-clock seconds", limits)
-    return write("training", {"quick": quick, "rows": rows, "limits": limits, "targets": targets}, out_folder)
+        default.append({"backbone": backbone, "precision": precision, **seconds,
+                        "images/s": n_batches * BATCH / seconds["skreid"],
+                        "of the limit": seconds["convolutions"] / seconds["skreid"]})  # fmt: skip
+        limits.append(limited(f"training {backbone}, {' x '.join(map(str, DEFAULT_FRAME))}, {precision}",
+                              seconds["skreid"], LIMIT, seconds["convolutions"]))  # fmt: skip
+    print_table(f"training on frames of {' x '.join(map(str, DEFAULT_FRAME))}, wall-clock seconds", default)
+    results = {"quick": quick, "rows": rows, "default": default, "limits": limits, "targets": targets}
+    return write("training", results, out_folder)
 
 
 if __name__ == "__main__":

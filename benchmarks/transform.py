@@ -15,12 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.random_projection import GaussianRandomProjection
 from torchvision import models
 
-from benchmarks._common import in_turns, judged, print_table, run_script, write
+from benchmarks._bare import convolutions
+from benchmarks._common import in_turns, judged, limited, print_table, run_script, write
 from skreid import STRONGEST, MultiDepthReID, cmc_score
 from skreid.datasets import make_pedestrians
 from skreid.model_selection import IdentityShuffleSplit
 
 FRAME, BATCH = (160, 60), 32
+LIMIT = "its convolutions, forward"
 LAYERS = [f"conv{block}_{i}" for block, n in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, n + 1)]  # of VGG16
 
 
@@ -45,6 +47,12 @@ def bare(images, channels_last):
             network(batch)
 
     return run
+
+
+def alone(n_images, depth):
+    """Return a function that computes the first convolutions of VGG16 alone, forward, for all images."""
+    batch = convolutions("vgg16", FRAME, BATCH, "float32", depth, backward=False)
+    return lambda: [batch() for _ in range(n_images // BATCH)]
 
 
 def multiply_adds(depth):
@@ -78,6 +86,8 @@ def benchmark_speed(quick):
             "files": lambda: deep.transform(paths),
             "decoding": lambda: [np.asarray(Image.open(path)) for path in paths],
             **{name: (lambda reid=reid: reid.transform(images)) for name, reid in shallow.items()},
+            "convolutions": alone(n_images, 13),
+            **{f"convolutions to {name}": alone(n_images, LAYERS.index(name) + 1) for name in shallow},
         }
         for way in ways.values():  # first runs choose algorithms
             way()
@@ -95,7 +105,14 @@ def benchmark_speed(quick):
         faster = forward / seconds[name]
         rows.append({"question": f"{name} alone: speed-up / the speed-up by multiply-adds ({expected:.2f})",
                      "ratio": faster / expected, "target": ">= 0.8"})  # fmt: skip
-    return {"n_images": n_images, "seconds": seconds, "rows": rows}
+    limits = [
+        limited(f"transform of {n_images} images, all layers", seconds["all layers"], LIMIT, seconds["convolutions"]),
+        limited(f"transform of {n_images} files, all layers", seconds["files"], f"{LIMIT}, or decoding by Pillow",
+                max(seconds["convolutions"], seconds["decoding"])),
+        *(limited(f"transform of {n_images} images, {name} alone", seconds[name], LIMIT,
+                  seconds[f"convolutions to {name}"]) for name in shallow),
+    ]  # fmt: skip
+    return {"n_images": n_images, "seconds": seconds, "rows": rows, "limits": limits}
 
 
 def benchmark_strongest(quick):
@@ -103,12 +120,15 @@ def benchmark_strongest(quick):
     n_images = 32 if quick else 96
     images = np.random.default_rng(1).integers(0, 256, (n_images, *FRAME, 3), dtype=np.uint8)
     default, strongest = untrained(None), untrained(**STRONGEST)
-    ways = {"default": lambda: default.transform(images), "strongest": lambda: strongest.transform(images)}
+    ways = {"default": lambda: default.transform(images), "strongest": lambda: strongest.transform(images),
+            "convolutions": alone(n_images, 13)}  # fmt: skip
     for way in ways.values():
         way()
     seconds = in_turns(ways, 2 if quick else 5)
     ratio = strongest.n_features_out_ / default.n_features_out_
-    return {"seconds": seconds, "rows": [
+    limits = [limited(f"transform of {n_images} images, {name} descriptor", seconds[name], LIMIT,
+                      seconds["convolutions"]) for name in ("default", "strongest")]  # fmt: skip
+    return {"seconds": seconds, "limits": limits, "rows": [
         {"question": "time to describe", "strongest / default": seconds["strongest"] / seconds["default"]},
         {"question": f"dimensions: {strongest.n_features_out_} / {default.n_features_out_}",
          "strongest / default": ratio},
@@ -157,7 +177,9 @@ def main(out_folder=None, quick=False):
     targets += [{"question": f"{row['descriptor']} to {row['dimensions']} dimensions: rank-1 lost",
                  "measured": row["lost"], "target": "none, for information", "met": ""}
                 for row in size["rows"][1:]]  # fmt: skip
-    results = {"quick": quick, "speed": speed, "strongest": strongest, "size": size, "targets": targets}
+    limits = speed["limits"] + strongest["limits"]
+    results = {"quick": quick, "speed": speed, "strongest": strongest, "size": size, "limits": limits,
+               "targets": targets}  # fmt: skip
     return write("transform", results, out_folder)
 
 
