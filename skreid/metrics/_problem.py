@@ -173,9 +173,12 @@ class Problem:
                 return function(self._block(start, check))
 
         if self._function is not None or len(self._starts) == 1:
-            return [compute(start) for start in self._starts]
-        with single_threaded_blas() as n_threads, ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(compute, self._starts))
+            return list(map(compute, self._starts))
+        with single_threaded_blas() as n_threads:
+            if n_threads == 1:
+                return list(map(compute, self._starts))
+            with ThreadPoolExecutor(n_threads) as pool:
+                return list(pool.map(compute, self._starts))
 
     @property
     def _starts(self):
