@@ -125,7 +125,7 @@ def as_markdown(rows):
     """Return rows, dicts with equal keys, as a table in Markdown; numbers have two significant digits."""
 
     def text(value):
-        return f"{value:#.2g}" if isinstance(value, float) else str(value)
+        return f"{value:#.2g}".rstrip(".") if isinstance(value, float) else str(value)
 
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([text(value) for value in row.values()] for row in rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
