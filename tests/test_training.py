@@ -87,6 +87,16 @@ def test_training_stops_when_accuracy_no_longer_rises_and_loss_no_longer_falls()
     assert stopping.epoch == stopping.weights == 4  # 0.5 at the lowest loss
 
 
+def test_the_best_weights_stay_those_of_their_epoch_while_training_goes_on():
+    """They are a copy: steps change the network's own in place."""
+    network, stopping = build_classifier((32, 16), 4, settings()).network, EarlyStopping(2)
+    stopping.update(figures(0.5, 1.0), network)
+    before = network.weights()
+    for weight in network.parameters():
+        weight.data.add_(1)
+    assert all(np.array_equal(stopping.weights[name], before[name]) for name in before)
+
+
 def test_without_validation_images_the_training_figures_decide():
     """They replace validation figures that are NaN."""
     stopping = EarlyStopping(1)
