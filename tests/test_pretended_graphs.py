@@ -46,6 +46,16 @@ def test_recorded_steps_train_as_the_cpu_does(people, batch_size, shapes, precis
     assert journal.waits["synchronize", "graphs.py:_record"] == sum(n > graphs.EAGER_STEPS for n in steps_of)
 
 
+def test_replays_leave_the_validation_batches_as_they_are(people):
+    """Several batches of one shape, replayed in every epoch: a replay overwrites tensors of its own only."""
+    changed = {"validation_fraction": 0.5, "batch_size": 4}
+    expected = fit(people, device="cpu", **changed)
+    with pretended_device() as journal:
+        fitted = fit(people, **changed)
+    assert_same_training(fitted, expected)
+    assert journal.operations["graph"] > 2 * graphs.EAGER_STEPS
+
+
 def test_images_that_are_streamed_are_trained_on_by_recorded_steps(people):
     """They are sent from pinned memory before each step; the weights are those of the CPU."""
     expected = fit(people, device="cpu")
