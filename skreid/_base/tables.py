@@ -18,8 +18,8 @@ def validate_table(estimator, X, **options):
     X = unwrapped(X, "X")
     try:
         entries = np.asarray(X)
-    except ValueError:  # rows of different lengths
-        entries = np.empty(0)
+    except ValueError:  # rows of different lengths, which scikit-learn refuses
+        entries = np.empty(())
     if entries.shape == (0,) and options.get("ensure_min_samples") == 0:
         X = np.empty((0, estimator.n_features_in_))
     text = entries.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in entries.flat)
