@@ -4,6 +4,7 @@ Loading a pickle runs whatever code is in it. These files are skops archives, wh
 classes to build; `load` builds trusted classes only, so a file may come from somebody else.
 """
 
+import warnings
 from pathlib import Path
 
 from skreid._base.archives import ArchiveError, check_archive
@@ -104,6 +105,12 @@ def dump(estimator, path):
     TypeError
         If the estimator holds something that cannot be saved, such as a lambda.
 
+    Warns
+    -----
+    UserWarning
+        If it holds classes or functions that :func:`load` does not trust by itself, such as decision trees or functions
+        of your own. The message names them: who loads the file has to list them in `trusted`.
+
     Notes
     -----
     Distributions of `scipy.stats`, which random searches draw from, are saved by name and arguments, and so are
@@ -120,6 +127,11 @@ def dump(estimator, path):
     ...     load(path).n_features_in_
     1
     """
+    return write_archive(estimator, path)
+
+
+def write_archive(estimator, path, reader="skreid.persistence.load", stacklevel=3):
+    """Write what `dump` writes, for a function that reads it and has a parameter `trusted`."""
     io = _skops()
     from skreid._base.stand_ins import with_stand_ins
 
@@ -132,6 +144,14 @@ def dump(estimator, path):
             f"This {type(estimator).__name__} cannot be saved: {why}. Functions and classes of your own must stand at "
             "the top level of a module."
         ) from error
+    unknown = sorted(set(io.get_untrusted_types(data=content)) - set(_TRUSTED))
+    if unknown:
+        warnings.warn(
+            f"This {type(estimator).__name__} holds types that {reader} does not trust by itself. It loads the file "
+            f"only with trusted={unknown}.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
     return write_file(path, content)
 
 

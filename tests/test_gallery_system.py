@@ -151,7 +151,9 @@ def test_a_system_of_images_describes_images_and_takes_descriptors(people, fitte
     gallery.add(images[1::4], ids=target[1::4], cams=people.cams[1::4])
     built = np.concatenate([images[::2], images[1::4]])
     expected = rank_gallery(system, images[3::4], built, 5)
-    gallery.save(tmp_path)
+    with pytest.warns(UserWarning, match=r"Gallery.open does not trust.* trusted=\['networks\.narrow'\]") as caught:
+        gallery.save(tmp_path)
+    assert caught[0].filename == __file__
     with pytest.raises(ValueError, match=r"types that are not trusted.*networks\.narrow"):
         Gallery.open(tmp_path)
     opened = Gallery.open(tmp_path, trusted=["networks.narrow"])
@@ -402,7 +404,8 @@ def test_types_that_are_not_trusted_are_not_opened(tmp_path):
     """The file of the system holds no code; own classes are named in `trusted`."""
     pytest.importorskip("skops", reason="saves the system")
     system = make_pipeline(StandardScaler(), Oddly()).fit(X[TRAIN], Y[TRAIN])
-    gallery = Gallery.from_estimator(system, X[ROWS]).save(tmp_path)
+    with pytest.warns(UserWarning, match=rf"Gallery.open does not trust.*{Oddly.__module__}\.Oddly"):
+        gallery = Gallery.from_estimator(system, X[ROWS]).save(tmp_path)
     with pytest.raises(ValueError, match=r"system-.*\.skops' was not loaded, and nothing in it was run"):
         Gallery.open(tmp_path)
     opened = Gallery.open(tmp_path, trusted=[f"{Oddly.__module__}.Oddly"])

@@ -201,7 +201,8 @@ def test_types_that_are_not_trusted_are_named_and_not_run(tmp_path):
     import skops.io
     from skops.io import get_untrusted_types
 
-    path = dump(FunctionTransformer(func=pickle.loads), tmp_path / "f.skops")
+    with pytest.warns(UserWarning, match=r"only with trusted=\['_pickle.loads'\]"):
+        path = dump(FunctionTransformer(func=pickle.loads), tmp_path / "f.skops")
     assert get_untrusted_types(file=path)
     with pytest.raises(ValueError, match=r"f\.skops' was not loaded, and nothing in it was run.*loads"):
         load(path)

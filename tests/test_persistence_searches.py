@@ -1,5 +1,6 @@
 """Searches, scorers, splitters, protocols and results in files without code: what comes back, and what is refused."""
 
+import ast
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import skops.io
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
@@ -55,8 +57,12 @@ DRAWN = {"pca__n_components": stats.randint(2, 5), "xqda__reg": stats.loguniform
 
 
 def saved(value, folder, trusted=()):
-    """Save and load."""
-    return load(dump(value, folder / "x.skops"), trusted=trusted)
+    """Save and load; what has to be trusted is named when it is saved."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dump(value, folder / "x.skops")
+    assert [str(each.message).partition("trusted=")[2] for each in caught] == [f"{list(trusted)}."] * bool(trusted)
+    return load(folder / "x.skops", trusted=trusted)
 
 
 def assert_equal(mine, theirs):
@@ -360,9 +366,29 @@ def _changed(value, **attributes):
 def test_what_is_not_skreids_own_is_refused_by_name(tmp_path, name):
     """Wherever it stands in a search."""
     make, culprit = REFUSED[name]
-    dump(make(), tmp_path / "x.skops")
+    with pytest.warns(UserWarning, match=rf"skreid.persistence.load does not trust.* only with trusted=.*{culprit}"):
+        dump(make(), tmp_path / "x.skops")
     with pytest.raises(ValueError, match=rf"x\.skops' was not loaded, and nothing in it was run: .*{culprit}"):
         load(tmp_path / "x.skops")
+
+
+def test_the_types_that_dump_names_are_those_that_load_needs(tmp_path):
+    """Decision trees: no more and no fewer; the warning points at the line that saves."""
+    forest = RandomForestClassifier(2, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match="RandomForestClassifier holds types that") as caught:
+        dump(forest, tmp_path / "x.skops")
+    assert caught[0].filename == __file__
+    names = ast.literal_eval(str(caught[0].message).partition("trusted=")[2].rstrip("."))
+    for place in range(len(names)):
+        with pytest.raises(ValueError, match="types that are not trusted"):
+            load(tmp_path / "x.skops", trusted=names[:place] + names[place + 1 :])
+    assert_equal(load(tmp_path / "x.skops", trusted=names).predict_proba(X), forest.predict_proba(X))
+
+
+def test_nothing_is_written_where_that_warning_is_an_error(tmp_path):
+    with pytest.raises(UserWarning, match="does not trust by itself"):  # as in all tests
+        dump(RandomForestClassifier(2).fit(X, y), tmp_path / "x.skops")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_distribution_that_carries_code_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from skreid.gallery._faiss import empty_index, import_faiss, read_index
 from skreid.gallery._files import check_settings, open_gallery, save_gallery
 from skreid.gallery._state import COLUMNS
 from skreid.gallery._system import System
-from skreid.persistence import dump, load
+from skreid.persistence import load, write_archive
 
 
 @named_alone
@@ -69,6 +69,12 @@ class Stored:
         ImportError
             If the gallery has a system, and skops, which writes it without code, is not installed.
 
+        Warns
+        -----
+        UserWarning
+            If the system holds types that :meth:`open` will load only with `trusted`, as in
+            :func:`skreid.persistence.dump`.
+
         Notes
         -----
         If several processes save at the same time, the last one wins and removes the files of the others. A save that
@@ -81,7 +87,9 @@ class Stored:
             extra["faiss"] = lambda path: import_faiss().write_index(index, path)
         columns = {"descriptors": state.rows, "ids": state.ids, "cams": state.cams}
         if self._system is not None:
-            extra["system"] = lambda path: dump(self._system.estimator, path)
+            extra["system"] = lambda path: write_archive(
+                self._system.estimator, path, reader="Gallery.open", stacklevel=5
+            )
         save_gallery(folder, columns, self._settings, extra, None if self._system is not None else self._origin)
         return self
 
