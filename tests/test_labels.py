@@ -561,9 +561,10 @@ def test_cameras_of_one_side_alone_are_refused_everywhere():
         for given, other in (("cams_probe", "cams_gallery"), ("cams_gallery", "cams_probe")):
             with pytest.raises(ValueError, match=f"^{given} was given without {other}: pass both, or neither"):
                 call(**{given: GOOD})
-    with pytest.raises(ValueError, match="the gallery's cams was given without cams_probe"):
-        gallery.kneighbors(X, 1)
-    with pytest.raises(ValueError, match="cams_probe was given without the gallery's cams"):
+    for call in (gallery.distance_blocks, lambda probes: gallery.kneighbors(probes, 1)):
+        with pytest.raises(ValueError, match=r"holds the cameras of its images, so CVDCA distance .*: pass cams_probe"):
+            call(X)
+    with pytest.raises(ValueError, match="cams_probe was given, .*: build it with cams, or leave cams_probe out"):
         plain_gallery.kneighbors(X, 1, cams_probe=GOOD)
 
 

@@ -235,7 +235,9 @@ def test_describe_is_one_line():
         "PRID: 25% training / 7 test identities; probes: all images of camera left, "
         "gallery: 1 random image per identity of camera right and all distractors; 10 repeats (random_state=0)"
     )
-    assert "3 random images per identity, of camera 2 where it saw them, person distance = mean" in lines[1]
+    order = "from the first camera that saw it, in one order of cameras drawn per repeat"
+    assert f"3 random images per identity {order}, camera 2 first, person distance = mean" in lines[1]
+    assert "probes: all other images, gallery: 1 random image per identity; 10 repeats" in lines[2]
     assert lines[3] == "Given split: given split; probes: all queries, gallery: all gallery images; 1 repeat"
     assert repr(CUHK01Protocol("paper")) == "CUHK01Protocol(variant='paper', n_repeats=10, random_state=0)"
 

@@ -189,6 +189,26 @@ def test_pairs_of_cameras_and_hardest_probes_are_shown(people, tmp_path):
     assert any("The worst: probe of camera" in attributes["alt"] for attributes in page.all("img"))
 
 
+def test_headings_name_the_system_if_there_are_several(fitted, people, tmp_path):
+    """That of the first result; an estimator that was given is named after its own result, or after its class."""
+    protocol = TwoViewProtocol(n_repeats=1)
+    data = Bunch(images=people.images, target=people.target + 1000, cams=people.cams)
+    network = evaluate(fitted, data, protocol, fit=False, name="network")
+    pixels = evaluate(FunctionTransformer(flatten), data, protocol, fit=False, name="pixels")
+
+    def headings(results, **given):
+        path = evaluation_report(results, tmp_path / "r.html", dataset=data, n_probes=1, **given)
+        return re.findall("<h2[^>]*>([^<]*)</h2>", path.read_text(encoding="utf-8"))
+
+    assert headings(network)[2:6] == ["Best and worst probes", "Where it fails", "Training", "Chosen filters"]
+    first = ["Best and worst probes (pixels)", "Where it fails (pixels)"]
+    own = ["Training (network)", "Chosen filters (network)"]
+    assert headings([network, pixels])[2:6] == [heading.replace("pixels", "network") for heading in first] + own
+    assert headings([pixels, network], estimator=fitted)[2:6] == first + own
+    other = [f"Training ({type(fitted).__name__})", f"Chosen filters ({type(fitted).__name__})"]
+    assert headings([pixels, pixels], estimator=fitted)[2:6] == first + other
+
+
 def test_a_single_pair_of_cameras_is_not_shown_apart(page):
     """Its figures are those of the whole."""
     assert "Pairs of cameras" not in "".join(page.words)

@@ -161,7 +161,12 @@ def test_counts_of_several_repeats_worked_by_hand():
     }  # fmt: skip
     assert rows["a", "b"]["mAP"] == pytest.approx((1 + 1 / 2 + 1) / 3)
     assert (rows["c", "a"]["n_probes"], rows["c", "a"]["n_gallery"], rows["c", "a"]["rank_1"]) == (1, 2, 1)
-    assert "1 pair (a and c)" in repr(result.by_camera_pair())
+    text = repr(result.by_camera_pair())
+    assert "1 pair (a and c)" in text
+    assert (
+        "Of the 3 repeats, a pair counts those with probes of its first camera and gallery images of its second" in text
+    )
+    assert "Probes of all 3 repeats" not in text
 
 
 def test_equal_repeats_are_said_to_be_equal_and_have_no_deviation():

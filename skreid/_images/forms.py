@@ -82,6 +82,8 @@ def shape_hint(shape, name):
         return f" Move the channels last: np.moveaxis({name}, -3, -1)."
     if len(shape) == 3 and shape[-1] == 4:
         return f" Drop its alpha channel: {name}[..., :3]."
+    if len(shape) == 4 and shape[0] == 1:
+        return f" It is a batch of one image: pass {name}[0]."
     if len(shape) == 4:
         return " It holds several images: give each of them, or each frame of a video, on its own."
     return ""

@@ -199,8 +199,9 @@ class EvaluationResult:
     def by_camera_pair(self):
         """Return rank-1, mAP and counts for each pair of a probe's camera and a gallery camera, worst pairs first.
 
-        For the pair (a, b), each probe of camera a is ranked against the gallery images of camera b alone. All repeats
-        are counted together. A smaller gallery is easier, so compare pairs of similar `n_gallery`.
+        For the pair (a, b), each probe of camera a is ranked against the gallery images of camera b alone. The repeats
+        that have both, probes of a and gallery images of b, are counted together; other repeats say nothing about the
+        pair. A smaller gallery is easier, so compare pairs of similar `n_gallery`.
 
         Returns
         -------
@@ -213,8 +214,8 @@ class EvaluationResult:
             - n_probes: the number of all probes of camera a;
             - n_gallery: the number of gallery images of camera b.
 
-            Probes are added up over the repeats. `n_gallery` is a mean over them. Where tracks or people are ranked,
-            these are numbers of tracks or people.
+            Probes are added up over the repeats that count for the pair. `n_gallery` is a mean over these. Where tracks
+            or people are ranked, these are numbers of tracks or people.
 
         Raises
         ------

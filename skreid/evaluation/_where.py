@@ -170,8 +170,13 @@ def by_camera_pair(result):
         cases = count(n_missing, "case")
         notes.append(f"In {cases} the probe has no true match in that camera: left out of rank-1 and mAP.")
     n_repeats = len(result.repeats)
-    if n_repeats > 1:
+    if n_repeats > 1 and all(len(n_gallery[pair]) == n_repeats for pair in pairs):
         notes.append(f"Probes of all {n_repeats} repeats are counted together; gallery sizes are means over them.")
+    elif n_repeats > 1:
+        notes.append(
+            f"Of the {n_repeats} repeats, a pair counts those with probes of its first camera and gallery images of "
+            "its second. Probes are added up over these repeats; gallery sizes are means over them."
+        )
     means = np.array([np.mean(n_gallery[pair]) for pair in pairs])
     return ResultTable(
         f"Camera pairs of {result.label}, worst rank-1 first",

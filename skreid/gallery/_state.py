@@ -9,7 +9,7 @@ import numpy as np
 
 from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
-from skreid._base.labels import check_both_or_none, encode, joined, positions
+from skreid._base.labels import encode, joined, positions
 from skreid._search.distances import check_range
 from skreid._search.nearest import MISSING, nearest_rows, no_ranking, sorted_neighbors
 from skreid._search.system import check_width
@@ -105,10 +105,19 @@ class State:
                 f"cams_probe was given, but {self.measuring.name} distance takes no cameras: leave it out, or give "
                 "cams to leave out images from the probe's own camera."
             )
-        cams = cams if cams_probe is None else cams_probe
         if not takes_cams:
             return None
-        check_both_or_none(**{"cams_probe": cams, "the gallery's cams": self.cams})
+        cams = cams if cams_probe is None else cams_probe
+        if cams is None and self.cams is not None:
+            raise ValueError(
+                f"This gallery holds the cameras of its images, so {self.measuring.name} distance needs those of the "
+                "probes too: pass cams_probe."
+            )
+        if cams is not None and self.cams is None:
+            raise ValueError(
+                "cams_probe was given, but this gallery does not hold the cameras of its images: build it with cams, "
+                "or leave cams_probe out."
+            )
         return column("cams_probe", cams, n_probes)
 
     def nearest(self, probes, n_neighbors, settings, cams=None, keys=(None, None)):

@@ -15,6 +15,11 @@ from skreid.protocols._random import RandomProtocol
 class ShotProtocol(RandomProtocol):
     """Random gallery images of each identity against its other images as probes, with or without cameras.
 
+    With cameras, each repeat draws one order of the cameras for all identities. The gallery images of an identity come
+    from the first camera in this order that saw it, and its probes are its images from all other cameras. So a
+    camera that saw everyone is the only gallery camera of the repeats that draw it first: use more repeats than
+    cameras.
+
     Parameters
     ----------
     n_train : int, float or None, default=None
@@ -25,10 +30,10 @@ class ShotProtocol(RandomProtocol):
     n_shots : int, default=1
         Gallery images per identity: 1 is single-shot, more is multi-shot.
     use_cams : bool, default=True
-        Whether probes must come from other cameras than their gallery images, as in
+        Whether the probes of an identity must come from other cameras than its gallery images, as in
         :func:`skreid.model_selection.split_probe_gallery`.
     gallery_cam : object, default=None
-        The camera that gallery images come from, for identities that it saw.
+        The camera to put first in the order of cameras: gallery images come from it, for identities that it saw.
     aggregation : {None, "sum", "mean", "min"}, default=None
         How the distances of a probe image to the gallery images of a person become one. None ranks images.
     junk_ids : tuple, default=()
@@ -89,6 +94,9 @@ class ShotProtocol(RandomProtocol):
     def describe(self):
         """Return the protocol as one line for a table."""
         probes = "all images of an identity's other cameras" if self.use_cams else "all other images"
-        prefer = "" if self.gallery_cam is None else f", of camera {self.gallery_cam} where it saw them"
         shots = f"{self.n_shots} random image{'s' * (self.n_shots > 1)} per identity"
-        return self._describe(f"probes: {probes}, gallery: {shots}{prefer}")
+        if self.use_cams:
+            shots += " from the first camera that saw it, in one order of cameras drawn per repeat"
+        if self.gallery_cam is not None:
+            shots += f", camera {self.gallery_cam} first"
+        return self._describe(f"probes: {probes}, gallery: {shots}")

@@ -32,7 +32,7 @@ def evaluation_report(
     ----------
     results : EvaluationResult or sequence of EvaluationResult
         What :func:`skreid.evaluation.evaluate` returned. The figures of all results are compared; rankings, failures,
-        training and filters are those of the first.
+        training and filters are those of the first, and their headings name it.
     path : str or path-like
         The file to write. An existing file is replaced.
     dataset : Bunch, dict or object, default=None
@@ -95,19 +95,30 @@ def evaluation_report(
     first = results[0]
     if estimator is None:
         estimator = first.estimators[repeat] if first.estimators else first.estimator
+    of_first, of_shown = "", ""
+    if len(results) > 1:
+        of_first, of_shown = f" ({first.name})", f" ({_name_of(estimator, results)})"
     sections = [
         ("Protocol and figures", figures(results)),
         ("Recognition by rank", curves(results)),
-        ("Best and worst probes", best_and_worst(first, dataset, n_probes, n_neighbors, repeat)),
-        ("Where it fails", failures(first)),
-        ("Training", training(estimator)),
-        ("Chosen filters", filters(estimator)),
+        (f"Best and worst probes{of_first}", best_and_worst(first, dataset, n_probes, n_neighbors, repeat)),
+        (f"Where it fails{of_first}", failures(first)),
+        (f"Training{of_shown}", training(estimator)),
+        (f"Chosen filters{of_shown}", filters(estimator)),
         ("Settings", settings(results)),
         ("Versions", versions()),
     ]
     path = Path(path)
     path.write_text(page(title, [(heading, body) for heading, body in sections if body]), encoding="utf-8")
     return path
+
+
+def _name_of(estimator, results):
+    """Return the name of the result that an estimator belongs to; the name of its class if it belongs to none."""
+    for result in results:
+        if any(own is estimator for own in (result.estimator, *(result.estimators or ()))):
+            return result.name
+    return type(estimator).__name__
 
 
 def _check(results, n_probes, n_neighbors, repeat):
