@@ -1,6 +1,7 @@
 """Files replaced in one step, and folders locked to one process at a time."""
 
 import contextlib
+import errno
 import os
 import uuid
 from pathlib import Path
@@ -16,7 +17,15 @@ def replacing(path, part):
     """Open `part` for writing and, when it is complete and on the disk, let it replace `path`.
 
     If anything fails, `part` is removed and `path` stays as it was. `part` must not exist: no link there is followed.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` is a pipe, a device, a folder or anything else but a file. It stays as it is.
     """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or device"
+        raise FileExistsError(errno.EEXIST, f"'{path}' is {kind}, not a file, and is not replaced: give another path")
     file = part.open("x+b")
     try:
         with file:
@@ -35,6 +44,8 @@ def write_file(path, content):
 
     Raises
     ------
+    FileExistsError
+        If the path is of anything else but a file, such as a pipe, a device or a folder.
     OSError
         If it cannot be written; the message names it. An existing file stays unchanged.
     """
@@ -43,6 +54,8 @@ def write_file(path, content):
     try:
         with replacing(target, target.with_name(f"{uuid.uuid4().hex}.part")) as file:
             file.write(content)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise OSError(
             error.errno,
