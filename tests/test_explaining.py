@@ -18,6 +18,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     StandardScaler,
 )
+from sklearn.random_projection import SparseRandomProjection
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -34,6 +35,7 @@ STEPS = {
     "PCA": [PCA(6)],
     "whitening": [PCA(6, whiten=True)],
     "SVD": [TruncatedSVD(5)],
+    "a sparse random projection": [SparseRandomProjection(5, random_state=0)],
     "a selection": [SelectKBest(k=9), PCA(4)],
     "a scaler behind PCA": [PCA(6), MinMaxScaler()],
     "a linear function": [FunctionTransformer(lambda X: 3 * X[:, ::-1] + 1)],
@@ -129,6 +131,20 @@ def test_parts_behind_unit_length_agree_with_the_scaled_rows(people, fitted, des
     scaled = [row / np.linalg.norm(svd.components_ @ row) for row in (probe, candidate)]
     apart = scaled[0] - scaled[1]
     np.testing.assert_allclose(explanation.parts, apart * (svd.components_.T @ (svd.components_ @ apart)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+def test_a_descriptor_that_is_zero_in_front_of_unit_length_stays_zero(zero, people, fitted, described):
+    """By hand: the parts are the squares of the other descriptor's unit vector, and 0 elsewhere."""
+    selector = SelectKBest(k=3).fit(described, people.target)
+    system = make_pipeline(fitted, selector, Normalizer().fit(selector.transform(described)))
+    rows = [described[5], described[5]]
+    rows[zero] = np.zeros_like(described[5])
+    explanation = explain_match(system, *rows)
+    chosen = np.where(selector.get_support(), described[5], 0)
+    np.testing.assert_allclose(explanation.parts, (chosen / np.linalg.norm(chosen)) ** 2, rtol=1e-12)
+    assert explanation.total == pytest.approx(1)
+    assert explanation.remainder == pytest.approx(0)
 
 
 def test_parts_belong_to_the_layer_filter_and_row_of_each_feature_name(people, fitted):

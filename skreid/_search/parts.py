@@ -29,7 +29,8 @@ def split_distance(rows, steps):
     for step in steps:
         after = _through(step, ends)
         if isinstance(step, Normalizer):
-            length = np.linalg.norm(after, axis=1) / np.linalg.norm(ends, axis=1)
+            length, before = np.linalg.norm(after, axis=1), np.linalg.norm(ends, axis=1)
+            length = np.divide(length, before, out=np.ones(2), where=before > 0)  # a row of zeros stays one
             scale, constant = scale * length, constant * length[:, None]
         elif mixing is None:
             mixing, constant = _linear_map(step, ends, after)
@@ -63,8 +64,12 @@ def _through(step, rows):
     """Return what a step makes of rows, as a float64 array."""
     if not hasattr(step, "transform"):
         raise TypeError(f"{type(step).__name__} has no transform method, so no distance can be explained through it.")
-    after = step.transform(rows)
-    return np.asarray(after.toarray() if issparse(after) else after, dtype=np.float64)
+    return _dense(step.transform(rows))
+
+
+def _dense(values):
+    """Return an array or a sparse matrix as a float64 array."""
+    return np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
 
 
 def _without_names(step):
@@ -92,7 +97,7 @@ def _candidates(step, n_features):
     """Yield matrices that a step may multiply by: its components, then what it makes of unit vectors."""
     components = getattr(step, "components_", None)
     if np.ndim(components) == 2 and components.shape[1] == n_features:
-        components = np.asarray(components, dtype=np.float64)
+        components = _dense(components)
         yield components
         if hasattr(step, "explained_variance_"):  # whitened
             yield components / np.sqrt(step.explained_variance_)[:, None]
