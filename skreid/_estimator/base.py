@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skreid._base.bars import progress_bar
 from skreid._base.docs import named_alone
 from skreid._network.device import resolve_device
 from skreid._ranking import rank
@@ -113,7 +114,7 @@ class NetworkEstimator(ImageEstimator):
         return joblib.Memory(None if self.memory is None else os.fspath(self.memory), verbose=0)
 
     def _bar(self, total, desc, hidden=False):
-        return tqdm(total=total, desc=desc, unit="image", disable=hidden or not self.verbose or not is_first())
+        return progress_bar(desc, "image", total, shown=not hidden and self.verbose and is_first())
 
     def _say(self, line):
         """Show a line, above any bars."""

@@ -3,8 +3,8 @@
 from contextlib import contextmanager
 
 from sklearn.callback import ProgressBar
-from tqdm.auto import tqdm
 
+from skreid._base.bars import progress_bar
 from skreid._training.parallel import is_first
 
 
@@ -54,7 +54,7 @@ class FitCallbacks:
         """
         self._learned_after, self._history = learned_after, []
         hidden = not self._estimator.verbose or not is_first()
-        with tqdm(total=self._estimator.max_epochs, desc="Training", unit="epoch", disable=hidden) as self._bar:
+        with progress_bar("Training", "epoch", self._estimator.max_epochs, shown=not hidden) as self._bar:
             yield
 
     def on_epoch_end(self, record, weights):

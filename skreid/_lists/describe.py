@@ -16,9 +16,9 @@ import joblib
 import numpy as np
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
 
 from skreid._base.arrays import tabular
+from skreid._base.bars import progress_bar
 from skreid._base.checks import check_int
 from skreid._images.docs import fill_images
 from skreid._lists.chunks import Chunks, count_images, listed
@@ -56,7 +56,8 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
         Where descriptors go. A path: a new ``.npy`` file, memory-mapped, so that only a few chunks are in memory. An
         array of shape (n, n_features), memory-mapped or not. None: a new array in memory. Beside a file, a second one
         ending in ``.progress`` records the finished chunks: after an interruption, the same call resumes from there. It
-        refuses other images: it compares pixels, or the name, size and modification time of files. Images of a data
+        refuses other images: it compares pixels, the bytes of encoded pictures, or the name, size and modification time
+        of files. Equal images in another form, such as an array in place of a list, count as others. Images of a data
         set or an iterator are compared chunk by chunk: the resumed call reads them again from the start, and describes
         the rest.
     n_jobs : int or None, default=None
@@ -110,7 +111,7 @@ def describe(estimator, X, *, batch_size=256, out=None, n_jobs=None, verbose=0):
     else:
         output = ArrayOutput(out, n_images)
     with (
-        tqdm(total=n_images, desc="Describing", unit="image", disable=not verbose) as bar,
+        progress_bar("Describing", "image", n_images, shown=verbose) as bar,
         warnings.catch_warnings(),  # workers inherit the filters
     ):
         # of each chunk: one warning at the end covers all

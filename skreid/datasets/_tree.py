@@ -11,8 +11,7 @@ from collections import defaultdict
 from itertools import islice, takewhile
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from skreid._base.bars import progress_bar
 from skreid._images.decode import image_endings
 
 # The reasons for which a file is passed over.
@@ -32,9 +31,9 @@ _EVERYONE_READS = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _DELAY = 2  # seconds before a bar appears
 
 
-def progress(verbose, desc, **more):
+def progress(verbose, desc, total=None):
     """Return a bar that appears where the work takes longer than two seconds, if at all."""
-    return tqdm(desc=desc, unit="file", delay=_DELAY, disable=not verbose, **more)
+    return progress_bar(desc, "file", total, shown=verbose, delay=_DELAY)
 
 
 def is_service(name):

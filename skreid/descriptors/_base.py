@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
 
+from skreid._base.bars import progress_bar
 from skreid._base.checks import check_frame_size
 from skreid._images.docs import fill_images
 from skreid._images.sequence import as_sequence, refuse_empty
@@ -98,7 +98,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         streams = self.verbose and getattr(get_active_backend()[0], "supports_return_generator", True)
         calls = (delayed(_describe_chunk)(self, images[part], part.start, shape) for part in gen_batches(n, chunk))
         parts = []
-        with tqdm(total=n, desc="Describing", unit="image", disable=not self.verbose) as bar:
+        with progress_bar("Describing", "image", n, shown=self.verbose) as bar:
             for part in Parallel(n_jobs=self.n_jobs, return_as="generator" if streams else "list")(calls):
                 parts.append(part)
                 bar.update(len(part))

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 from scipy.linalg import eigh
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from tqdm.auto import tqdm
 
+from skreid._base.bars import progress_bar
 from skreid._base.labels import encode_cams, encode_identities
 from skreid._base.tables import validate_table
 
@@ -36,7 +36,7 @@ class CrossViewMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _steps(self, *names):
         """Yield ``run(function, *arguments)``, which runs the next of these steps; with `verbose`, a bar names it."""
         title, coming = f"Fitting {type(self).__name__}", iter(names)
-        with tqdm(total=len(names), desc=title, unit="step", disable=not self.verbose) as bar:
+        with progress_bar(title, "step", len(names), shown=self.verbose) as bar:
 
             def run(function, *arguments):
                 bar.set_postfix_str(next(coming))

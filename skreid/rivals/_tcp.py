@@ -14,8 +14,8 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
+from skreid._base.bars import progress_bar
 from skreid._base.checks import check_frame_size
 from skreid._base.constraints import IntRange
 from skreid._base.provenance import origin_of
@@ -219,7 +219,7 @@ class TCPNet(NetworkEstimator):
         origin = None
         if memory.location is not None:
             origin = origin_of(settings=settings, X=images.digest(), y=identities, device=device.type)
-        with tqdm(total=self.max_epochs, desc="Training", unit="epoch", disable=not self.verbose) as bar:
+        with progress_bar("Training", "epoch", self.max_epochs, shown=self.verbose) as bar:
 
             def on_epoch(record):
                 bar.set_postfix(loss=f"{record['train_loss']:.3f}", violated=f"{record['violated']:.2f}")
