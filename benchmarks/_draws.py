@@ -1,10 +1,11 @@
 """Accuracy over draws of people: each draw trains on some people, and ranks random galleries of others."""
 
+import json
 import time
 
 import numpy as np
 
-from benchmarks._data import RANKS, galleries, listed
+from benchmarks._data import RANKS, galleries, listed, plain
 from skreid import evaluate
 from skreid.protocols import GivenSplitProtocol, TwoViewProtocol
 
@@ -98,3 +99,11 @@ def deviation(figure):
     if figure["std"] is not None:
         return f"±{100 * figure['std']:4.1f}"
     return " " * 5 if figure["galleries"] is None else f"({100 * figure['galleries']:3.1f})"
+
+
+def publish(rows, options, name):
+    """Print the rows as a table, and write them with their settings into the folder of results."""
+    print(HEAD)
+    print(table(rows))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"{name}.json").write_text(json.dumps({"settings": plain(options), "rows": rows}, indent=1))

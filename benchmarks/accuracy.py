@@ -11,7 +11,6 @@ these draws and, apart from that, over the galleries of a draw.
 """
 
 import argparse
-import json
 import tempfile
 
 import numpy as np
@@ -24,8 +23,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-from benchmarks._data import HelpFormatter, add_options, box, network, plain, read_sets
-from benchmarks._draws import HEAD, add_draws, draws, measure, say, summaries, table
+from benchmarks._data import HelpFormatter, add_options, box, network, read_sets
+from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.metric_learning import XQDA
@@ -169,10 +168,7 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as temporary:
         memory = options.memory or temporary
         rows = [row for name, dataset in read_sets(options).items() for row in run(name, dataset, options, memory)]
-    print(HEAD)
-    print(table(rows))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "accuracy.json").write_text(json.dumps({"settings": plain(options), "rows": rows}, indent=1))
+    publish(rows, options, "accuracy")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ and writes ``teachers.json``.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from benchmarks._data import HelpFormatter, add_options, network, plain, read_sets
-from benchmarks._draws import HEAD, add_draws, draws, measure, say, summaries, table
+from benchmarks._data import HelpFormatter, add_options, network, read_sets
+from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import STRONGEST
 from skreid.datasets import load_image_folder, make_pedestrians
 
@@ -100,10 +99,7 @@ def main(arguments=None):
         rows = [
             row for name, dataset in read_sets(options).items() for row in run(name, dataset, options, memory, weights)
         ]
-    print(HEAD)
-    print(table(rows))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "teachers.json").write_text(json.dumps({"settings": plain(options), "rows": rows}, indent=1))
+    publish(rows, options, "teachers")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Small people and small fitted estimators that several test files share."""
 
 import os
+import sys
+from importlib import import_module
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core: threads of their own would only compete
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,3 +58,12 @@ def people():
 @pytest.fixture(scope="session")
 def fitted(people):
     return MultiDepthReID(**SETTINGS).fit(people.images, people.target)
+
+
+@pytest.fixture(scope="session")
+def benchmark():
+    """Return a function that imports a script of `benchmarks` by its name."""
+    root = str(Path(__file__).parent.parent)
+    sys.path.insert(0, root)
+    yield lambda name: import_module(f"benchmarks.{name}")
+    sys.path.remove(root)

@@ -1,10 +1,7 @@
 """benchmarks/ablation.py: its rows are those of estimators of their own, though each picture is read once."""
 
 import json
-import sys
-from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,15 +16,12 @@ from skreid.datasets import load_image_folder, make_pedestrians
 from skreid.protocols import TwoViewProtocol
 
 pytest.importorskip("matplotlib")
-ROOT = Path(__file__).parent.parent
 PATTERN = r"(?P<identity>\d+)_(?P<camera>\d+)"
 
 
 @pytest.fixture(scope="module")
-def ablation():
-    sys.path.insert(0, str(ROOT))
-    yield import_module("benchmarks.ablation")
-    sys.path.remove(str(ROOT))
+def ablation(benchmark):
+    return benchmark("ablation")
 
 
 @pytest.fixture(scope="module")

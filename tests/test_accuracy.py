@@ -1,9 +1,6 @@
 """benchmarks/accuracy.py: its figures are those of estimators fitted and evaluated by hand, over draws of people."""
 
 import json
-import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +11,12 @@ from skreid.datasets import make_pedestrians
 from skreid.metrics import ranking_metrics
 from skreid.protocols import TwoViewProtocol
 
-ROOT = Path(__file__).parent.parent
 OPTIONS = "--difficulty hard --n-train 4 --n-test 9 --input-size 32 16 --backbone vgg11 --epochs 0 --device cpu"
 
 
 @pytest.fixture(scope="module")
-def accuracy():
-    sys.path.insert(0, str(ROOT))
-    yield import_module("benchmarks.accuracy")
-    sys.path.remove(str(ROOT))
+def accuracy(benchmark):
+    return benchmark("accuracy")
 
 
 def rows_of(accuracy, out, *more):
@@ -61,11 +55,11 @@ def test_one_draw_and_one_gallery_have_no_deviation(accuracy, tmp_path):
     assert row["rank_1"]["galleries"] is None
 
 
-def test_named_people_are_tested_and_all_others_trained_on(accuracy, tmp_path, monkeypatch):
+def test_named_people_are_tested_and_all_others_trained_on(accuracy, benchmark, tmp_path, monkeypatch):
     seen = []
     recorder = FunctionTransformer(lambda images: images.reshape(len(images), -1))
     monkeypatch.setattr(accuracy, "systems", lambda *_: {"pixels": make_pipeline(recorder)})
-    draws = import_module("benchmarks._draws")
+    draws = benchmark("_draws")
     evaluate = draws.evaluate
 
     def noted(estimator, dataset, *args, **kwargs):

@@ -1,20 +1,6 @@
 """The table of limits: shares of the time taken, and its place in the documentation."""
 
-import sys
-from importlib import import_module
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """Return a function that imports a module of the benchmarks."""
-    sys.path.insert(0, str(ROOT))
-    yield lambda name: import_module(f"benchmarks.{name}")
-    sys.path.remove(str(ROOT))
 
 
 def test_the_share_is_the_time_of_the_limit_over_the_time_taken(benchmark):

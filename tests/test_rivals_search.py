@@ -1,9 +1,6 @@
 """benchmarks/rivals.py: it searches within some people, step by step, reports on others, and goes on where it was."""
 
 import json
-import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +12,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skreid.metric_learning import XQDA
 
-ROOT = Path(__file__).parent.parent
 SIZES = "--difficulty easy --n-search 12 --n-train 6 --n-test 5 --draws 2 --repeats 2 --input-size 16 8"
 
 
 @pytest.fixture(scope="module")
-def rivals():
-    sys.path.insert(0, str(ROOT))
-    yield import_module("benchmarks.rivals")
-    sys.path.remove(str(ROOT))
+def rivals(benchmark):
+    return benchmark("rivals")
 
 
 def pixels(images):

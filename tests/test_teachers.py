@@ -1,9 +1,6 @@
 """benchmarks/teachers.py: students start from the weights that their teachers wrote."""
 
 import json
-import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +9,6 @@ from PIL import Image
 from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 
-ROOT = Path(__file__).parent.parent
 OPTIONS = (
     "--n-train 5 --n-test 4 --draws 1 --repeats 2 --input-size 32 16 --backbone vgg11_bn --device cpu "
     "--teacher-epochs 1 --student-epochs 0 1 --drawn 0 6 --teacher-pattern (?P<identity>\\d+)_\\d"
@@ -20,15 +16,13 @@ OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(benchmark, tmp_path_factory):
     """Return the folder that the benchmark wrote, and its rows by system."""
     out, folder = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("people")
     people = make_pedestrians(6, image_size=(32, 16), random_state=3)
     for number, (image, identity) in enumerate(zip(people.images, people.target, strict=True)):
         Image.fromarray(image).save(folder / f"{identity:02}_{number % 4}.png")
-    sys.path.insert(0, str(ROOT))
-    import_module("benchmarks.teachers").main([*OPTIONS.split(), "--teacher-folder", str(folder), "--out", str(out)])
-    sys.path.remove(str(ROOT))
+    benchmark("teachers").main([*OPTIONS.split(), "--teacher-folder", str(folder), "--out", str(out)])
     rows = json.loads((out / "teachers.json").read_text())["rows"]
     return out, folder, {row["system"]: row for row in rows}
 
