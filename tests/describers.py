@@ -23,7 +23,7 @@ class Means(TransformerMixin, BaseEstimator):
         time.sleep(self.seconds)
         if self.log is not None:
             (Path(self.log) / f"described-{os.getpid()}").touch()
-        return np.array([np.asarray(image, dtype=np.float64).mean(axis=(0, 1)) for image in X])
+        return np.array([np.asarray(image, dtype=np.float64).mean(axis=(0, 1)) for image in X]).reshape(-1, 3)
 
     def __setstate__(self, state):
         super().__setstate__(state)

@@ -195,7 +195,7 @@ def test_only_the_last_two_epochs_are_kept(tmp_path):
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     """The error lists what differs."""
     run(tmp_path)
-    with pytest.raises(ValueError, match="does not match this fit: images, learning_rate differ"):
+    with pytest.raises(ValueError, match="does not match this fit: images, learning_rate changed"):
         run(tmp_path, origin={"images": "xyz", "learning_rate": "0.1"})
 
 

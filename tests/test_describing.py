@@ -10,6 +10,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from describers import Interrupted, Killed, Means
 from PIL import Image
@@ -187,9 +188,9 @@ def test_descriptors_of_another_call_are_refused(images, tmp_path):
     """The error names what differs: estimator, images or batch_size; or says that the record is missing."""
     out = tmp_path / "o.npy"
     describe(Means().fit(images), images, out=out)
-    with pytest.raises(ValueError, match=r"o\.npy' do not match this call: estimator differs"):
+    with pytest.raises(ValueError, match=r"o\.npy' do not match this call: estimator changed"):
         describe(Means(seconds=0.001).fit(images), images, out=out)
-    with pytest.raises(ValueError, match="do not match this call: batch_size, images differ"):
+    with pytest.raises(ValueError, match="do not match this call: batch_size, images changed"):
         describe(Means().fit(images), images[::-1], out=out, batch_size=20)
     (tmp_path / "o.npy.progress").unlink()
     with pytest.raises(ValueError, match="exists without the record that describe keeps"):
@@ -315,7 +316,7 @@ def test_a_changed_image_file_counts_as_another_image(tmp_path, kind):
     for _ in range(2):
         describe(Lengths().fit(paths), paths, out=out)
     os.utime(paths[1], ns=(0, 10**18))
-    with pytest.raises(ValueError, match="do not match this call: images differs"):
+    with pytest.raises(ValueError, match="do not match this call: images changed"):
         describe(Lengths().fit(paths), paths, out=out)
 
 
@@ -395,3 +396,18 @@ def test_tables_of_arrow_and_buffers_are_described_as_arrays_are():
     scaler, columns = StandardScaler().fit(X), {name: X[:, i] for i, name in enumerate("abc")}
     for table in (pa.table(columns), pa.record_batch(columns), memoryview(X), X.tolist()):
         np.testing.assert_array_equal(describe(scaler, table, batch_size=3), scaler.transform(X))
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame])
+def test_tables_with_one_column_of_pictures_are_described_as_the_column(fitted, people, table, tmp_path):
+    """Encoded pictures and paths, also in a call that resumes; a second column is refused."""
+    paths = [tmp_path / f"{number}.png" for number in range(len(people.images))]
+    for path, image in zip(paths, people.images, strict=True):
+        Image.fromarray(image).save(path)
+    for column in ([path.read_bytes() for path in paths], list(map(str, paths))):
+        out = tmp_path / f"{type(column[0]).__name__}.npy"
+        for _ in range(2):
+            found = describe(fitted, table({"image": column}), batch_size=4, out=out)
+            np.testing.assert_array_equal(found, describe(fitted, column, batch_size=4))
+        with pytest.raises(ValueError, match="Got a table of 2 columns as X"):
+            describe(fitted, table({"image": column, "who": people.target}))

@@ -44,6 +44,7 @@ def test_every_form_gives_the_same_pixels(paths):
         pd.Series(names),
         pd.DataFrame({"path": names}),
         pl.Series(names),
+        pl.DataFrame({"path": names}),
         tuple(names),
         torch.from_numpy(colour),
     ]

@@ -295,7 +295,7 @@ def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, 
     settings |= {"checkpoint": tmp_path, "max_epochs": 1}
     MultiDepthReID(**settings).fit(people.images, people.target)
     monkeypatch.setattr("skreid.multidepth.__version__", "0.0.7")
-    with pytest.raises(ValueError, match="does not match this fit: skreid differs"):
+    with pytest.raises(ValueError, match="does not match this fit: skreid changed"):
         MultiDepthReID(**settings).fit(people.images, people.target)
 
 
@@ -324,9 +324,9 @@ def test_a_checkpoint_resumes_the_same_fit_only(people, settings, tmp_path):
         MultiDepthReID(**settings).set_callbacks(Interrupting()).fit(people.images, people.target)
     resumed = MultiDepthReID(**settings).fit(people.images, people.target)
     np.testing.assert_array_equal(resumed.transform(people.images), expected.transform(people.images))
-    with pytest.raises(ValueError, match="does not match this fit: X differs"):
+    with pytest.raises(ValueError, match="does not match this fit: X changed"):
         MultiDepthReID(**settings).fit(people.images[:, ::-1], people.target)
-    with pytest.raises(ValueError, match="does not match this fit: batch_size, learning_rate differ"):
+    with pytest.raises(ValueError, match="does not match this fit: batch_size, learning_rate changed"):
         MultiDepthReID(**settings | {"batch_size": 4, "learning_rate": 0.1}).fit(people.images, people.target)
     with pytest.raises(ValueError, match="checkpoint needs random_state"):
         MultiDepthReID(**settings | {"random_state": None}).fit(people.images, people.target)

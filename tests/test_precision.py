@@ -127,7 +127,7 @@ def test_cache_and_checkpoint_distinguish_precisions(people, settings, tmp_path)
     assert changed.history_ != auto.history_
     kept = {"checkpoint": tmp_path / "kept", "memory": None}
     MultiDepthReID(**settings | kept).fit(people.images, people.target)
-    with pytest.raises(ValueError, match="does not match this fit: precision differs"):
+    with pytest.raises(ValueError, match="does not match this fit: precision changed"):
         MultiDepthReID(**settings | kept, precision=other).fit(people.images, people.target)
 
 

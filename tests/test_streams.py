@@ -15,6 +15,7 @@ import pytest
 from describers import Interrupted, Killed, Means
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from skreid import describe
@@ -209,7 +210,7 @@ def test_other_images_of_a_stream_are_refused(images, tmp_path, source):
         describe(estimator, make(other), batch_size=10, out=out)
     if source == "data set":  # its length is known beforehand
         for n_images in (40, 43, 50):
-            says = f"do not match this call: images differs. X has {n_images} images, and 45 are described"
+            says = f"do not match this call: images changed. X has {n_images} images, and 45 are described"
             with pytest.raises(ValueError, match=says):
                 describe(estimator, make(np.resize(images, (n_images, 8, 8, 3))), batch_size=10, out=out)
     else:
@@ -223,7 +224,7 @@ def test_other_images_of_a_stream_are_refused(images, tmp_path, source):
                 describe(estimator, make(more[:n_images]), batch_size=10, out=out)
         with pytest.raises(ValueError, match="this call: the images from position 40 to 46 differ"):
             describe(estimator, make(np.concatenate([images[:44], more[44:47] ^ 1])), batch_size=10, out=out)
-    with pytest.raises(ValueError, match="estimator differs"):
+    with pytest.raises(ValueError, match="estimator changed"):
         describe(Means(seconds=0.001).fit(images), make(images), batch_size=10, out=out)
     assert out.read_bytes() == before
 
@@ -235,14 +236,63 @@ def test_a_generator_that_was_read_before_is_refused(images, tmp_path):
     with pytest.raises(ValueError, match=r"ended after 0 images.*A generator that was read before is empty"):
         describe(estimator, X, out=tmp_path / "o.npy")
     assert len(np.load(tmp_path / "o.npy")) == 45
+    with pytest.raises(ValueError, match="out has 45 rows, but X ended after 0 images"):
+        describe(estimator, X, out=np.zeros((45, 3)))
+
+
+def test_a_generator_that_was_read_before_counts_as_no_images_where_there_are_no_rows(images, means, tmp_path):
+    """In memory and in a new file, which a new generator then fills."""
+    X, estimator = iter(images), Means().fit(images)
+    describe(estimator, X)
+    assert describe(estimator, X).shape == describe(estimator, X, out=tmp_path / "o.npy").shape == (0, 3)
+    np.testing.assert_array_equal(describe(estimator, iter(images), out=tmp_path / "o.npy"), means)
 
 
 def test_a_stream_and_a_list_do_not_resume_each_other(images, tmp_path):
     """What is recorded differs, and the message says how images are compared."""
     estimator = Means().fit(images)
     describe(estimator, list(images), out=tmp_path / "o.npy")
-    with pytest.raises(ValueError, match=r"images differs\. Images are compared by their pixels, and files by path"):
+    with pytest.raises(ValueError, match="X came as list of array of uint8 when it was described, and comes as stream"):
         describe(estimator, iter(images), out=tmp_path / "o.npy")
+
+
+FORMS = {
+    "array of uint8": lambda images: images,
+    "strided array of uint8": np.asfortranarray,
+    "array of float64": lambda images: images / 255,
+    "list of array of uint8": list,
+    "tuple of array of uint8": tuple,
+    "list of Image": lambda images: [Image.fromarray(image) for image in images],
+    "data set": Noting,
+    "stream": iter,
+}
+
+
+@pytest.mark.parametrize("before", FORMS)
+def test_equal_images_in_another_form_are_refused_by_the_name_of_the_form(images, tmp_path, before):
+    """Each form resumes itself; the message names both forms, or no form if the pixels changed."""
+    estimator, out = Means().fit(images), tmp_path / "o.npy"
+    for _ in range(2):
+        describe(estimator, FORMS[before](images), out=out)
+    for now in FORMS.keys() - {before}:
+        says = f"images changed. X came as {before} when it was described, and comes as {now} now. Images are compared"
+        with pytest.raises(ValueError, match=f"this call: {says} in the form"):
+            describe(estimator, FORMS[now](images), out=out)
+    with pytest.raises(ValueError, match=r"images changed\. Images are|position 0 to 44 differ, or come in another"):
+        describe(estimator, FORMS[before](images ^ 1), out=out)
+
+
+def test_a_record_without_a_form_is_read(images, means, tmp_path):
+    """Files of versions that did not record the form still resume, and refuse other images."""
+    estimator, out, record = Means().fit(images), tmp_path / "o.npy", tmp_path / "o.npy.progress"
+    describe(estimator, images, batch_size=10, out=out)
+    first, *lines = record.read_text().splitlines(keepends=True)
+    about = json.loads(first)
+    assert about.pop("form") == "array of uint8"
+    record.write_text("".join([json.dumps(about) + "\n", *lines[:2]]))
+    with pytest.raises(ValueError, match=r"images changed\. Images are compared in the form"):
+        describe(estimator, list(images), batch_size=10, out=out)
+    np.testing.assert_array_equal(describe(estimator, images, batch_size=10, out=out), means)
 
 
 class Lengths(Means):

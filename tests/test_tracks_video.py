@@ -49,9 +49,22 @@ def videos():
 def test_crops_are_the_people_in_the_order_of_the_table(videos):
     """Without what is outside the frame; frames are read one at a time."""
     for frames, boxes, pictures, _ in videos:
-        crops = code_of_page("crops_of")(iter(frames), boxes)
-        for crop, picture in zip(crops, pictures, strict=True):
-            np.testing.assert_array_equal(crop, picture)
+        for first in (0, 1):
+            crops = code_of_page("crops_of")(iter(frames), boxes.assign(frame=boxes["frame"] + first), first)
+            for crop, picture in zip(crops, pictures, strict=True):
+                np.testing.assert_array_equal(crop, picture)
+
+
+def test_boxes_that_would_get_the_crops_of_others_are_refused(videos):
+    """Boxes in the order of tracks, and boxes of a frame that the video does not have, also through `describe`."""
+    frames, boxes, *_ = videos[0]
+    crops_of, lomo = code_of_page("crops_of"), LOMO(n_scales=1, input_size=SIZE).fit([np.zeros((*SIZE, 3), np.uint8)])
+    with pytest.raises(ValueError, match="sort the boxes first"):
+        describe(lomo, crops_of(iter(frames), boxes.sort_values("track", kind="stable"), 0))
+    with pytest.raises(ValueError, match=rf"the number {len(frames)} of a box. Is the first frame number 0"):
+        describe(lomo, crops_of(iter(frames), boxes.assign(frame=boxes["frame"] + 1), 0))
+    with pytest.raises(ValueError, match=r"the number 0 of a box. Is the first frame number 1"):
+        list(crops_of(iter(frames), boxes, 1))
 
 
 def test_tracks_of_two_cameras_are_ranked(videos):
@@ -59,7 +72,7 @@ def test_tracks_of_two_cameras_are_ranked(videos):
     lomo = LOMO(n_scales=1, input_size=SIZE).fit([np.zeros((*SIZE, 3), np.uint8)])
     crops_of, tracks, descriptors = code_of_page("crops_of"), [], []
     for frames, boxes, _, who in videos:
-        descriptors.append(describe(lomo, crops_of(iter(frames), boxes), batch_size=8))
+        descriptors.append(describe(lomo, crops_of(iter(frames), boxes, 0), batch_size=8))
         tracks.append(pool_tracks(descriptors[-1], boxes["track"], ids=who))
         for label, pooled in zip(tracks[-1].labels, tracks[-1].descriptors, strict=True):
             rows = [row for row, track in zip(descriptors[-1], boxes["track"], strict=True) if track == label]

@@ -57,4 +57,4 @@ def refuse_changes(changed, what, remedy):
         The end of the message: what to do.
     """
     if changed:
-        raise ValueError(f"{what}: {', '.join(changed)} differ{'s' * (len(changed) == 1)}. {remedy}")
+        raise ValueError(f"{what}: {', '.join(changed)} changed. {remedy}")

@@ -14,7 +14,7 @@ import numpy as np
 from skreid._base.files import replacing
 from skreid._base.provenance import origin_of
 from skreid._lists.chunks import count_images, is_read_once
-from skreid._lists.record import Record, stamps_of
+from skreid._lists.record import Record, form_of, stamps_of
 
 BY_CHUNK = "compared by chunk"  # in place of a digest of all images
 
@@ -111,7 +111,7 @@ class FileOutput(ArrayOutput):
         if by_chunk:
             origin["images"] = BY_CHUNK if self.n_images is None else f"{n_images} images, {BY_CHUNK}"
         starts = range(0, n_images, batch_size)
-        self.record = Record(path, origin | {"batch_size": batch_size}, starts, by_chunk)
+        self.record = Record(path, origin | {"batch_size": batch_size}, starts, by_chunk, form_of(X))
         before = self.record.read()
         if not path.exists():
             self.record.forget()

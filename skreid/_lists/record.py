@@ -14,6 +14,7 @@ import numpy as np
 
 from skreid._base.provenance import changed_parts, refuse_changes
 from skreid._images.decode import load
+from skreid._images.items import Items
 from skreid.exceptions import ImageError
 
 
@@ -34,6 +35,8 @@ class Record:
         Position of the first image of each chunk; it may go on beyond the last.
     by_chunk : bool
         Whether images are compared chunk by chunk.
+    form : str
+        How the images come, as `form_of` returns it; for messages.
 
     Attributes
     ----------
@@ -45,10 +48,10 @@ class Record:
         Rows of the file of descriptors.
     """
 
-    def __init__(self, path, origin, starts, by_chunk):
+    def __init__(self, path, origin, starts, by_chunk, form):
         self.descriptors, self.path = path, path.with_name(f"{path.name}.progress")
         self.origin, self.starts, self._by_chunk, self._size = origin, starts, by_chunk, 0
-        self.chunks, self.digests, self.n_rows = {}, {}, 0
+        self.chunks, self.digests, self.n_rows, self.form = {}, {}, 0, form
         self.remedy = f"Delete that file and '{self.path.name}', or give another path."
 
     def read(self):
@@ -86,9 +89,15 @@ class Record:
         if n_described is not None and n_images != sys.maxsize and n_images != n_described:
             return f"X has {n_images} images, and {n_described} are described. {self.remedy}"
         return (
-            "Images are compared by their pixels, and files by path, size and time of change, so that a copied list "
-            f"is another one. {self.remedy}"
+            f"{self._form_before(before)}Images are compared in the form that they come in: arrays and PIL images by "
+            "their pixels, encoded pictures by their bytes, files by path, size and time of change. Pass the same "
+            f"images in the same form. {self.remedy}"
         )
+
+    def _form_before(self, before):
+        """Return a sentence on the form in which images came before, if it was another; records may not have it."""
+        form = before.get("form", self.form)
+        return "" if form == self.form else f"X came as {form} when it was described, and comes as {self.form} now. "
 
     def _chunks_of(self, lines):
         """Return the chunks and digests on record."""
@@ -115,7 +124,8 @@ class Record:
                 f"{self._mismatch}: X goes on after the {start + n_described} images that are described. {self.remedy}"
             )
         raise ValueError(
-            f"{self._mismatch}: the images from position {start} to {start + len(images) - 1} differ. {self.remedy}"
+            f"{self._mismatch}: the images from position {start} to {start + len(images) - 1} differ, or come in "
+            f"another form. {self.remedy}"
         )
 
     def refuse_end(self, n_images):
@@ -135,7 +145,7 @@ class Record:
 
     def start(self, dtype, shape):
         """Write the first line."""
-        about = self.origin | {"dtype": dtype.str, "shape": shape}
+        about = self.origin | {"dtype": dtype.str, "shape": shape, "form": self.form}
         self.path.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
     def resume(self):
@@ -174,6 +184,21 @@ def _stamp(path):
     except (OSError, ValueError):  # an image that cannot be used
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def form_of(X):
+    """Return how images come, such as "list of str": equal images that come in two forms have two digests."""
+    if isinstance(X, Items) or not hasattr(X, "__len__"):
+        return "data set" if isinstance(X, Items) else "stream"
+    if isinstance(X, (list, tuple)):
+        return f"{type(X).__name__} of {_form_of_image(next(iter(X), None))}"
+    return _form_of_image(X)
+
+
+def _form_of_image(image):
+    if not isinstance(image, np.ndarray):
+        return type(image).__name__
+    return f"{'' if image.flags.c_contiguous else 'strided '}array of {image.dtype}"
 
 
 def digest_of(images):
