@@ -174,6 +174,27 @@ def test_a_save_removes_only_files_of_a_gallery(filled, tmp_path, column, foreig
 
 
 @pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"index": "Flat"}, "index='Flat' is not used"),
+        ({"effort": 3}, "effort=3 is not used"),
+        ({"index": "Flat", "effort": 3}, "index='Flat' and effort=3 are not used"),
+    ],
+)
+def test_settings_of_faiss_without_faiss_are_named(settings, named, tmp_path):
+    """Where a gallery is built; one that was saved so opens without a word."""
+    says = f"^{named}: engine='exact' searches without FAISS. Give engine=\"faiss\" too.$"
+    with pytest.warns(UserWarning, match=says) as caught:
+        gallery = Gallery(rows(3), **settings)
+    with pytest.warns(UserWarning, match=says) as of_system:
+        Gallery.from_estimator(StandardScaler().fit(rows(9)), rows(3), **settings)
+    assert {each.filename for each in (*caught, *of_system)} == {__file__}
+    gallery.save(tmp_path)
+    assert Gallery.open(tmp_path).kneighbors(rows(3)[:1], 1)[1].tolist() == [[0]]
+    Gallery(rows(3), index="HNSW32", effort=None)
+
+
+@pytest.mark.parametrize(
     "settings",
     [{"effort": "all"}, {"effort": 0}, {"effort": True}, {"effort": 1.5}, {"index": 3}, {"index": None}, {"index": ""}],
 )
@@ -181,7 +202,8 @@ def test_settings_are_checked_wherever_they_come_from(filled, tmp_path, settings
     """Wrong settings are named, whether given or read from a file; a NumPy integer is saved as an integer."""
     with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter of Gallery must be"):
         Gallery(rows(3), **settings)
-    Gallery(rows(3), effort=np.int64(5)).save(tmp_path)
+    with pytest.warns(UserWarning, match="effort=5 is not used"):
+        Gallery(rows(3), effort=np.int64(5)).save(tmp_path)
     card = json.loads((tmp_path / "gallery.json").read_text(encoding="utf-8"))
     assert card["settings"]["effort"] == 5
     card["settings"] |= settings
@@ -363,7 +385,8 @@ def test_an_index_that_cannot_be_built_is_named(tmp_path, index, message):
     pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     with pytest.raises(ValueError, match=message):
         Gallery(rows(300), engine="faiss", index=index)
-    Gallery(rows(300), index=index).save(tmp_path)
+    with pytest.warns(UserWarning, match="is not used"):
+        Gallery(rows(300), index=index).save(tmp_path)
     card = (tmp_path / "gallery.json").read_text(encoding="utf-8")
     (tmp_path / "gallery.json").write_text(card.replace("exact", "faiss"), encoding="utf-8")
     with pytest.raises(ValueError, match=f"The gallery in '{tmp_path}' is damaged: .*{message}"):

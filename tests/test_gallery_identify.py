@@ -9,6 +9,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.pipeline import make_pipeline
@@ -81,7 +82,7 @@ def test_identities_are_those_of_a_loop_over_all_images(drawn, n_neighbors, n_im
     assert answer.best.tolist() == [row[0][0] if row else None for row in expected]
 
 
-@given(galleries(), st.floats(-1, 41), st.integers(1, 3))
+@given(galleries(), st.floats(0, 41), st.integers(1, 3))
 def test_nobody_is_named_beyond_the_threshold(drawn, threshold, n_neighbors):
     """Distances stay; identities are those at a distance of at most the threshold."""
     rows, ids, _, probes = drawn
@@ -107,7 +108,7 @@ def test_identities_with_very_many_images_do_not_crowd_out_others(engine, n_imag
     rows = rng.normal(size=(len(ids), 4)) * 0.1 + np.repeat([0, 1, 2, 3], [500, 3, 2, 1])[:, None]
     order = rng.permutation(len(ids))
     ids, rows, probes = ids[order], rows[order], rng.normal(size=(7, 4)) * 0.1
-    gallery = Gallery(rows, ids, engine=engine, effort=len(ids))
+    gallery = Gallery(rows, ids, engine=engine, effort=len(ids) if engine == "faiss" else None)
     distances = np.sqrt(((probes[:, None] - rows) ** 2).sum(axis=2))
     for ranked_values in (identities.RANKED_VALUES, 700):
         monkeypatch.setattr(identities, "RANKED_VALUES", ranked_values)
@@ -151,15 +152,15 @@ def test_every_measure_identifies_as_a_loop_does(measure, engine, n_images, tmp_
     if engine == "faiss":
         pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
     rows, ids, cams, probes, seen = X[80::2], Y[80::2], CAMS[80::2], X[81::2], CAMS[81::2]
-    of_cameras = {}
+    of_cameras, settings = {}, {"engine": engine, "effort": 40 if engine == "faiss" else None}
     if measure == "cosine":
-        gallery = Gallery(rows, ids, cams, metric="cosine", engine=engine, effort=40)
+        gallery = Gallery(rows, ids, cams, metric="cosine", **settings)
         distances = cosine_distances(probes, rows)
     else:
         pytest.importorskip("skops", reason="saves the system")
         metric = {"XQDA": XQDA(), "CVDCA": CVDCA()}[measure]
         system = make_pipeline(StandardScaler(), metric).fit(X[:80], Y[:80], **{f"{measure.lower()}__cams": CAMS[:80]})
-        gallery = Gallery.from_estimator(system, rows, ids, cams, engine=engine, effort=40)
+        gallery = Gallery.from_estimator(system, rows, ids, cams, **settings)
         if measure == "CVDCA":
             of_cameras = {"cams_probe": seen, "cams_gallery": cams}
         given = [system[0].transform(each) for each in (probes, rows)]
@@ -305,6 +306,66 @@ def test_a_stranger_whom_the_gallery_cannot_see_is_never_named():
     assert repr(answer).splitlines()[2] == "  1  nobody, no image is left"
 
 
+class Listed(BaseEstimator):
+    """A learned metric whose distances are listed: one row per value of a probe."""
+
+    def __init__(self, rows=None):
+        self.rows = rows
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y=None):
+        return self
+
+    def pairwise_distances(self, X_probe, X_gallery):
+        return np.array(self.rows)[np.ix_(X_probe[:, 0].astype(int), X_gallery[:, 0].astype(int))]
+
+
+def test_images_that_never_match_by_a_learned_metric_are_never_named():
+    """Infinite distances: those images are as if they were not there, in every search and at every threshold."""
+    system = make_pipeline(FunctionTransformer().fit([[0.0]]), Listed([[1, np.inf, 3], [np.inf] * 3]))
+    gallery = Gallery.from_estimator(system, np.arange(3.0)[:, None], ids=["a", "b", "c"])
+    probes = [[0.0], [1.0]]
+    threshold = gallery.threshold(probes, far=0.5)
+    assert threshold == np.inf
+    for limit in (threshold, None):
+        answer = gallery.identify(probes, threshold=limit, n_neighbors=3)
+        assert answer.identities.tolist() == [["a", "c", None], [None] * 3]
+        assert answer.distances.tolist() == [[1, 3, np.inf], [np.inf] * 3]
+        assert repr(answer).splitlines()[2] == "  1  nobody, no image is left"
+    for distances, indices in (gallery.kneighbors(probes, 3), rank_gallery(system, probes, np.arange(3.0)[:, None], 3)):
+        assert np.isfinite(distances).tolist() == (indices < 3).tolist() == [[True, True, False], [False] * 3]
+    with pytest.raises(ValueError, match="Re-ranking divides distances by the largest, so they must be finite"):
+        rank_gallery(make_pipeline(system[0], Listed(np.full((5, 5), np.inf))), probes, probes, 1, rerank=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_what_is_no_distance_is_refused_by_name(value, monkeypatch):
+    """In every search, with the probe's own index where probes are searched a few at a time."""
+    monkeypatch.setattr(identities, "RANKED_VALUES", 2)
+    images = np.arange(3.0)[:, None]
+    table = np.ones((3, 3))
+    table[2, 1] = value
+    system = make_pipeline(FunctionTransformer().fit(images), Listed(table))
+    gallery = Gallery.from_estimator(system, images, ids=["a", "b", "c"])
+    distances = gallery.distance_blocks(images)
+    for search in (
+        lambda: gallery.identify(images),
+        lambda: gallery.identify(images, n_neighbors=3),
+        lambda: gallery.threshold(images, far=0.5),
+        lambda: gallery.kneighbors(images, 1),
+        lambda: rank_gallery(system, images, images, 1),
+        lambda: distances(2, 3),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"Listed.pairwise_distances returned {value} for probe 2 and gallery image 1:.*Check the"
+        ):
+            search()
+    with pytest.raises(ValueError, match=rf"Listed.pairwise_distances returned {value} for probe 2 and probe 1:"):
+        rank_gallery(system, images, [[0.0]], 1, rerank=True)
+
+
 def test_an_identification_prints_readably():
     """One line per probe; the first ten of many."""
     gallery = Gallery(np.arange(4.0)[:, None], ids=[("a", 1), ("b", 2), ("a", 1), ("b", 2)])
@@ -326,6 +387,11 @@ def test_an_identification_prints_readably():
         ({"threshold": "near"}, r"'threshold' parameter of Gallery.identify must be a float or None. Got 'near'"),
         ({"threshold": np.nan}, r"'threshold' parameter of Gallery.identify must be a float or None. Got nan"),
         ({"threshold": True}, r"'threshold' parameter of Gallery.identify must be a float or None. Got True"),
+        (
+            {"threshold": -1.0},
+            r"in the range \[0.0, inf\) or None for euclidean distance, which is never smaller. Got -1.0",
+        ),
+        ({"threshold": -np.inf}, r"in the range \[0.0, inf\) or None for euclidean distance.* Got -inf"),
         ({"n_neighbors": 0}, r"'n_neighbors' parameter of Gallery.identify must be an int in the range \[1"),
         ({"n_neighbors": 3}, r"'n_neighbors' parameter of Gallery.identify must be at most 2, the number of ident"),
         ({"n_images": 1.5}, r"'n_images' parameter of Gallery.identify must be an int in the range \[1"),
@@ -337,6 +403,22 @@ def test_wrong_arguments_are_named(given, message):
     """In scikit-learn's wording."""
     with pytest.raises(ValueError, match=message):
         Gallery([[0.0], [1.0]], ids=["ann", "bo"]).identify([[0.0]], **given)
+
+
+def test_thresholds_may_be_negative_where_distances_are():
+    """XQDA's are; cosine distances are not. A threshold below a stranger at distance 0 names nobody."""
+    with pytest.raises(ValueError, match=r"\[0.0, inf\) or None for cosine distance, which is never smaller. Got -0.1"):
+        Gallery([[1.0]], ids=["ann"], metric="cosine").identify([[1.0]], threshold=-0.1)
+    metric = XQDA().fit(X[:80], Y[:80], CAMS[:80])
+    metric.metric_ = -metric.metric_  # the form may have any signs
+    learned = Gallery.from_estimator(metric, X[80::2], ids=Y[80::2])
+    nearest = learned.identify(X[81::2]).distances
+    assert nearest.min() < -1
+    named = learned.identify(X[81::2], threshold=-1.0).best
+    assert [who is not None for who in named] == (nearest[:, 0] <= -1).tolist()
+    plain = Gallery([[0.0]], ids=["ann"])
+    threshold = plain.threshold([[0.0], [0.0]], far=0.5)
+    assert plain.identify([[0.0]], threshold=threshold).best.tolist() == [None]
 
 
 def test_a_gallery_that_names_nobody_says_what_to_do():

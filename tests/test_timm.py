@@ -209,7 +209,7 @@ def test_timms_own_weights_are_downloaded_only_if_asked_for(monkeypatch):
     assert (mean, std) == timm_normalization("timm:test_resnet")
     with pytest.raises(OSError, match=r"could not be downloaded \(no network\).*create_model\('test_vit', pre"):
         initial_weights("DEFAULT", "timm:test_vit")
-    with pytest.raises(ValueError, match=r"'DEFAULTS' is not a file. Neither is it one of timm's weights: DEFAULT"):
+    with pytest.raises(ValueError, match=r"It is not the name of timm weights of timm:test_vit either; .* DEFAULT"):
         initial_weights("DEFAULTS", "timm:test_vit")
 
 

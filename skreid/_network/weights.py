@@ -109,8 +109,8 @@ def _file(weights, backbone, names):
         if not isinstance(backbone, str):
             advice = " Weights by name need a torchvision backbone by name; a function loads its weights itself."
         elif isinstance(weights, str):
-            library = "timm's" if is_timm(backbone) else "its torchvision"
-            advice = f" Neither is it one of {library} weights: {', '.join(names)}."
+            library = "timm" if is_timm(backbone) else "torchvision"
+            advice = f" It is not the name of {library} weights of {backbone} either; these are {', '.join(names)}."
         raise ValueError(f"weights={str(weights)!r} is not a file.{advice}{did_you_mean(weights, list(names))}")
     return path
 

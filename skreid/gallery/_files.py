@@ -8,6 +8,7 @@ import json
 import os
 import re
 import uuid
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ FILES = {name: rf"{name}-[0-9a-f]{{32}}\.npy" for name in ("descriptors", "ids",
 FILES["faiss"] = r"index-[0-9a-f]{32}\.faiss"
 FILES["system"] = r"system-[0-9a-f]{32}\.skops"
 SETTINGS = {"engine", "index", "effort"}  # and "metric", unless it is Euclidean
+INDEX = "HNSW32"  # by default
 METRICS = ("euclidean", "cosine")
 FORMAT = "skreid gallery"
 LABEL_KINDS = "biufSU"  # NumPy's kinds of numbers and strings
@@ -35,6 +37,19 @@ def check_settings(engine, index, effort, metric="euclidean"):
         raise ValueError(f"The 'index' parameter of Gallery must be a factory string of FAISS. Got {index!r} instead.")
     effort = check_int(effort, "effort", "Gallery", none=True)
     return {"engine": engine, "index": index, "effort": effort, "metric": metric}
+
+
+def warn_of_unused(settings, stacklevel=3):
+    """Warn of checked settings of FAISS where another engine searches."""
+    unused = [name for name, default in (("index", INDEX), ("effort", None)) if settings[name] != default]
+    if unused and settings["engine"] != "faiss":
+        given = " and ".join(f"{name}={settings[name]!r}" for name in unused)
+        warnings.warn(
+            f"{given} {'is' if len(unused) == 1 else 'are'} not used: engine={settings['engine']!r} searches without "
+            'FAISS. Give engine="faiss" too.',
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def save_gallery(folder, columns, settings, extra=None, origin=None):

@@ -10,7 +10,7 @@ import numpy as np
 from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
 from skreid.gallery._contents import Contents
-from skreid.gallery._files import check_settings
+from skreid.gallery._files import INDEX, check_settings, warn_of_unused
 from skreid.gallery._identify import Identifying
 from skreid.gallery._measuring import measuring_of
 from skreid.gallery._query import Query
@@ -70,6 +70,11 @@ class Gallery(Contents, Identifying, Stored):
         If descriptors are not finite, or so large that their squared distances overflow (float64, or float32 with
         FAISS), or if a parameter has a value not listed here.
 
+    Warns
+    -----
+    UserWarning
+        If `index` or `effort` is given, but not ``engine="faiss"``, which alone uses them.
+
     See Also
     --------
     skreid.rank_gallery : Takes a Gallery in place of gallery images.
@@ -93,9 +98,11 @@ class Gallery(Contents, Identifying, Stored):
     """
 
     def __init__(
-        self, descriptors, ids=None, cams=None, *, metric="euclidean", engine="exact", index="HNSW32", effort=None
+        self, descriptors, ids=None, cams=None, *, metric="euclidean", engine="exact", index=INDEX, effort=None
     ):
-        self._build(None, descriptors, ids, cams, check_settings(engine, index, effort, metric))
+        settings = check_settings(engine, index, effort, metric)
+        warn_of_unused(settings)
+        self._build(None, descriptors, ids, cams, settings)
 
     def _build(self, system, descriptors, ids, cams, settings):
         """Set all attributes, from images or descriptors."""
@@ -114,7 +121,7 @@ class Gallery(Contents, Identifying, Stored):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, ids=None, cams=None, *, metric="euclidean", engine="exact", index="HNSW32", effort=None
+        cls, estimator, X, ids=None, cams=None, *, metric="euclidean", engine="exact", index=INDEX, effort=None
     ):
         """Build a gallery from a fitted system and images.
 
@@ -164,6 +171,7 @@ class Gallery(Contents, Identifying, Stored):
         array([20, 21, 22])
         """
         settings, system = check_settings(engine, index, effort, metric), System(estimator)
+        warn_of_unused(settings)
         if system.metric is not None and metric != "euclidean":
             raise ValueError(
                 f"metric={metric!r} was given, but the system ranks by {system.origin.metric}: leave it out, or give "

@@ -17,6 +17,7 @@ from skreid.gallery._identities import nearest_identities
 from skreid.gallery._state import column
 
 SHOWN = 10  # probes that are printed
+JUST_BELOW = np.finfo(np.float32).tiny  # a threshold that names nobody, though a stranger is at 0, lies below 0 by less
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +89,7 @@ class Identifying:
             Descriptors. A gallery of a system takes images.
         threshold : float, default=None
             Largest distance at which somebody is named, in units of the gallery's distance; :meth:`threshold` computes
-            one. None names somebody for every probe.
+            one. It may be negative for a learned metric only. None names somebody for every probe.
         n_neighbors : int, default=1
             Number of identities for each probe, at most as many as the gallery has. An empty gallery names nobody.
         n_images : int, default=1
@@ -107,7 +108,8 @@ class Identifying:
         Raises
         ------
         ValueError
-            If the gallery has no identities or fewer than `n_neighbors`, or as in :meth:`kneighbors`.
+            If the gallery has no identities or fewer than `n_neighbors`, no distance can be as small as `threshold`,
+            or as in :meth:`kneighbors`.
 
         Warns
         -----
@@ -129,7 +131,7 @@ class Identifying:
         array(['ann', None], dtype=object)
         """
         owner = "Gallery.identify"
-        threshold = _checked_threshold(threshold, owner)
+        threshold = _checked_threshold(threshold, owner, self._state.measuring)
         check_int(n_neighbors, "n_neighbors", owner)
         check_int(n_images, "n_images", owner)
         self._check_ids(owner)
@@ -255,10 +257,15 @@ class Identifying:
             )
 
 
-def _checked_threshold(threshold, owner):
-    """Return a threshold as a float, or None; refuse anything else."""
+def _checked_threshold(threshold, owner, measuring):
+    """Return a threshold as a float, or None; refuse anything else, and one below all distances of a gallery."""
     if threshold is None:
         return None
     if not isinstance(threshold, Real) or isinstance(threshold, (bool, np.bool_)) or np.isnan(threshold):
         raise ValueError(f"The 'threshold' parameter of {owner} must be a float or None. Got {threshold!r} instead.")
+    if threshold < measuring.smallest - JUST_BELOW:
+        raise ValueError(
+            f"The 'threshold' parameter of {owner} must be a float in the range [{measuring.smallest}, inf) or None "
+            f"for {measuring.name} distance, which is never smaller. Got {threshold!r} instead."
+        )
     return float(threshold)

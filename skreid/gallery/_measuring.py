@@ -17,6 +17,7 @@ class Euclidean:
     """The Euclidean distance."""
 
     name, metric, more = "euclidean", None, 1
+    smallest = 0.0  # no distance is smaller
 
     def measure(self, rows, cams):
         """Return the exact measure of distances to rows."""
@@ -66,6 +67,7 @@ class Learned(Euclidean):
     """
 
     more = 4  # candidates of an approximate index for each neighbour: the metric itself chooses among them
+    smallest = -np.inf  # XQDA's form is indefinite
 
     def __init__(self, metric):
         self.metric, self.name, self.takes_cams = metric, type(metric).__name__, takes_cams(metric)
