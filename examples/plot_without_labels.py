@@ -41,7 +41,8 @@ start = clone(untrained).fit(elsewhere.images, elsewhere.target)
 # ----------------------
 # Colours and background of a camera shift all its descriptors. So each camera's mean is taken away first: it needs no
 # identities. HDBSCAN then finds the clusters. It need not know their number, and calls -1 what belongs to none. Those
-# pictures are left out of the training, which starts from random weights in each round.
+# pictures are left out of the training, which starts from random weights in each round. Clusters get names of their
+# own: plain numbers would look like the identities of other people when the network is evaluated.
 
 
 def centred(descriptors, cams):
@@ -58,7 +59,10 @@ def train_without_labels(reid, X, cams, n_rounds=3):
     """Yield the clusters and the fitted system of each round."""
     for _ in range(n_rounds):
         clusters = find_clusters(centred(reid.transform(X), cams))
-        reid = clone(untrained).fit(X[clusters >= 0], clusters[clusters >= 0])
+        if clusters.max() < 1:
+            raise ValueError("Fewer than two clusters: lower min_cluster_size, or start from a better network.")
+        names = np.char.mod("cluster %03d", clusters)
+        reid = clone(untrained).fit(X[clusters >= 0], names[clusters >= 0])
         yield clusters, reid
 
 

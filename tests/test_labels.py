@@ -564,7 +564,7 @@ def test_cameras_of_one_side_alone_are_refused_everywhere():
     for call in (gallery.distance_blocks, lambda probes: gallery.kneighbors(probes, 1)):
         with pytest.raises(ValueError, match=r"holds the cameras of its images, so CVDCA distance .*: pass cams_probe"):
             call(X)
-    with pytest.raises(ValueError, match="cams_probe was given, .*: build it with cams, or leave cams_probe out"):
+    with pytest.raises(ValueError, match=r"cams_probe was given, .*: build it with cams, or leave cams_probe out"):
         plain_gallery.kneighbors(X, 1, cams_probe=GOOD)
 
 

@@ -2,12 +2,16 @@
 
 import ast
 import re
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+
+from skreid import cmc_score, evaluate
+from skreid.protocols import ShotProtocol
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "plot_without_labels.py"
 CODE = EXAMPLE.read_text(encoding="utf-8")
@@ -32,6 +36,14 @@ class Recorder(BaseEstimator):
 
     def transform(self, X):
         return np.asarray(X)
+
+
+class Learner(Recorder):
+    """A `Recorder` that says whom it was fitted on."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
 
 
 @pytest.fixture
@@ -66,7 +78,7 @@ def test_clusters_are_the_people_once_cameras_are_centred(steps, planted):
 
 
 def test_pictures_of_no_cluster_are_not_trained_on(steps, planted):
-    """Each round fits on the pictures of clusters alone, with cluster numbers as identities."""
+    """Each round fits on the pictures of clusters alone, with the clusters' own names as identities."""
     X, cams, y = planted
     rounds = list(steps["train_without_labels"](Recorder(), X, cams))
     assert len(rounds) == len(Recorder.fits) == 3
@@ -74,7 +86,29 @@ def test_pictures_of_no_cluster_are_not_trained_on(steps, planted):
         np.testing.assert_array_equal(clusters == -1, y == -1)
         assert clusters.max() == 2  # three people: each camera's mean was taken away
         np.testing.assert_array_equal(images, X[clusters >= 0])
-        np.testing.assert_array_equal(identities, clusters[clusters >= 0])
+        np.testing.assert_array_equal(identities, [f"cluster {number:03}" for number in clusters[clusters >= 0]])
+
+
+@pytest.mark.parametrize("n_clusters", [0, 1])
+def test_fewer_than_two_clusters_are_not_trained_on(steps, n_clusters):
+    """There is nobody to tell apart; the error says what to change."""
+    steps["find_clusters"] = lambda descriptors: np.full(len(descriptors), n_clusters - 1)
+    with pytest.raises(ValueError, match="Fewer than two clusters: lower min_cluster_size"):
+        next(steps["train_without_labels"](Recorder(), np.zeros((4, 2)), np.array([0, 1, 0, 1])))
+    assert not Recorder.fits
+
+
+def test_names_of_clusters_are_nobody_else(steps, planted):
+    """A network trained on clusters is ranked on people who are numbered from 0, without an error or a warning."""
+    X, cams, _ = planted
+    steps["untrained"] = Learner()
+    ((_, reid),) = steps["train_without_labels"](Learner(), X, cams, 1)
+    y = np.repeat([0, 1, 2, 3], 6)
+    people = {"data": X[:24], "target": y, "cams": cams[:24]}
+    assert evaluate(reid, people, ShotProtocol(n_train=0, n_repeats=1), fit=False).mean
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cmc_score(reid, X[:24], y, cams=cams[:24])
 
 
 def test_columns_count_what_is_said_of_them(steps):
