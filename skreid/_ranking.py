@@ -12,7 +12,7 @@ from skreid._base.kinds import check_same_kind
 from skreid._base.labels import as_labels, check_both_or_none
 from skreid._search.distances import check_finite, distance_blocks
 from skreid._search.joint import EuclideanJoint, LearnedJoint
-from skreid._search.measures import EuclideanMeasure, LearnedMeasure
+from skreid._search.measures import EuclideanMeasure, LearnedMeasure, probes_numbered
 from skreid._search.nearest import check_n_neighbors, nearest_columns, nearest_rows, no_ranking
 from skreid._search.reranking import RerankedBlocks, check_rerank
 from skreid._search.system import check_width, describe, split_system, takes_cams
@@ -51,7 +51,8 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
 
     def distances(start, stop):
         cams = None if cams_probe is None else cams_probe[start:stop]
-        block = measure.block(probes[start:stop], cams).bounds(slice(None))
+        with probes_numbered(range(start, stop)):
+            block = measure.block(probes[start:stop], cams).bounds(slice(None))
         return block if measure.n_rows == len(gallery) else block[:, measure.group]
 
     if rerank is None:
@@ -94,14 +95,15 @@ def rank_gallery(
         Ascending; only if `return_distance`. If re-ranked, they are no longer those of the metric. An empty gallery has
         rankings without an entry, of shape (n_probes, 0).
     indices : ndarray of shape (n_probes, n_neighbors), int64
-        Indices of gallery images; equal distances in the gallery's order.
+        Indices of gallery images; equal distances in the gallery's order. Where a learned metric returns an infinite
+        distance, the image never matches, and the index is larger than any.
 
     Raises
     ------
     ValueError
         If `n_neighbors` exceeds the size of a gallery, descriptors are not as wide as those of the estimator or hold
-        NaN or infinity, or cameras are given that the metric does not take. With `rerank`, also if a learned metric is
-        not symmetric.
+        NaN or infinity, a learned metric returns NaN or minus infinity, or cameras are given that it does not take.
+        With `rerank`, also if a learned metric is not symmetric or not finite.
 
     Examples
     --------

@@ -11,7 +11,10 @@ import sklearn.exceptions
 import skreid
 from skreid import exceptions
 
-PRIVATE = {"ArchiveError"}  # always caught and raised again as a ValueError that names the file
+PRIVATE = {
+    "ArchiveError",  # always caught and raised again as a ValueError that names the file
+    "DistanceError",  # a ValueError that can be raised again with another index
+}
 LANGUAGE = {"AttributeError"}  # what `skreid.nothing` must raise
 
 

@@ -45,6 +45,21 @@ def of_cameras(metric):
     return isinstance(metric, CVDCA | KCVDCA)
 
 
+@pytest.mark.parametrize("engine", ["exact", "faiss"])
+def test_a_descriptor_of_zeros_is_at_cosine_distance_1_exactly(engine):
+    """From images, from probes and from other zeros; all tie, so they stay in the gallery's order."""
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="the approximate engine is an optional extra")
+    rows = np.concatenate([X[:5], np.zeros((3, 8))])
+    gallery = Gallery(rows, metric="cosine", engine=engine)
+    distances, indices = gallery.kneighbors(np.zeros((1, 8)), 8)
+    assert (distances == 1).all()
+    assert engine == "faiss" or indices.tolist() == [list(range(8))]
+    distances, indices = gallery.kneighbors(X[5:20], 8)
+    assert (distances[indices >= 5] == 1).all()
+    assert (distances[indices < 5] != 1).all()
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=str)
 @pytest.mark.parametrize("engine", ["exact", "faiss"])
 @pytest.mark.parametrize("hidden", ["nothing", "cams", "ids in cams"])

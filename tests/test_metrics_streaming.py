@@ -43,6 +43,17 @@ def test_distances_are_scipys(metric, dtype):
     np.testing.assert_allclose(blocks(2, 9), cdist(a, b, metric)[2:9], rtol=1e-4 if atol > 1e-9 else 1e-9, atol=atol)
 
 
+@pytest.mark.parametrize("outlier", [1e5, 1e9, 1e100])
+@pytest.mark.parametrize("n_gallery", [3, 29, 9000])
+def test_an_outlier_leaves_the_other_distances_exact(outlier, n_gallery):
+    """Although the mean of the gallery is then far from all other images."""
+    _, _, probes, gallery = people(5, n_gallery)
+    gallery[0] *= outlier
+    found = distance_blocks(probes, gallery)(0, 5)
+    np.testing.assert_allclose(found[:, 1:], cdist(probes, gallery[1:]), rtol=1e-9)
+    np.testing.assert_array_equal(distance_blocks([[1.0], [0.0]], [[0.0], [1.0], [1e9]])(0, 2)[:, :2], [[1, 0], [0, 1]])
+
+
 @pytest.mark.parametrize("n_different", [13, 50, 53])  # matrix products alone fail some of these
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_equal_descriptors_tie_to_the_last_bit(dtype, n_different):

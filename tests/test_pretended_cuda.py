@@ -192,6 +192,20 @@ def test_an_interrupted_training_on_a_device_resumes(people, tmp_path):
     assert repr(figures(reid)) == repr(figures(expected))
 
 
+@pytest.mark.parametrize("place", [CPU, GPU], ids=["cpu", "gpu"])
+def test_a_snapshot_keeps_its_values_while_training_changes_the_state(place):
+    """It shares nothing with a nested state, neither tensors nor lists; what it waits for may happen later."""
+    with pretended_device():
+        state = {"model": {"weight": torch.ones(2, device=place)}, "history": [{"epoch": 0}], "finished": False}
+        copied, wait = device.snapshot(state, place)
+        state["model"]["weight"].add_(1)
+        state["history"][0]["best"] = True
+        state["history"].append({"epoch": 1})
+        wait()
+        assert copied["model"]["weight"].tolist() == [1, 1]
+        assert copied["history"] == [{"epoch": 0}]
+
+
 def built_on_the_device():
     """Return a network whose callable puts it on the device itself, as one who never trains on a CPU writes it."""
     where = OnDevice.where if torch.cuda.is_available() else CPU

@@ -9,6 +9,7 @@ from skreid._base.arrays import as_array
 from skreid._base.checks import check_choice
 
 TILE_VALUES = 2**23  # of the gallery, converted and multiplied at once
+OUTSIDE = 1e-4  # the mean is outside most rows if these are a hundred times as near to one of them
 
 
 class DistanceBlocks:
@@ -88,6 +89,18 @@ def distance_blocks(X_probe, X_gallery, *, metric="euclidean", dtype=np.float64)
         If descriptors are not two-dimensional, not finite or differ in their number of dimensions, or the metric is
         unknown.
 
+    Notes
+    -----
+    Equal gallery rows tie exactly. Distances of different rows that are equal in theory differ by rounding, which
+    depends on how many probes are asked for at once. So a tie may become a win or a loss, and figures may differ by
+    such ties between values of `block_size`. If descriptors have few distinct values, such as bits or counts, compute
+    the whole matrix exactly, for example with ``scipy.spatial.distance.cdist``, and pass it to the metrics.
+
+    Squares are summed about the mean of the gallery, or about one of most rows if outliers pull the mean away from
+    them. The rounding error of a squared distance is about the precision of `dtype` (2e-16 for float64) times the sum
+    of the squared distances of the two rows from there. So two rows near each other but far from all others have an
+    inexact distance; :class:`skreid.Gallery` measures them exactly.
+
     Examples
     --------
     >>> import numpy as np
@@ -152,8 +165,19 @@ def check_range(name, rows, dtype):
 
 
 def centre_of(X):
-    """Return the mean of all rows, or of about 4096 evenly spaced ones, (n_features,), float64."""
-    return X[:: max(1, len(X) // 4096)].mean(axis=0, dtype=np.float64) if len(X) else np.zeros(X.shape[1])
+    """Return the mean of all rows, or of about 4096 evenly spaced ones, (n_features,), float64.
+
+    Outliers may pull the mean away from most rows, whose distances would then cancel: a row among these is returned.
+    """
+    if not len(X):
+        return np.zeros(X.shape[1])
+    mean = X[:: max(1, len(X) // 4096)].mean(axis=0, dtype=np.float64)
+    sample = np.asarray(X[:: max(1, len(X) // 256)], dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # rows that are not finite are reported where they are used
+        apart = np.square(sample - mean).sum(axis=1)
+        among = sample[np.argmin(apart)]
+        is_outside = np.median(np.square(sample - among).sum(axis=1)) < OUTSIDE * np.median(apart)
+    return among if is_outside else mean
 
 
 def twins(X, labels=None):

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from skreid._search.distances import centre_of
-from skreid._search.measures import LEARNED_VALUES, EuclideanMeasure, LearnedMeasure
+from skreid._search.measures import LEARNED_VALUES, EuclideanMeasure, LearnedMeasure, probes_numbered
 from skreid._search.nearest import BLOCK_PROBES, nearest_rows
 
 LEARNED_IMAGES = 32  # images whose pairs a learned metric measures at once, as a small matrix
@@ -94,13 +94,14 @@ class LearnedJoint:
     Raises
     ------
     ValueError
-        If the metric is not symmetric, or a distance depends on the gallery, or is negative.
+        If the metric is not symmetric, or a distance depends on the gallery, is negative or not finite.
     """
 
     def __init__(self, metric, probes, gallery, cams=None):
         self.n_probe, self.squared = len(probes), getattr(metric, "distances_are_squared", False)
         self._rows, self._cams, self._name = Stacked(probes, gallery), cams, type(metric).__name__
         self._measure = LearnedMeasure(metric, self._rows, cams)
+        self._measure.image = self._image
         self._check_symmetric()
 
     def nearest(self, n_neighbors):
@@ -113,7 +114,8 @@ class LearnedJoint:
         for part in _blocks(len(self._rows), BLOCK_PROBES):
             block = self._measure.block(self._rows[part], None if self._cams is None else self._cams[part])
             for columns in _blocks(self._measure.n_rows, LEARNED_VALUES // BLOCK_PROBES):
-                distances = block.bounds(columns)
+                with probes_numbered(range(part.start, part.stop)):
+                    distances = self._finite(block.bounds(columns))
                 if not self.squared and distances.min() < 0:
                     raise ValueError(
                         f"Re-ranking squares distances, so they must not be negative, but {self._name} returned "
@@ -134,10 +136,20 @@ class LearnedJoint:
         return out
 
     def _between(self, rows, columns):
-        cams = {}
-        if self._cams is not None:
-            cams = {"cams_probe": self._cams[rows], "cams_gallery": self._cams[columns]}
-        return np.asarray(self._measure.metric.pairwise_distances(self._rows[rows], self._rows[columns], **cams))
+        cams = () if self._cams is None else (self._cams[rows], self._cams[columns])
+        with probes_numbered(rows):
+            return self._finite(self._measure.between(self._rows[rows], columns, *cams))
+
+    def _image(self, row):
+        return f"probe {row}" if row < self.n_probe else f"gallery image {row - self.n_probe}"
+
+    def _finite(self, distances):
+        if np.isinf(distances.max(initial=0)):
+            raise ValueError(
+                f"Re-ranking divides distances by the largest, so they must be finite, but {self._name} returned inf. "
+                "Rank without rerank, or let the metric return a large number for images that never match."
+            )
+        return distances
 
     def _check_symmetric(self):
         sample = np.unique(np.linspace(0, len(self._rows) - 1, SAMPLE).astype(int))

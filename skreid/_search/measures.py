@@ -4,6 +4,7 @@ A measure knows the gallery and prepares blocks of probes. A block bounds the di
 measures chosen pairs exactly.
 """
 
+from contextlib import contextmanager
 from copy import copy
 
 import numpy as np
@@ -17,6 +18,7 @@ TILE_VALUES = 2**19  # of the gallery, worked on at once, for the same reason
 LEARNED_VALUES = 2**24  # a learned metric works on more rows at once, since each call projects them again
 REFINED_VALUES = 2**20  # differences computed at once
 FEW_PROBES = 64  # below, the transposed product is faster by more than transposing its result costs
+RIGHT_ANGLE = np.sqrt(2)  # distance of two vectors of unit length
 HUGE = 1e30  # squares beyond this might overflow in float32: such rows are measured directly
 
 
@@ -47,6 +49,10 @@ class EuclideanMeasure:
     def block(self, probes, cams=None):
         """Prepare a block of probes; cameras do not affect the distance."""
         return _EuclideanBlock(self, np.asarray(probes))
+
+    def lengths(self, apart):
+        """Return the lengths of differences, (n,)."""
+        return np.sqrt(np.einsum("ij,ij->i", apart, apart))
 
     def shrunk(self, rows):
         """Return rows about the centre, scaled, in float32, with one more column, and their squared norms."""
@@ -102,8 +108,75 @@ class _EuclideanBlock:
         for low in range(0, len(probe), step):
             part = slice(low, low + step)
             apart = self.probes[probe[part]].astype(np.float64) - self.measure.gallery[row[part]]
-            out[part] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+            out[part] = self.measure.lengths(apart)
         return out
+
+
+class UnitMeasure(EuclideanMeasure):
+    """Euclidean distances between rows of unit length, the last two columns of which belong to rows of zeros.
+
+    Such a row is at the distance of a right angle from all others, without rounding.
+    """
+
+    def lengths(self, apart):
+        return np.where(apart[:, -2:].any(axis=1), RIGHT_ANGLE, super().lengths(apart))
+
+
+class DistanceError(ValueError):
+    """A learned metric returned what is no distance.
+
+    Parameters
+    ----------
+    metric : str
+        The name of its class.
+    value : float
+    probe : int
+        Index of the probe among those that were measured.
+    image : str
+        The other image, in words.
+    """
+
+    def __init__(self, metric, value, probe, image):
+        super().__init__(
+            f"{metric}.pairwise_distances returned {value} for probe {probe} and {image}: a distance must be a number, "
+            "or infinite where two images never match. Check the descriptors of these two images, and the metric."
+        )
+        self.found = metric, value, probe, image
+
+
+@contextmanager
+def probes_numbered(indices):
+    """Name probes by these indices in a `DistanceError`, where only some of them are measured."""
+    try:
+        yield
+    except DistanceError as error:
+        metric, value, probe, image = error.found
+        raise DistanceError(metric, value, int(indices[probe]), image) from None
+
+
+def learned_distances(metric, probes, rows, images, cams_probe=None, cams_gallery=None):
+    """Return what a learned metric returns, float64, (n_probes, n_rows); infinite where two images never match.
+
+    Parameters
+    ----------
+    metric : object with `pairwise_distances`
+    probes, rows : ndarray of shape (n, n_features)
+    images : callable
+        Called with an index among `rows`; says in words which image that is.
+    cams_probe, cams_gallery : ndarray of shape (n,), optional
+
+    Raises
+    ------
+    DistanceError
+        If a distance is NaN or minus infinity.
+    """
+    given = {"cams_probe": cams_probe, "cams_gallery": cams_gallery}
+    given = {name: cams for name, cams in given.items() if cams is not None}
+    distances = as_array(metric.pairwise_distances(probes, rows, **given), "pairwise_distances")
+    if not distances.min(initial=np.inf) > -np.inf:
+        probe, column = np.argwhere(np.isnan(distances) | (distances == -np.inf))[0]
+        raise DistanceError(type(metric).__name__, distances[probe, column], probe, images(column))
+    return distances.astype(np.float64, copy=False)
 
 
 class LearnedMeasure:
@@ -142,6 +215,16 @@ class LearnedMeasure:
         """Prepare a block of probes, with their cameras if the metric takes them."""
         return _LearnedBlock(self, probes, cams)
 
+    def image(self, row):
+        """Return in words which image a row of the gallery is."""
+        return f"gallery image {row}"
+
+    def between(self, probes, rows, cams_probe=None, cams_gallery=None):
+        """Return the distances of probes to rows of the gallery, given by their indices."""
+        return learned_distances(
+            self.metric, probes, self.gallery[rows], lambda column: self.image(rows[column]), cams_probe, cams_gallery
+        )
+
 
 class _LearnedBlock:
     """A block of probes against the distinct rows."""
@@ -154,12 +237,8 @@ class _LearnedBlock:
     def bounds(self, part):
         """Return the distances themselves, (n_probes, width)."""
         measure = self.measure
-        given = {} if self.cams is None else {"cams_probe": self.cams}
-        if measure.cams is not None:
-            given["cams_gallery"] = measure.cams[part]
-        rows = measure.gallery[measure.rows[part]]
-        distances = measure.metric.pairwise_distances(self.probes, rows, **given)
-        return as_array(distances, "pairwise_distances").astype(np.float64, copy=False)
+        cams_gallery = None if measure.cams is None else measure.cams[part]
+        return measure.between(self.probes, measure.rows[part], self.cams, cams_gallery)
 
     def limit(self, distances):
         """Return the distances themselves: the bounds of this measure are exact."""

@@ -12,7 +12,7 @@ import numpy as np
 from skreid._base.blas import single_threaded_blas
 from skreid._base.checks import check_int
 from skreid._search.distances import check_finite
-from skreid._search.measures import LearnedMeasure
+from skreid._search.measures import LearnedMeasure, probes_numbered
 
 BLOCK_PROBES = 1024
 COLUMN_VALUES = 2**24  # given distances ranked at once
@@ -60,7 +60,7 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
     Returns
     -------
     distances : ndarray of shape (n_probes, n_neighbors)
-        Ascending; infinite where no row is left.
+        Ascending; infinite where no row is left, or only rows that a learned metric says never match.
     indices : ndarray of shape (n_probes, n_neighbors), int64
         Equal distances in the gallery's order; `MISSING` where no row is left.
     """
@@ -74,10 +74,18 @@ def nearest_rows(measure, probes, n_neighbors, *, cams=None, probe_keys=None, ro
             part = slice(start, start + BLOCK_PROBES)
             keys = None if row_keys is None else (probe_keys[part], keys_of_rows)
             block = measure.block(probes[part], None if cams is None else cams[part])
-            distances[part], indices[part] = _search(block, n_neighbors, keys, 1 if learned else n_threads)
+            with probes_numbered(range(start, len(probes))):
+                distances[part], indices[part] = _search(block, n_neighbors, keys, 1 if learned else n_threads)
+    if learned:
+        indices = without_infinite(distances, indices)
     if learned and measure.n_rows < len(measure.group):
         distances, indices = _expand(distances, indices, measure, probe_keys, row_keys)
     return distances, indices
+
+
+def without_infinite(distances, indices):
+    """Return indices with `MISSING` at infinite distances: such images never match, as if they were not there."""
+    return np.where(np.isinf(distances), MISSING, indices)
 
 
 def nearest_columns(distances, n_neighbors):

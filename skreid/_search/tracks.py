@@ -68,7 +68,9 @@ def pool_tracks(descriptors, tracks, *, how="mean", weights=None, ids=None, cams
         As `transform` and :func:`skreid.describe` return them. Images with a row of NaN (`on_error="nan"`) are left out
         and counted.
     tracks : array-like of shape (n_images,)
-        Label of each image's track, numbers or strings. The images of a track need not follow one another.
+        Label of each image's track, numbers or strings. The images of a track need not follow one another. -1 is a
+        label like any other: if it means "no track", leave these images out, as in
+        ``pool_tracks(descriptors[tracks != -1], tracks[tracks != -1])``.
     how : {"mean", "median"}, default="mean"
         How values become one; the median, of each dimension, is robust against single images that show somebody else.
     weights : array-like of shape (n_images,), optional

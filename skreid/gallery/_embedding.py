@@ -8,6 +8,7 @@ the largest inner products into the smallest Euclidean distances.
 import numpy as np
 
 from skreid._search.distances import tiles
+from skreid._search.measures import learned_distances, probes_numbered
 from skreid._search.quadratic import weights_of
 
 SAMPLE, CHECKED = 1024, 24  # rows that set the scale, and that are compared with the metric itself
@@ -58,8 +59,10 @@ class Embedding:
         """Compare the quadratic form with the metric itself on a few rows."""
         rows, cams = self._gallery[sample], None if self._cams is None else self._cams[sample]
         rows = rows * np.random.default_rng(0).uniform(0.8, 1.2, rows.shape)  # apart, even where the images are equal
-        given = {} if cams is None else {"cams_probe": cams, "cams_gallery": cams}
-        distances = np.asarray(self._metric.pairwise_distances(rows, rows, **given))
+        with probes_numbered(sample):
+            distances = learned_distances(
+                self._metric, rows, rows, lambda column: f"gallery image {sample[column]}", cams, cams
+            )
         places = self._project(rows, cams)
         apart = places[:, None] - places
         if form.shape != (places.shape[1],) * 2:

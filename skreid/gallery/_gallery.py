@@ -258,15 +258,16 @@ class Gallery(Contents, Identifying, Stored):
             Ascending, in float64; infinite where too few images are left. Only if `return_distance`. An empty gallery
             has rankings without an entry, of shape (n_probes, 0).
         indices : ndarray of shape (n_probes, n_neighbors), int64
-            Indices of gallery images; equal distances in the gallery's order. Where too few images are left, an index
-            larger than any: ``ids[indices]`` then raises an IndexError. ``numpy.isfinite(distances)`` says which are
-            there.
+            Indices of gallery images; equal distances in the gallery's order. Where too few images are left, not
+            counting those at an infinite distance by a learned metric, an index larger than any: ``ids[indices]`` then
+            raises an IndexError. ``numpy.isfinite(distances)`` says which are there.
 
         Raises
         ------
         ValueError
-            If `n_neighbors` exceeds the size of a gallery, the gallery lacks the identities or cameras needed, or the
-            probes have another width or are known to be described by another system.
+            If `n_neighbors` exceeds the size of a gallery, the gallery lacks the identities or cameras needed, a
+            learned metric returns NaN or minus infinity, or the probes have another width or are known to be described
+            by another system.
 
         Warns
         -----

@@ -6,7 +6,7 @@ Each way has an exact measure for the search, and rows for an approximate index 
 import numpy as np
 
 from skreid._search.distances import tiles
-from skreid._search.measures import EuclideanMeasure, LearnedMeasure
+from skreid._search.measures import RIGHT_ANGLE, EuclideanMeasure, LearnedMeasure, UnitMeasure, probes_numbered
 from skreid._search.system import takes_cams
 from skreid.gallery._embedding import Embedding
 
@@ -46,13 +46,13 @@ class Cosine(Euclidean):
     name = "cosine"
 
     def measure(self, rows, cams):
-        return EuclideanMeasure(UnitRows(rows))
+        return UnitMeasure(UnitRows(rows))
 
     def prepared(self, probes, cams=None):
         return unit(probes, of_probes=True)
 
     def final(self, distances):
-        return distances**2 / 2
+        return np.where(distances == RIGHT_ANGLE, 1, distances**2 / 2)
 
     def embedding(self, rows, cams):
         return Vectors(UnitRows(rows, of_index=True), lambda probes: unit(probes)[:, :-2])
@@ -81,16 +81,16 @@ class Learned(Euclidean):
         return Embedding(self.metric, rows, cams if self.takes_cams else None)
 
     def exact(self, measure, probes, cams, probe, row):
-        out, given = np.empty(len(probe)), {}
+        out, cams_probe, cams_gallery = np.empty(len(probe)), None, None
         gallery_cams = None if measure.cams is None else measure.cams[measure.group]
         for each in np.unique(probe):
             pairs = np.flatnonzero(probe == each)
             if cams is not None:
-                given["cams_probe"] = cams[each : each + 1]
+                cams_probe = cams[each : each + 1]
             if gallery_cams is not None:
-                given["cams_gallery"] = gallery_cams[row[pairs]]
-            rows = measure.gallery[row[pairs]]
-            out[pairs] = np.asarray(measure.metric.pairwise_distances(probes[each : each + 1], rows, **given))[0]
+                cams_gallery = gallery_cams[row[pairs]]
+            with probes_numbered([each]):
+                out[pairs] = measure.between(probes[each : each + 1], row[pairs], cams_probe, cams_gallery)[0]
         return out
 
 

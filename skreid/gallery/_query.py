@@ -3,6 +3,7 @@
 import numpy as np
 
 from skreid._search.distances import DistanceBlocks
+from skreid._search.measures import probes_numbered
 
 
 class Query:
@@ -29,11 +30,13 @@ class Query:
 
     def nearest(self, n_neighbors, part=slice(None)):
         """Return distances and rows of the nearest rows of each probe, or of each one in a part of them."""
-        return self.state.nearest(self.probes[part], n_neighbors, self._settings, *self._seen(part))
+        with probes_numbered(np.arange(len(self))[part]):
+            return self.state.nearest(self.probes[part], n_neighbors, self._settings, *self._seen(part))
 
     def ranked(self, part):
         """Return distances and rows of all rows, nearest first, for each probe in a part of them."""
-        return self.state.ranked(self.probes[part], *self._seen(part))
+        with probes_numbered(np.arange(len(self))[part]):
+            return self.state.ranked(self.probes[part], *self._seen(part))
 
     def _seen(self, part):
         """Return the cameras of a part of the probes, if the metric takes them, and what is hidden from them."""
@@ -75,6 +78,7 @@ class Query:
             if stop <= start:  # which a metric may refuse
                 return np.empty((0, len(measure.group)))
             cams = None if self._cams is None else self._cams[start:stop]
-            return measure.block(self.probes[start:stop], cams).bounds(slice(None))[:, measure.group]
+            with probes_numbered(range(start, stop)):
+                return measure.block(self.probes[start:stop], cams).bounds(slice(None))[:, measure.group]
 
         return distances

@@ -11,7 +11,7 @@ from skreid._base.arrays import as_array
 from skreid._base.kinds import check_same_kind
 from skreid._base.labels import encode, joined, positions
 from skreid._search.distances import check_range
-from skreid._search.nearest import MISSING, nearest_rows, no_ranking, sorted_neighbors
+from skreid._search.nearest import nearest_rows, no_ranking, sorted_neighbors, without_infinite
 from skreid._search.system import check_width
 from skreid.gallery._faiss import build_index, empty_index, import_faiss, search_index, warn_of_few_rows
 from skreid.gallery._measuring import Euclidean
@@ -150,7 +150,7 @@ class State:
         distances, rows = sorted_neighbors(
             probe, measuring.exact(measure, probes, cams, probe, row), row, (len(probes), n_neighbors)
         )
-        return measuring.final(distances), rows
+        return measuring.final(distances), without_infinite(distances, rows)
 
     def ranked(self, probes, cams=None, keys=(None, None)):
         """Return distances and rows of all rows as `nearest` does, exactly; faster than a search for most of them."""
@@ -164,7 +164,7 @@ class State:
             distances[keys[0][:, None] == keys[1]] = np.inf
         rows = np.argsort(distances, axis=1, kind="stable")
         distances = np.take_along_axis(distances, rows, axis=1)
-        return self.measuring.final(distances), np.where(np.isinf(distances), MISSING, rows)
+        return self.measuring.final(distances), without_infinite(distances, rows)
 
     def codes(self, name):
         """Return the sorted distinct values of a column, and the place of each image's value among them."""

@@ -113,6 +113,10 @@ def k_reciprocal_blocks(X_probe, X_gallery, *, metric="euclidean", k1=20, k2=6, 
     The neighbours of all images are found here, before the first block is computed. Equal distances are resolved by
     position, probes first. Figures with and without re-ranking belong to different protocols.
 
+    Distances of different rows that are equal in theory differ by rounding, as :func:`distance_blocks` says: figures
+    may differ by such ties between values of `block_size`. If descriptors have few distinct values, pass whole matrices
+    to :func:`k_reciprocal_rerank`.
+
     Examples
     --------
     >>> import numpy as np
