@@ -9,23 +9,28 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skreid import MultiDepthReID, cmc_score, rank_gallery
+from skreid._search.system import describe
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG, CenteredNormalizer
 from skreid.export import to_onnx
+from skreid.export._graph import describing_graph
 from skreid.metric_learning import XQDA, KernelXQDA
 from skreid.model_selection import IdentityKFold
 
-pytestmark = pytest.mark.skipif(
-    parse_version(version("torch")) < parse_version("2.9"), reason="to_onnx needs torch 2.9"
-)
+pytestmark = [
+    pytest.mark.skipif(parse_version(version("torch")) < parse_version("2.9"), reason="to_onnx needs torch 2.9"),
+    pytest.mark.filterwarnings("ignore:The descriptor of the ONNX file differs"),  # networks of a few small filters
+]
 
 STEPS = {
     "PCA": [PCA(6)],
@@ -37,6 +42,21 @@ STEPS = {
         Normalizer(),
     ],
     "LDA that centres, with fewer components": [PCA(12), LinearDiscriminantAnalysis(n_components=3)],
+    "a union": [
+        FeatureUnion(
+            [
+                ("lda", make_pipeline(StandardScaler(), PCA(12), LinearDiscriminantAnalysis())),
+                ("none", "drop"),
+                ("union", make_union(CenteredNormalizer(), "passthrough")),
+            ],
+            transformer_weights={"lda": 2.0},
+        )
+    ],
+    "columns": [
+        ColumnTransformer(
+            [("lda", LinearDiscriminantAnalysis(), [3, 0, 5]), ("all", "passthrough", [1])], remainder=PCA(2)
+        )
+    ],
     "SVD about the mean": [CenteredNormalizer(), TruncatedSVD(5)],
 }
 
@@ -150,10 +170,66 @@ def test_file_that_differs_is_not_written(fitted, tmp_path):
     """An existing file stays."""
     path = tmp_path / "reid.onnx"
     path.write_bytes(b"before")
-    with pytest.raises(ValueError, match=r"differ from the system's by .* more than tolerance=1e-12"):
+    with pytest.raises(ValueError, match=r"differs from the system's by .* more than tolerance=1e-12"):
         to_onnx(fitted, path, tolerance=1e-12)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def describe_with_one_error(monkeypatch, place, factor, n_images=16):
+    """Let the system's own descriptors differ from the file's by a factor, for one image among others."""
+    factors = np.ones((n_images, 1), np.float64)
+    factors[place] = factor
+    monkeypatch.setattr("skreid.export._onnx.describe", lambda system, frames: factors * describe(system, frames))
+
+
+@pytest.fixture(scope="module")
+def graph(fitted):
+    return describing_graph(fitted, False).SerializeToString()
+
+
+@pytest.fixture
+def exported_before(graph, monkeypatch):
+    """Export the network of `fitted` once for several tests."""
+    monkeypatch.setattr("skreid.export._graph.describing_graph", lambda *_: onnx.load_from_string(graph))
+
+
+@pytest.mark.usefixtures("exported_before")
+def test_error_is_that_of_the_worst_image(fitted, tmp_path, monkeypatch):
+    """One image of sixteen differs by a thousandth of its norm; over all images, that is four times less."""
+    describe_with_one_error(monkeypatch, 3, 1 / 1.001)
+    with pytest.warns(UserWarning, match="0.001 of its norm for the worst of 16 images"):
+        export = to_onnx(fitted, tmp_path / "reid.onnx", tolerance=0.01)
+    assert export.relative_error == pytest.approx(0.001, rel=0.01)
+
+
+@pytest.mark.usefixtures("exported_before")
+def test_an_image_that_is_described_by_zeros_counts_relative_to_the_others(fitted, tmp_path, monkeypatch):
+    """By hand: the file's descriptor of that image, relative to the largest norm."""
+    describe_with_one_error(monkeypatch, 3, 0)
+    frames = make_pedestrians(n_identities=4, n_shots=2, image_size=(32, 16), random_state=0).images
+    norms = np.linalg.norm(describe(fitted, frames), axis=1)
+    with pytest.warns(UserWarning, match="worst of 16 images"):
+        export = to_onnx(fitted, tmp_path / "reid.onnx", X=frames, tolerance=2)
+    assert export.relative_error == pytest.approx(norms[3] / np.delete(norms, 3).max(), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("exported_before")
+@pytest.mark.parametrize(("factor", "outcome"), [(1, "quiet"), (1 + 4e-5, "warned"), (1 + 4e-4, "refused")])
+def test_a_file_that_differs_more_than_usual_is_written_with_a_warning(factor, outcome, fitted, tmp_path, monkeypatch):
+    """From 1e-5 to 1e-4, the default tolerance; the warning says the figure."""
+    describe_with_one_error(monkeypatch, slice(None), 1 / factor)
+    path = tmp_path / "reid.onnx"
+    if outcome == "quiet":
+        to_onnx(fitted, path)  # a warning is an error
+    elif outcome == "warned":
+        with pytest.warns(UserWarning, match=r"by (3.9|4|4.1)e-05 of its norm.* more than the usual 1e-05"):
+            to_onnx(fitted, path)
+    else:
+        with pytest.raises(ValueError, match=r"more than tolerance=0\.0001: nothing was written"):
+            to_onnx(fitted, path)
+    assert path.exists() == (outcome != "refused")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +237,9 @@ def test_file_that_differs_is_not_written(fitted, tmp_path):
     [
         ([KernelXQDA()], "KernelXQDA is not a quadratic form"),
         ([FunctionTransformer(np.abs)], "skl2onnx cannot convert one of the steps FunctionTransformer"),
+        ([make_union(PCA(2), FunctionTransformer(np.abs))], "steps FeatureUnion, PCA, FunctionTransformer"),
+        ([make_union(PCA(2), KMeans(2, n_init=1, random_state=0))], "one of the steps FeatureUnion, PCA, KMeans"),
+        ([KMeans(2, n_init=1, random_state=0)], "one of the steps KMeans as a transformer"),
         ([CenteredNormalizer(block_sizes=[8, 0])], "CenteredNormalizer with block_sizes"),
     ],
     ids=str,

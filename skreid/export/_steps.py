@@ -3,13 +3,17 @@
 Steps that skl2onnx does not know as transformers are written as steps that it knows and that compute the same.
 """
 
+from copy import copy
+
 import numpy as np
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skreid._search.quadratic import quadratic_form
+from skreid._search.system import parts_of, steps_of
 from skreid.descriptors import CenteredNormalizer
 
 EUCLIDEAN = {"distance": "Euclidean"}
@@ -40,13 +44,41 @@ def known_steps(steps):
             if step.block_sizes is not None:
                 raise TypeError("CenteredNormalizer with block_sizes cannot be exported: use one block.")
             known += [_centring(step.mean_), Normalizer()]
+        elif isinstance(step, FeatureUnion | ColumnTransformer):
+            known.append(_known_union(step))
         else:
             known.append(step)
     return known, measure
 
 
-def append_steps(model, steps, n_features):
-    """Return an ONNX model whose output "descriptors" goes through steps that skl2onnx knows."""
+def _known_union(union):
+    """Return a union of steps, side by side, whose members skl2onnx knows."""
+    union = copy(union)
+    members = "transformer_list" if isinstance(union, FeatureUnion) else "transformers_"
+    setattr(
+        union,
+        members,
+        [(name, _known_member(part), *columns) for name, part, *columns in getattr(union, members) if part != "drop"],
+    )
+    return union
+
+
+def _known_member(part):
+    """Return what a member of a union computes as one step that skl2onnx knows."""
+    known, _ = known_steps([] if part == "passthrough" else steps_of(part))
+    return make_pipeline(*known) if known else "passthrough"
+
+
+def names_of(steps):
+    """Return the classes of steps and of all within them, for messages."""
+    return ", ".join(dict.fromkeys(type(part).__name__ for step in steps for part in parts_of(step)))
+
+
+def append_steps(model, steps, n_features, names):
+    """Return an ONNX model whose output "descriptors" goes through steps that skl2onnx knows.
+
+    Errors say `names`, those of the steps that these stand for.
+    """
     if not steps:
         return model
     import onnx
@@ -61,8 +93,7 @@ def append_steps(model, steps, n_features):
             initial_types=[("rows", FloatTensorType([None, n_features]))],
             target_opset={"": opset, "ai.onnx.ml": 3},
         )
-    except (RuntimeError, NotImplementedError) as error:  # all its errors about steps that it does not know
-        names = ", ".join(type(step).__name__ for step in steps)
+    except Exception as error:  # skl2onnx raises many types
         raise TypeError(
             f"skl2onnx cannot convert one of the steps {names}: leave it out or replace it. It says: {error}"
         ) from error
