@@ -35,7 +35,8 @@ class Export:
     relative_error : float
         Norm of the difference between the descriptor of the file and that of the system, divided by the norm of the
         latter, for the image for which it is largest. An image that the system describes by zeros counts relative to
-        the largest norm.
+        the largest norm. Behind XQDA, the descriptors compared are the projections that the file returns, as the
+        system's own steps compute them, not those of its `transform`.
     resizing_error : float or None
         The same for pictures of twice the height and width, which the file resizes itself; None without ``resize``.
 
@@ -100,7 +101,9 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     Input ``frames``: uint8, shape (n, height, width, 3), colours in the order RGB. Output ``descriptors``: float32,
     shape (n, n_dimensions). Descriptors are compared by the Euclidean distance, unless the metadata's ``distance`` says
     otherwise: behind XQDA, the outputs are projections whose distance is a difference of two sums of squares. The first
-    ``n_positive`` dimensions, an entry of the metadata, belong to the first sum.
+    ``n_positive`` dimensions, an entry of the metadata, belong to the first sum. They have the shape of what `transform`
+    returns, but other values: compare outputs of the file with one another only. To search with a
+    `skreid.gallery.Gallery`, export ``system[:-1]``, and build ``Gallery.from_estimator(system[-1], descriptors)``.
 
     The file computes in float32, also for a system with ``precision="bfloat16"``.
 
