@@ -13,6 +13,7 @@ skreid has one public exception of its own, :class:`ImageError`; all others are 
     ├── ImportError               an optional package is missing; the message says what to install
     ├── RuntimeError              another training uses the same checkpoint folder
     └── OSError                   a file or folder cannot be read or written
+        ├── FileExistsError       a file is to be written where a folder, pipe or device is
         ├── FileNotFoundError     a data set, table, gallery or folder for results does not exist
         ├── NotADirectoryError    the checkpoint folder is a file
         └── PermissionError       the checkpoint folder cannot be written to
