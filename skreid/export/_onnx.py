@@ -101,8 +101,8 @@ def to_onnx(system, path, *, resize=False, X=None, tolerance=TOLERANCE):
     Input ``frames``: uint8, shape (n, height, width, 3), colours in the order RGB. Output ``descriptors``: float32,
     shape (n, n_dimensions). Descriptors are compared by the Euclidean distance, unless the metadata's ``distance`` says
     otherwise: behind XQDA, the outputs are projections whose distance is a difference of two sums of squares. The first
-    ``n_positive`` dimensions, an entry of the metadata, belong to the first sum. They have the shape of what `transform`
-    returns, but other values: compare outputs of the file with one another only. To search with a
+    ``n_positive`` dimensions, an entry of the metadata, belong to the first sum. They have the shape of what
+    `transform` returns, but other values: compare outputs of the file with one another only. To search with a
     `skreid.gallery.Gallery`, export ``system[:-1]``, and build ``Gallery.from_estimator(system[-1], descriptors)``.
 
     The file computes in float32, also for a system with ``precision="bfloat16"``.
