@@ -239,6 +239,7 @@ def test_a_file_that_differs_more_than_usual_is_written_with_a_warning(factor, o
         ([FunctionTransformer(np.abs)], "skl2onnx cannot convert one of the steps FunctionTransformer"),
         ([make_union(PCA(2), FunctionTransformer(np.abs))], "steps FeatureUnion, PCA, FunctionTransformer"),
         ([make_union(PCA(2), KMeans(2, n_init=1, random_state=0))], "one of the steps FeatureUnion, PCA, KMeans"),
+        ([make_union(PCA(2), XQDA(reg=0.1))], "skl2onnx cannot convert one of the steps FeatureUnion, PCA, XQDA"),
         ([KMeans(2, n_init=1, random_state=0)], "one of the steps KMeans as a transformer"),
         ([CenteredNormalizer(block_sizes=[8, 0])], "CenteredNormalizer with block_sizes"),
     ],

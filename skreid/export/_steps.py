@@ -19,13 +19,15 @@ from skreid.descriptors import CenteredNormalizer
 EUCLIDEAN = {"distance": "Euclidean"}
 
 
-def known_steps(steps):
+def known_steps(steps, *, in_union=False):
     """Return steps that skl2onnx knows and that compute the same, and how their outputs are compared.
 
     Parameters
     ----------
     steps : list of fitted transformers
         The last may be a learned metric.
+    in_union : bool, default=False
+        Whether their outputs stand in a union, and so are never compared by a learned metric of their own.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def known_steps(steps):
     """
     known, measure = [], EUCLIDEAN
     for place, step in enumerate(steps):
-        if hasattr(step, "pairwise_distances") and place == len(steps) - 1:
+        if hasattr(step, "pairwise_distances") and place == len(steps) - 1 and not in_union:
             projection, measure = _signed_projection(step)
             known.append(projection)
         elif isinstance(step, LinearDiscriminantAnalysis):
@@ -65,7 +67,7 @@ def _known_union(union):
 
 def _known_member(part):
     """Return what a member of a union computes as one step that skl2onnx knows."""
-    known, _ = known_steps([] if part == "passthrough" else steps_of(part))
+    known, _ = known_steps([] if part == "passthrough" else steps_of(part), in_union=True)
     return make_pipeline(*known) if known else "passthrough"
 
 
