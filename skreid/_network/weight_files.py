@@ -114,4 +114,5 @@ def _reason(error):
         )
     if isinstance(error, ValueError):  # what is checked here, and in archives
         return text
+    text = re.split(r"(?<=\.) ", text)[0]  # what follows lists all of torch's backends
     return f"it is damaged, cut short, or not a file of torch ({type(error).__name__}{text and ': '}{text})"
