@@ -17,7 +17,7 @@ from skreid.gallery._identities import nearest_identities
 from skreid.gallery._state import column
 
 SHOWN = 10  # probes that are printed
-JUST_BELOW = np.finfo(np.float32).tiny  # a threshold that names nobody, though a stranger is at 0, lies below 0 by less
+JUST_BELOW = np.finfo(np.float32).tiny  # how far below 0 a threshold lies if a stranger is at 0 and none may be named
 
 
 @dataclass(frozen=True, eq=False, repr=False)
