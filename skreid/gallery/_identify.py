@@ -17,7 +17,7 @@ from skreid.gallery._identities import nearest_identities
 from skreid.gallery._state import column
 
 SHOWN = 10  # probes that are printed
-JUST_BELOW = np.finfo(np.float32).tiny  # how far below 0 a threshold lies if a stranger is at 0 and none may be named
+JUST_BELOW = np.finfo(np.float32).tiny  # a threshold is below 0 by less, if a stranger at distance 0 may not be named
 
 
 @dataclass(frozen=True, eq=False, repr=False)
