@@ -26,9 +26,10 @@ from benchmarks._common import print_table
 from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, listed, network, plain, read_sets
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, evaluate
 
-LAYERS = STRONGEST["layers"]
+LAYERS = 3  # of the default
 COUNTS = (1, 2, 8, 16, 32, 64, 256)  # filters per layer
 CHUNK = 256  # pictures whose maps are in memory at once
+SHOWN = ("blur_size", "sampling", "criterion", "normalize", "n_filters")  # parameters of a row
 ROWS = 8  # of a numbered image: one bit of the number per row and colour
 
 
@@ -111,6 +112,7 @@ def steps(side, n_filters):
     square = [paper | {"n_filters": many, "normalize": how} for how in (None, "l2", "centered", "rooted")]
     rows = square[-1] | {"blur_size": (side, None)}
     joint = rows | {"criterion": "joint"}
+    boxes = joint | {"sampling": "box"}
     return [
         Step(paper, "the paper's setting: 1 filter per layer"),
         *(Step(paper | {"n_filters": count}) for count in counts if 1 < count < many),
@@ -123,8 +125,11 @@ def steps(side, n_filters):
         Step(joint, "filters chosen jointly"),
         *(Step(joint | {"n_filters": count}) for count in counts if count < many),
         *(Step(joint | {"layers": (layer,)}) for layer in n_filters),
-        Step(joint | {"layers": 2}, "two layers instead of three: the default"),
-        Step(joint | {"n_filters": strongest}, f"{strongest} filters of three layers: the strongest"),
+        Step(joint | {"layers": 2}),
+        Step(boxes, "boxes side by side"),
+        Step(boxes | {"normalize": "whitened", "layers": 2}),
+        Step(boxes | {"normalize": "whitened"}, "whitened: the default"),
+        Step(boxes | {"n_filters": strongest}, f"{strongest} filters, not whitened: the strongest"),
     ]
 
 
@@ -153,7 +158,7 @@ def run(name, dataset, options, memory):
             people |= {"target": identities[tested], "cams": cams[tested]}
             result = evaluate(as_they_are, people, protocol, fit=False, ranks=RANKS)
             row = {"data": name, "step": step.title, "layers": list(recorded.layers_)}
-            row |= {key: step.parameters[key] for key in ("blur_size", "criterion", "normalize", "n_filters")}
+            row |= {key: step.parameters[key] for key in SHOWN}
             row |= {"dimensions": recorded.n_features_out_}
             figures = result.to_dict()["figures"]
             rows.append(row | {f"rank_{k}": [figures[f"rank_{k}"]["mean"], figures[f"rank_{k}"]["std"]] for k in RANKS})
@@ -164,7 +169,8 @@ def run(name, dataset, options, memory):
 def readable(row):
     """Return a row as it is printed."""
     side, width = (row["blur_size"], row["blur_size"]) if isinstance(row["blur_size"], int) else row["blur_size"]
-    shown = {"box filter": f"{side} x {width}" if width else f"{side}, whole rows", "layers": ", ".join(row["layers"])}
+    shown = {"box filter": f"{side} x {width}" if width else f"{side}, whole rows", "sampling": row["sampling"]}
+    shown |= {"layers": ", ".join(row["layers"])}
     shown |= {"criterion": row["criterion"], "normalize": row["normalize"], "filters": row["n_filters"]}
     mean, std = row["rank_1"]
     deviation = "" if std is None else f" ± {100 * std:.1f}"  # one repeat has none
@@ -191,7 +197,9 @@ def draw(rows):
         ("square box, margin, none (paper)", square, "margin", None),
     ):
         of_curve = [
-            r for r in three if (r["blur_size"], r["criterion"], r["normalize"]) == (box_filter, criterion, how)
+            r
+            for r in three
+            if (r["blur_size"], r["sampling"], r["criterion"], r["normalize"]) == (box_filter, "pixel", criterion, how)
         ]
         points = sorted((row["n_filters"], 100 * row["rank_1"][0]) for row in of_curve)
         curves.plot(*zip(*points, strict=True), "o-", label=label)

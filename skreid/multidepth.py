@@ -27,7 +27,8 @@ from skreid._estimator.callbacks import FitCallbacks, learned_attributes
 from skreid._estimator.inputs import FitInputs, check_backbone, check_images, check_maps
 from skreid._filters.choosing import choose_filters, score_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
-from skreid._filters.smoothing import compact_maps, scale_maps, smooth_maps
+from skreid._filters.smoothing import ROOTED, BoxFilter, compact_maps, scale_maps, smooth_maps
+from skreid._filters.whitening import whitening_matrices
 from skreid._images.docs import fill_images
 from skreid._images.source import ImageSource
 from skreid._network.device import copy_rows
@@ -42,9 +43,15 @@ from skreid._training.loop import TrainingSettings, train
 from skreid._training.parallel import from_first
 from skreid._version import __version__
 
-PAPER_SETTING = {"blur_size": 20, "n_filters": 1, "criterion": "margin", "normalize": None}  # over the defaults
-STRONGEST = {"layers": 3, "n_filters": 256}  # over the defaults: more dimensions and more time, for a metric behind it
-NORMALIZATIONS = (None, "l2", "centered", "rooted")
+PAPER_SETTING = {  # over the defaults
+    "blur_size": 20,
+    "sampling": "pixel",
+    "n_filters": 1,
+    "criterion": "margin",
+    "normalize": None,
+}
+STRONGEST = {"n_filters": 256, "normalize": "rooted"}  # over the defaults: for a metric behind it, which whitens too
+NORMALIZATIONS = (None, "l2", "centered", "rooted", "whitened")
 
 
 class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
@@ -85,21 +92,28 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     layers : int, str, sequence of str or None, default=None
         Layers to describe by. An int is the number of deepest blocks (the maps of a block have one size), each
         described by its last layer: 3 is ``("conv3_3", "conv4_3", "conv5_3")`` for VGG16. Names choose any layers. None
-        is 2, or 1 if the backbone has only one block.
+        is 3, or as many as the backbone has.
     blur_size : int, or tuple of two int or None, default=(20, None)
         Size of the box filter in frame pixels (Eq. 1): one side of a square, or height and width, where None stands for
-        the whole frame. The paper uses 20; 1 does not blur. With ``(20, None)`` each row of a map becomes one value:
-        how strongly the filter responds at that height.
+        the whole frame. The paper uses 20; 1 does not blur. With ``(20, None)`` a box is a strip across the frame: its
+        value says how strongly the filter responds at that height.
+    sampling : {"box", "pixel"}, default="box"
+        Where the box filter stands. "box": boxes side by side tile the frame, as many as fit best; each gives one
+        value. "pixel": around every pixel, as in the paper; a descriptor holds such maps in a compact form.
     n_filters : int, default=64
         Number of filters chosen in each layer. The paper uses 1.
     criterion : {"margin", "dprime", "joint"}, default="joint"
         How filters are chosen. "margin": by the difference of the mean distances of different people and of the same
         person (Eq. 4). "dprime": by that difference in units of the distances' spread. "joint": one at a time, each by
         what it adds to the filters chosen before.
-    normalize : {"rooted", "centered", "l2"} or None, default="rooted"
+    normalize : {"whitened", "rooted", "centered", "l2"} or None, default="whitened"
         How each layer's part of a descriptor is scaled. "l2": to unit length. "centered": minus the mean of the
         training images, then to unit length. "rooted": the same with signed square roots, so that a few strong
-        responses do not dominate. None: not at all, as in the paper.
+        responses do not dominate. "whitened": roots minus their mean, then whitened, so that directions in which images
+        of one training person vary count less, then to unit length; `fit` reads the training images once more for it.
+        None: not at all, as in the paper.
+    average_flips : bool, default=False
+        Whether to read each image and its mirror image, and to average their maps: better, and twice the time.
     device : str, default="auto"
         Where the network runs: a torch device, or "auto" for CUDA if available. A fitted estimator that is loaded
         where its device is missing describes on the CPU, with a warning.
@@ -159,11 +173,17 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Layer -> height and width of its maps.
     blur_size_ : tuple of two int or None
         Height and width of the box filter.
+    sampling_ : {"box", "pixel"}
+        Where it stands.
     mean_maps_ : dict of str to ndarray of shape (n_filters, h, w)
         Layer -> mean smoothed map of each chosen filter over the training images, in the compact form that descriptors
-        use: `h` and `w` are the layer's own, or 1 along an axis that the box filter spans.
+        use: `h` and `w` are the layer's own, or the number of boxes that stand side by side if that is smaller.
     mean_roots_ : dict of str to ndarray of shape (n_filters, h, w)
         Layer -> mean of the signed square roots of the same values.
+    whitening_ : dict of str to ndarray of shape (d, d)
+        Layer -> the symmetric matrix by which its centred roots, d values, are multiplied: the inverse square root of
+        their scatter about the mean of each training identity, three tenths of it spread evenly over all directions.
+        Empty unless ``normalize="whitened"``.
     n_features_out_ : int
         Number of dimensions of a descriptor.
 
@@ -212,8 +232,10 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         "layers": [IntRange(1), str, "array-like", None],
         "blur_size": "no_validation",  # checked by `_check_blur_size`
         "n_filters": [IntRange(1)],
+        "sampling": [StrOptions({"box", "pixel"})],
         "criterion": [StrOptions({"margin", "dprime", "joint"})],
-        "normalize": [StrOptions({"l2", "centered", "rooted"}), None],
+        "normalize": [StrOptions({"l2", "centered", "rooted", "whitened"}), None],
+        "average_flips": ["boolean"],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "n_jobs": [Integral, None],
@@ -241,9 +263,11 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         augment=("flip", "crop"),
         layers=None,
         blur_size=(20, None),
+        sampling="box",
         n_filters=64,
         criterion="joint",
-        normalize="rooted",
+        normalize="whitened",
+        average_flips=False,
         device="auto",
         precision="auto",
         n_jobs=None,
@@ -264,9 +288,11 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         self.augment = augment
         self.layers = layers
         self.blur_size = blur_size
+        self.sampling = sampling
         self.n_filters = n_filters
         self.criterion = criterion
         self.normalize = normalize
+        self.average_flips = average_flips
         self.device = device
         self.precision = precision
         self.n_jobs = n_jobs
@@ -309,7 +335,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             weights, history = self._train(data, callbacks)  # Fig. 3, phase 1: learn to tell people apart
             statistics = self._explore(data, weights)  # phase 2, Eqs. 1-3: smooth maps, compare pairs of images
             filters = self._choose(statistics)  # phase 2, Eq. 4: the filters that keep people apart
-            self._keep(data, weights, history, statistics, filters)
+            whitening = self._whiten(data, weights, statistics, filters)  # how images of one person vary
+            self._keep(data, weights, history, statistics, filters, whitening)
         return self
 
     def _check_inputs(self, X, y, cams):
@@ -319,7 +346,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         input_size = check_frame_size(self.input_size, "input_size", type(self).__name__, none=True)
         labelled = check_images(X, y, cams, input_size=input_size, n_jobs=self.n_jobs, on_error=self.on_error)
         layers, shapes = check_maps(layers, self.n_filters, self.backbone, labelled.images.size)
-        augment, blur_size = self._check_augment(), self._check_blur_size()
+        augment, box = self._check_augment(), BoxFilter(*self._check_blur_size(), self.sampling)
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:
@@ -334,7 +361,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             layers=layers,
             map_shapes=shapes,
             augment=augment,
-            blur_size=blur_size,
+            box=box,
             initial=initial,
             normalization=tuple(normalization),
             seed=seed,
@@ -392,13 +419,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _explore(self, data, weights):
         """Fig. 3, phase 2, Eqs. 1-3: pair distances of every filter, {layer: PairStatistics}."""
-        read_by = {
-            "weights": weights,
-            "normalization": data.normalization,
-            "precision": reading_precision(self.precision),
-        }
+        read_by = self._read_by(data, weights)
         compared_by = {
-            "blur_size": data.blur_size,
+            "box": data.box,
             "cams": data.cams,
             "covariance": self.criterion == "joint",
             "random_state": data.seed,
@@ -417,17 +440,56 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
                     **compared_by,
                 )
 
-        origin = None
-        if data.memory.location is not None:
-            given = {"X": data.pixels, "y": data.identities, "backbone": data.network, "device": data.device.type}
-            origin = origin_of(**given, **read_by, **compared_by)
+        origin = self._reading_origin(data, **read_by, **compared_by)
         return remember_each(data.memory, "pair statistics", origin, data.layers, compute)
+
+    def _read_by(self, data, weights):
+        """Return the arguments of a reader of maps that decide what it reads."""
+        return {
+            "weights": weights,
+            "normalization": data.normalization,
+            "precision": reading_precision(self.precision),
+            "average_flips": bool(self.average_flips),
+        }
+
+    def _reading_origin(self, data, **parts):
+        """Return the origin of what is computed from the maps of the training images; None without a cache."""
+        if data.memory.location is None:
+            return None
+        given = {"X": data.pixels, "y": data.identities, "backbone": data.network, "device": data.device.type}
+        return origin_of(**given, **parts)
 
     def _choose(self, statistics):
         """Fig. 3, phase 2, Eq. 4: the filters of each layer that keep people furthest apart, best first."""
         return {layer: choose_filters(moments, self.criterion, self.n_filters) for layer, moments in statistics.items()}
 
-    def _keep(self, data, weights, history, statistics, filters):
+    def _whiten(self, data, weights, statistics, filters):
+        """Whitening of each layer's part of a descriptor, {layer: (d, d)}; empty where none is asked for."""
+        if self.normalize != "whitened":
+            return {}
+        read_by = self._read_by(data, weights)
+        means = {layer: moments.mean_root[filters[layer]] for layer, moments in statistics.items()}
+
+        def compute():
+            reader = MapReader(self.backbone, device=data.device, layers=data.layers, **read_by)
+            batch_size = reader.batch_size(self.batch_size, data.images.size)
+            reader, remaining = reader.choose(filters)
+            with self._bar(len(data.images), "Whitening") as bar:
+                return whitening_matrices(
+                    reader,
+                    data.images,
+                    data.identities,
+                    remaining=remaining,
+                    box=data.box,
+                    means=means,
+                    batch_size=batch_size,
+                    progress=bar.update,
+                )
+
+        origin = self._reading_origin(data, **read_by, box=data.box, filters=filters, means=means)
+        return remember(data.memory, "whitening", origin, compute)
+
+    def _keep(self, data, weights, history, statistics, filters, whitening):
         """Set the learned attributes."""
         self.classes_, self.class_count_ = data.classes, np.bincount(data.identities)
         self.image_shape_ = data.images.size
@@ -436,7 +498,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         self.history_ = history
         self.layers_ = data.layers
         self.map_shapes_ = {layer: data.map_shapes[layer][1:] for layer in data.layers}
-        self.blur_size_ = data.blur_size
+        self.blur_size_, self.sampling_ = data.box[:2], data.box.sampling
         self.filters_ = filters
         self.filter_distances_ = {
             layer: {name: getattr(moments, name) for name in DISTANCES} for layer, moments in statistics.items()
@@ -446,13 +508,16 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         }
         self.mean_maps_ = {layer: moments.mean_map[filters[layer]] for layer, moments in statistics.items()}
         self.mean_roots_ = {layer: moments.mean_root[filters[layer]] for layer, moments in statistics.items()}
+        self.whitening_ = whitening
         self.n_features_out_ = sum(mean_map.size for mean_map in self.mean_maps_.values())
 
     def _learned_after(self, data, weights, history):
         """Return the attributes that a fit ending with these weights would learn."""
         ended = copy(self)
         statistics = ended._explore(data, weights)
-        ended._keep(data, weights, history, statistics, ended._choose(statistics))
+        filters = ended._choose(statistics)
+        whitening = ended._whiten(data, weights, statistics, filters)
+        ended._keep(data, weights, history, statistics, filters, whitening)
         return learned_attributes(ended)
 
     @fill_images
@@ -477,6 +542,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """
         check_is_fitted(self)
         check_choice(self.normalize, "normalize", type(self).__name__, NORMALIZATIONS)
+        if self.normalize == "whitened" and not self.whitening_:
+            raise ValueError("normalize='whitened' was not set when this estimator was fitted: fit it again.")
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
@@ -487,15 +554,26 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _describe_batches(self, images):
         """Yield the descriptors of each batch, on the network's device."""
-        reader, remaining = self._chosen_reader()
-        means = {"rooted": self.mean_roots_, "centered": self.mean_maps_}.get(self.normalize, {})
-        means = {layer: torch.from_numpy(np.array(mean)).to(reader.device) for layer, mean in means.items()}
+        (reader, remaining), box = self._chosen_reader(), self._box()
+        means, whitening = (
+            {layer: torch.from_numpy(np.array(values)).to(reader.device) for layer, values in learned.items()}
+            for learned in self._scaled_by()
+        )
         for batch in images.batches(reader.batch_size(self.batch_size, images.size)):
             parts = []
             for layer, maps in reader(batch, self.layers_).items():
-                maps = compact_maps(maps, self.image_shape_, self.blur_size_, remaining[layer])  # Eq. 1
-                parts.append(scale_maps(maps, self.normalize, means.get(layer)))
+                maps = compact_maps(maps, self.image_shape_, box, remaining[layer])  # Eq. 1
+                parts.append(scale_maps(maps, self.normalize, means.get(layer), whitening.get(layer)))
             yield torch.cat(parts, dim=1)
+
+    def _box(self):
+        """Return the box filter that the estimator was fitted with."""
+        return BoxFilter(*self.blur_size_, self.sampling_)
+
+    def _scaled_by(self):
+        """Return layer -> mean, and layer -> whitening matrix, as `normalize` needs them."""
+        means = self.mean_roots_ if self.normalize in ROOTED else self.mean_maps_
+        return means if self.normalize not in (None, "l2") else {}, self.whitening_
 
     def feature_maps(self, X, layers=None, smooth=False):
         """Compute the feature maps of all filters of one or more layers.
@@ -524,7 +602,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         for batch in ImageSource(X, self.image_shape_, self.n_jobs).batches(batch_size):
             for layer, maps in reader(batch, layers).items():
                 if smooth:
-                    maps = smooth_maps(maps, self.image_shape_, self.blur_size_)
+                    maps = smooth_maps(maps, self.image_shape_, self._box())
                 batches[layer].append(maps.contiguous().numpy(force=True))
         return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
@@ -586,10 +664,11 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _live_reader(self, part, layers, finish):
         """Return a part of the network on the current device, built on first use."""
-        device, precision = self._resolve_device(fall_back=True), reading_precision(self.precision)
-        readers = self._live((self.backbone, device, precision), (self.weights_, self.filters_), dict)
+        device = self._resolve_device(fall_back=True)
+        how = reading_precision(self.precision), bool(self.average_flips)
+        readers = self._live((self.backbone, device, *how), (self.weights_, self.filters_), dict)
         if part not in readers:
-            reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers, precision)
+            reader = MapReader(self.backbone, self.weights_, self.normalization_, device, layers, *how)
             readers[part] = finish(reader)
         return readers[part]
 

@@ -28,6 +28,7 @@ SETTINGS = {
     "max_epochs": 2,
     "batch_size": 8,
     "blur_size": 4,
+    "sampling": "pixel",
     "normalize": None,
     "criterion": "margin",
     "n_filters": 2,

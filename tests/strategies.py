@@ -128,7 +128,7 @@ def parameters(draw):
         "blur_size": st.integers(1, 40),
         "n_filters": st.integers(1, 4),
         "criterion": st.sampled_from(["margin", "dprime"]),
-        "normalize": st.sampled_from([None, "l2", "centered", "rooted"]),
+        "normalize": st.sampled_from([None, "l2", "centered", "rooted", "whitened"]),
         "batch_size": st.integers(2, 9),
         "learning_rate": st.floats(1e-6, 1e-2),
         "validation_fraction": st.floats(0, 0.9),

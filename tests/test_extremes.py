@@ -29,7 +29,7 @@ def assert_sound(reid, X):
 
 
 @pytest.mark.parametrize("criterion", ["margin", "dprime"])
-@pytest.mark.parametrize("normalize", [None, "l2", "centered", "rooted"])
+@pytest.mark.parametrize("normalize", [None, "l2", "centered", "rooted", "whitened"])
 @pytest.mark.parametrize("value", [0, 255])
 def test_constant_images_have_no_true_match(settings, criterion, normalize, value):
     """All images are alike, so the first filters are chosen, all distances tie and the score is 0."""

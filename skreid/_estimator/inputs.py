@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skreid._base.labels import encode, encode_cams, encode_identities
+from skreid._filters.smoothing import BoxFilter
 from skreid._images.sequence import refuse_empty
 from skreid._images.source import ImageSource
 from skreid._network.layers import deepest_layers, map_shapes
@@ -44,8 +45,7 @@ class FitInputs(LabelledImages):
     map_shapes : dict of str to tuple
         Shape of the maps of each layer of the network, (n_filters, h, w).
     augment : tuple of str
-    blur_size : tuple of two int or None
-        Height and width of the box filter.
+    box : BoxFilter
     initial : dict of str to ndarray, or None
         Pretrained weights.
     normalization : tuple of two tuples of three floats
@@ -62,7 +62,7 @@ class FitInputs(LabelledImages):
     layers: tuple
     map_shapes: dict
     augment: tuple
-    blur_size: tuple
+    box: BoxFilter
     initial: dict | None
     normalization: tuple
     seed: int

@@ -96,7 +96,7 @@ def pair_statistics(
     labels,
     *,
     layers,
-    blur_size,
+    box,
     cams=None,
     covariance=False,
     batch_size,
@@ -113,8 +113,7 @@ def pair_statistics(
     labels : ndarray of shape (n,), int
         Identity of each image.
     layers : tuple of str
-    blur_size : int, or tuple of two int or None
-        Side of the box filter, or its height and width, in frame pixels.
+    box : BoxFilter
     cams : ndarray of shape (n,), optional
         Camera of each image: only pairs across cameras count then.
     covariance : bool, default=False
@@ -136,7 +135,9 @@ def pair_statistics(
         If the network returns NaN or infinite maps.
     """
     first = network(source.read([0]), layers)
-    shapes = {layer: (first[layer].shape[1], *compact_shape(first[layer].shape[2:], blur_size)) for layer in layers}
+    shapes = {
+        layer: (first[layer].shape[1], *compact_shape(first[layer].shape[2:], source.size, box)) for layer in layers
+    }
     bytes_per_image = {layer: math.prod(shape) * first[layer].element_size() for layer, shape in shapes.items()}
     blocks = identity_blocks(labels, random_state, cams)
     groups = _layer_groups(bytes_per_image, max(len(block) for block in blocks))
@@ -146,7 +147,7 @@ def pair_statistics(
         pairs = _pair_masks(labels[block], None if cams is None else cams[block])
         counts += pairs.sum(axis=(1, 2), dtype=np.int64)
         for group in groups:
-            maps = _block_maps(network, source, block, group, blur_size, batch_size, progress)
+            maps = _block_maps(network, source, block, group, box, batch_size, progress)
             for layer in group:
                 sums[layer].add(maps.pop(layer), labels[block], pairs)
     return {layer: sums[layer].statistics(counts, len(labels), shapes[layer]) for layer in layers}
@@ -214,15 +215,15 @@ def _layer_groups(bytes_per_image, n_images):
     return groups
 
 
-def _block_maps(network, source, block, layers, blur_size, batch_size, progress):
+def _block_maps(network, source, block, layers, box, batch_size, progress):
     """Return layer -> compact maps of a block, (n_filters, n_images, cells)."""
     compact, done = {}, 0
     for batch in source.batches(batch_size, block):
         for layer, maps in network(batch, layers).items():
             if layer not in compact:
-                n_cells = math.prod(compact_shape(maps.shape[2:], blur_size))
+                n_cells = math.prod(compact_shape(maps.shape[2:], source.size, box))
                 compact[layer] = maps.new_empty(maps.shape[1], len(block), n_cells)
-            store_compact(compact[layer][:, done : done + len(batch)], maps, source.size, blur_size)
+            store_compact(compact[layer][:, done : done + len(batch)], maps, source.size, box)
         done += len(batch)
         progress(len(batch))
     return compact

@@ -1,11 +1,13 @@
 """Eq. 1: feature maps upsampled to the frame and box-blurred, and a compact form with the same distances.
 
 Upsampling and blurring are linear and separable, so a smoothed map is ``B = A_h F A_w^T``. The polar factors of ``A_h``
-and ``A_w`` keep every Euclidean distance between such maps in ``h x w`` values.
+and ``A_w`` keep every Euclidean distance between such maps in ``h x w`` values. Where boxes stand side by side, one
+value per box is enough.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,23 +18,41 @@ from scipy.ndimage import uniform_filter1d
 from skreid._base.blas import single_threaded_blas
 from skreid._network.precision import full_float32
 
+ROOTED = ("whitened", "rooted")  # normalizations of the signed roots of maps
 ROUNDING = 1e-5  # a part that differs from the mean by a smaller share of its length differs by rounding only
 
 
+class BoxFilter(NamedTuple):
+    """The box filter of Eq. 1, and where it stands.
+
+    Attributes
+    ----------
+    height, width : int or None
+        Sides, in frame pixels; None spans the frame.
+    sampling : {"pixel", "box"}
+        "pixel": a box around every pixel of the frame. "box": boxes side by side, as many as fit best, stretched to
+        fill the frame; every pixel becomes the mean of its box.
+    """
+
+    height: int | None
+    width: int | None
+    sampling: str = "pixel"
+
+
 @lru_cache(maxsize=256)
-def smoothing_operator(map_size, frame_size, blur_size):
+def smoothing_operator(map_size, frame_size, side, sampling="pixel"):
     """Return the matrix that upsamples and box-blurs along one axis.
 
-    Bilinear upsampling with half-pixel centres, then a running mean of `blur_size` frame pixels whose
-    border is mirrored about the edge pixel, also when the filter is larger than the frame (Eq. 1).
-    None is a box over the whole axis: every pixel becomes the mean of all pixels.
+    Bilinear upsampling with half-pixel centres, then the box filter (Eq. 1). If it stands around every pixel, the
+    border is mirrored about the edge pixel, also when the filter is larger than the frame.
 
     Parameters
     ----------
     map_size, frame_size : int
         Cells of the feature map and pixels of the frame along this axis.
-    blur_size : int or None
-        Side of the box filter, in frame pixels.
+    side : int or None
+        Side of the box filter, in frame pixels; None is the whole axis.
+    sampling : {"pixel", "box"}
 
     Returns
     -------
@@ -41,34 +61,52 @@ def smoothing_operator(map_size, frame_size, blur_size):
     """
     cells = torch.eye(map_size, dtype=torch.float64)[None]
     upsample = F.interpolate(cells, size=frame_size, mode="linear", align_corners=False)[0].numpy().T
-    if blur_size is None:
-        operator = np.repeat(upsample.mean(axis=0, keepdims=True), frame_size, axis=0)
+    if _stands_alone(side, sampling):
+        edges = _edges(frame_size, side)
+        sizes = np.diff(edges)
+        operator = np.repeat(np.add.reduceat(upsample, edges[:-1]) / sizes[:, None], sizes, axis=0)
     else:
-        operator = uniform_filter1d(upsample, blur_size, axis=0, mode="mirror")
+        operator = uniform_filter1d(upsample, side, axis=0, mode="mirror")
     operator.flags.writeable = False
     return operator
 
 
 @lru_cache(maxsize=256)
-def compact_operator(map_size, frame_size, blur_size):
-    """Return the symmetric positive factor that keeps the smoothing operator's distances.
+def compact_operator(map_size, frame_size, side, sampling="pixel"):
+    """Return a small matrix that keeps the smoothing operator's distances: ``||A x|| = ||P x||`` for every ``x``.
 
-    ``P = (A^T A)^(1/2)``, the polar factor of `smoothing_operator`: ``||A x|| = ||P x||`` for every ``x``.
-    If `blur_size` is None, all frame pixels are equal and one row is enough: their value times the square root of their
-    number.
+    ``P = (A^T A)^(1/2)``, the symmetric polar factor of `smoothing_operator`. Where boxes stand side by side and are
+    no more than the cells, one row per box: its mean times the square root of its number of pixels.
 
     Returns
     -------
-    operator : ndarray of shape (map_size, map_size), or (1, map_size) for None, float64
+    operator : ndarray of shape (map_size, map_size), or (n_boxes, map_size) with fewer boxes than cells, float64
         Read-only.
     """
-    smoothing = smoothing_operator(map_size, frame_size, blur_size)
-    factor = polar(smoothing)[1] if blur_size is not None else frame_size**0.5 * smoothing[:1]
+    smoothing = smoothing_operator(map_size, frame_size, side, sampling)
+    factor = None
+    if _stands_alone(side, sampling):
+        edges = _edges(frame_size, side)
+        if len(edges) - 1 <= map_size:
+            factor = smoothing[edges[:-1]] * np.sqrt(np.diff(edges))[:, None]
+    if factor is None:
+        factor = polar(smoothing)[1]
     factor.flags.writeable = False
     return factor
 
 
-def smooth_maps(maps, frame_shape, blur_size):
+def _stands_alone(side, sampling):
+    """Return whether boxes stand side by side, not around every pixel."""
+    return side is None or sampling == "box"
+
+
+def _edges(frame_size, side):
+    """Return where boxes that stand side by side begin, and the end of the last, in frame pixels."""
+    n_boxes = 1 if side is None else max(1, round(frame_size / side))
+    return np.rint(np.linspace(0, frame_size, n_boxes + 1)).astype(int)
+
+
+def smooth_maps(maps, frame_shape, box):
     """Blur maps at the size of the frame: Eq. 1.
 
     Parameters
@@ -76,38 +114,37 @@ def smooth_maps(maps, frame_shape, blur_size):
     maps : tensor of shape (n_images, n_filters, h, w)
     frame_shape : tuple of int
         Height and width of the frame, in pixels.
-    blur_size : int, or tuple of two int or None
-        Side of the box filter, in frame pixels; or its height and width, where None spans the whole frame.
+    box : BoxFilter
 
     Returns
     -------
     smoothed : tensor of shape (n_images, n_filters, frame height, frame width)
     """
-    return _apply(smoothing_operator, maps, frame_shape, blur_size)
+    return _apply(smoothing_operator, maps, frame_shape, box)
 
 
-def compact_maps(maps, frame_shape, blur_size, chosen=None):
+def compact_maps(maps, frame_shape, box, chosen=None):
     """Return maps in compact form: as small as `maps`, with the same Euclidean distances as the smoothed maps.
 
     Parameters are those of `smooth_maps`, and `chosen`: a tensor of the filters to return, all by default. The result
-    has shape (n_images, n_filters, h, w), with a side of 1 along an axis that the box spans.
+    has shape (n_images, n_filters, h, w), where boxes that stand side by side take the place of as many or more cells.
     """
-    return _apply(compact_operator, maps, frame_shape, blur_size, chosen)
+    return _apply(compact_operator, maps, frame_shape, box, chosen)
 
 
-def store_compact(out, maps, frame_shape, blur_size):
+def store_compact(out, maps, frame_shape, box):
     """Write `compact_maps` of maps, (n, n_filters, h, w), into a tensor of shape (n_filters, n, cells).
 
     On a CPU, numpy turns one image at a time about within the cache, on all cores.
     """
     if maps.device.type != "cpu":
-        out[:] = compact_maps(maps, frame_shape, blur_size).flatten(2).transpose(0, 1)
+        out[:] = compact_maps(maps, frame_shape, box).flatten(2).transpose(0, 1)
         return
     maps, out = maps.permute(0, 2, 3, 1).numpy(), out.numpy()  # filters last, as channels-last networks leave them
     height, width = maps.shape[1:3]
     rows, columns = (
-        compact_operator(size, frame, side).astype(maps.dtype)
-        for size, frame, side in zip((height, width), frame_shape, box_sides(blur_size), strict=True)
+        compact_operator(*axis, box.sampling).astype(maps.dtype)
+        for axis in zip((height, width), frame_shape, box[:2], strict=True)
     )
 
     def compact(place):  # one image at a time: its maps are transposed within the cache
@@ -125,48 +162,52 @@ def signed_root(maps):
     return maps.abs().sqrt_().copysign_(maps)
 
 
-def scale_maps(maps, normalize, mean):
+def scale_maps(maps, normalize, mean, whitening=None):
     """Turn the compact maps of one layer into its part of the descriptors.
 
     Parameters
     ----------
     maps : tensor of shape (n_images, n_filters, h, w)
-    normalize : {"rooted", "centered", "l2"} or None
-        "rooted": signed roots minus their mean, scaled to unit length. "centered": maps minus their mean, scaled to
-        unit length. "l2": maps scaled to unit length. None: maps as they are.
+    normalize : {"whitened", "rooted", "centered", "l2"} or None
+        "rooted": signed roots minus their mean, scaled to unit length. "whitened": the same, multiplied by `whitening`
+        before they are scaled. "centered": maps minus their mean, scaled to unit length. "l2": maps scaled to unit
+        length. None: maps as they are.
     mean : tensor of shape (n_filters, h, w), or None
-        Mean of the signed roots ("rooted") or of the maps ("centered").
+        Mean of the signed roots ("whitened", "rooted") or of the maps ("centered").
+    whitening : tensor of shape (n_filters * h * w, n_filters * h * w), or None
+        Symmetric.
 
     Returns
     -------
     part : tensor of shape (n_images, n_filters * h * w)
         Zeros for an image that equals the mean up to rounding.
     """
-    part = (signed_root(maps) if normalize == "rooted" else maps).flatten(1)
+    part = (signed_root(maps) if normalize in ROOTED else maps).flatten(1)
     if normalize is None:
         return part
     if mean is None:
         return F.normalize(part)
     length, part = torch.linalg.vector_norm(part, dim=1, keepdim=True), part - mean.flatten()
     own = torch.linalg.vector_norm(part, dim=1, keepdim=True)
-    return torch.where(own > ROUNDING * length, part / own, 0)
+    scaled = part / own
+    if normalize == "whitened":
+        with full_float32(part.device):
+            scaled = F.normalize(scaled @ whitening)
+    return torch.where(own > ROUNDING * length, scaled, 0)
 
 
-def box_sides(blur_size):
-    """Return the height and width of the box filter."""
-    return blur_size if isinstance(blur_size, tuple) else (blur_size, blur_size)
-
-
-def compact_shape(map_shape, blur_size):
+def compact_shape(map_shape, frame_shape, box):
     """Return the height and width of the compact form of maps with this height and width."""
-    return tuple(1 if side is None else size for size, side in zip(map_shape, box_sides(blur_size), strict=True))
+    return tuple(
+        len(compact_operator(*axis, box.sampling)) for axis in zip(map_shape, frame_shape, box[:2], strict=True)
+    )
 
 
-def _apply(build, maps, frame_shape, blur_size, chosen=None):
+def _apply(build, maps, frame_shape, box, chosen=None):
     """Multiply each axis of the chosen maps by the operator that `build` returns for it."""
     rows, columns = (
-        _on_device(build, size, frame, side, maps.dtype, maps.device)
-        for size, frame, side in zip(maps.shape[-2:], frame_shape, box_sides(blur_size), strict=True)
+        _on_device(build, *axis, box.sampling, maps.dtype, maps.device)
+        for axis in zip(maps.shape[-2:], frame_shape, box[:2], strict=True)
     )
     cells = maps.permute(0, 2, 3, 1)  # filters last, as channels-last networks leave them: few but long products
     if len(columns) == 1:  # each row becomes one value: do this first
@@ -192,6 +233,6 @@ def _product(operators, cells):
 
 
 @lru_cache(maxsize=256)
-def _on_device(build, map_size, frame_size, blur_size, dtype, device):
+def _on_device(build, map_size, frame_size, side, sampling, dtype, device):
     """Return an operator as a tensor on a device, sent there only once."""
-    return torch.from_numpy(np.array(build(map_size, frame_size, blur_size))).to(dtype=dtype, device=device)
+    return torch.from_numpy(np.array(build(map_size, frame_size, side, sampling))).to(dtype=dtype, device=device)

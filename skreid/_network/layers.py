@@ -8,7 +8,7 @@ import torch
 from skreid._base.checks import check_int, did_you_mean
 from skreid._network.building import build_backbone
 
-DESCRIBING_BLOCKS = 2  # how many of the deepest blocks describe by default
+DESCRIBING_BLOCKS = 3  # how many of the deepest blocks describe by default
 
 
 def identity_of(backbone, seed, frame_shape):
@@ -72,7 +72,7 @@ def deepest_layers(layers, shapes, backbone):
     Parameters
     ----------
     layers : tuple of str, int or None
-        Names; or the number of deepest blocks, where None is 2, or 1 if there is only one.
+        Names; or the number of deepest blocks, where None is 3, or all if there are fewer.
     shapes : dict of str to tuple of int
         As `map_shapes` returns them.
     backbone : str or callable

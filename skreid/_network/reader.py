@@ -32,10 +32,12 @@ class MapReader:
         The layers that will be read; nothing deeper is loaded.
     precision : {"float32", "bfloat16"}
         Precision in which the network computes; maps are float32. On a GPU, float32 is computed in full, not in TF32.
+    average_flips : bool, default=False
+        Whether to average the maps of each image and of its mirror image, these mirrored back.
     """
 
-    def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32"):
-        self.device, self.precision = device, precision
+    def __init__(self, backbone, weights, normalization, device, layers=None, precision="float32", average_flips=False):
+        self.device, self.precision, self.average_flips = device, precision, average_flips
         network = build_backbone(backbone, None)
         network.check_same_weights(weights)
         network = network if layers is None else network.until(layers)
@@ -82,6 +84,13 @@ class MapReader:
     def __call__(self, batch, layers):
         """Return layer -> maps (n, n_filters, h, w) of a batch of images, (n, 3, height, width)."""
         batch = to_unit(to_device(batch, self.device))
+        maps = self._read(batch, layers)
+        if self.average_flips:
+            mirrored = self._read(batch.flip(3), layers)
+            maps = {layer: values.add(mirrored[layer].flip(3)).div_(2) for layer, values in maps.items()}
+        return maps
+
+    def _read(self, batch, layers):
         with reading(self.device, self.precision):
             maps = self.network(torch.addcmul(self.offset, batch, self.scale), layers)
         return {layer: values.float() for layer, values in maps.items()}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skreid._filters.smoothing import ROUNDING, box_sides, compact_operator
+from skreid._filters.smoothing import ROOTED, ROUNDING, compact_operator
 from skreid._network.reader import MapReader
 
 
@@ -32,14 +32,15 @@ class Describer(nn.Module):
         chosen, self.remaining = reader.choose(estimator.filters_)
         self.network, self.scale, self.offset = chosen.network, reader.scale, reader.offset
         self.layers, self.normalize = estimator.layers_, estimator.normalize
+        self.average_flips = estimator.average_flips
         self.size = tuple(estimator.image_shape_) if resize else None
-        sides = box_sides(estimator.blur_size_)
-        means = {"rooted": estimator.mean_roots_, "centered": estimator.mean_maps_}.get(estimator.normalize, {})
         self.operators = {}
         for layer in self.layers:
-            cells = zip(estimator.map_shapes_[layer], estimator.image_shape_, sides, strict=True)
-            self.operators[layer] = [_constant(compact_operator(*axis)) for axis in cells]
+            cells = zip(estimator.map_shapes_[layer], estimator.image_shape_, estimator.blur_size_, strict=True)
+            self.operators[layer] = [_constant(compact_operator(*axis, estimator.sampling_)) for axis in cells]
+        means, whitening = estimator._scaled_by()
         self.means = {layer: _constant(mean).flatten() for layer, mean in means.items()}
+        self.whitening = {layer: _constant(matrix) for layer, matrix in whitening.items()}
 
     def forward(self, frames):
         """Return descriptors (n, n_dimensions), float32, of frames (n, height, width, 3), uint8."""
@@ -47,7 +48,11 @@ class Describer(nn.Module):
         if self.size is not None:
             resized = F.interpolate(pixels, size=self.size, mode="bilinear", antialias=True)
             pixels = resized.round().clamp(0, 255)  # as uint8 images are resized
-        maps = self.network(pixels / 255 * self.scale + self.offset, self.layers)
+        pixels = pixels / 255 * self.scale + self.offset
+        maps = self.network(pixels, self.layers)
+        if self.average_flips:
+            mirrored = self.network(pixels.flip(3), self.layers)
+            maps = {layer: (maps[layer] + mirrored[layer].flip(3)) / 2 for layer in self.layers}
         return torch.cat([self._part(layer, maps[layer]) for layer in self.layers], dim=1)
 
     def _part(self, layer, maps):
@@ -58,14 +63,18 @@ class Describer(nn.Module):
         part = _along_last(_along_last(maps, columns).transpose(2, 3), rows).transpose(2, 3).flatten(1)
         if self.normalize is None:
             return part
-        if self.normalize == "rooted":
+        if self.normalize in ROOTED:
             part = part.sign() * part.abs().sqrt()
         length = part.square().sum(dim=1, keepdim=True).sqrt()
         if layer not in self.means:
             return part / length.clamp_min(1e-12)
         part = part - self.means[layer]
         own = part.square().sum(dim=1, keepdim=True).sqrt()
-        return torch.where(own > ROUNDING * length, part / own, torch.zeros_like(part))
+        scaled = part / own
+        if self.normalize == "whitened":
+            scaled = torch.mm(scaled, self.whitening[layer])
+            scaled = scaled / scaled.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-12)
+        return torch.where(own > ROUNDING * length, scaled, torch.zeros_like(part))
 
 
 def describing_graph(estimator, resize):
