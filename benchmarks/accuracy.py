@@ -101,26 +101,30 @@ def systems(reid, n_components, second=None, chosen=None):
         Parameters that a search chose, for a system of their own.
     """
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
-    strongest = clone(reid).set_params(**STRONGEST)
+    rooted, strongest = clone(reid).set_params(normalize="rooted"), clone(reid).set_params(**STRONGEST)
     other = {"input_size": (3 * reid.input_size[0] // 4, reid.input_size[1]), "checkpoint": None} | (second or {})
     other = clone(strongest).set_params(**other, blur_size=box(other["input_size"][0]))
     pca, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
     colours = make_pipeline(Resized((128, 48)), GOG(), CenteredNormalizer())
-    both = FeatureUnion([("deep", reid), ("colours", colours)])
+    both = FeatureUnion([("deep", rooted), ("colours", colours)])
     two = FeatureUnion([("first", strongest), ("second", other)])
     rows = {
         "pixels": make_pipeline(Resized(reid.input_size), FunctionTransformer(flattened)),
         "pooled last layer": Pooled(**reid.get_params()),
         "paper: one filter per layer": paper,
         "default": reid,
+        "default, flips averaged": clone(reid).set_params(average_flips=True),
         "default, PCA": make_pipeline(reid, pca),
-        "default, PCA, LDA": make_pipeline(reid, pca, lda, Normalizer()),
-        "default, PCA, XQDA": make_pipeline(reid, pca, XQDA()),
+        "not whitened": rooted,
+        "not whitened, PCA, LDA": make_pipeline(rooted, pca, lda, Normalizer()),
         "strongest, PCA, LDA": make_pipeline(strongest, pca, lda, Normalizer()),
         "strongest, PCA, XQDA": make_pipeline(strongest, pca, XQDA()),
+        "strongest, flips averaged, PCA, LDA": make_pipeline(
+            clone(strongest).set_params(average_flips=True), pca, lda, Normalizer()
+        ),
         "strongest of two, PCA, LDA": make_pipeline(two, pca, lda, Normalizer()),
         "GOG, PCA, LDA": make_pipeline(colours, pca, lda, Normalizer()),
-        "default and GOG, PCA, LDA": make_pipeline(both, pca, lda, Normalizer()),
+        "not whitened and GOG, PCA, LDA": make_pipeline(both, pca, lda, Normalizer()),
     }
     return rows if chosen is None else rows | {"searched": clone(reid).set_params(**chosen)}
 

@@ -80,7 +80,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Images per training step, and per forward pass elsewhere. Exploring and `transform` read up to 256 at once on a
         CUDA device, as far as its memory allows.
     learning_rate : float, default=1e-3
-        Highest learning rate. Layers that start from `weights` learn at a tenth of it.
+        Highest learning rate. Layers that start from `weights` learn at three tenths of it.
     validation_fraction : float, default=0.1
         Share of the training images, taken from within identities, that is held out to decide when to stop.
     n_iter_no_change : int, default=10

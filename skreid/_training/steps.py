@@ -12,7 +12,7 @@ from skreid._training.augmentation import augment
 from skreid._training.heads import identity_loss, predicted
 
 WARMUP = 0.1  # share of the planned steps over which the learning rate rises
-PRETRAINED_RATE = 0.1  # pretrained layers learn at this share of the head's rate
+PRETRAINED_RATE = 0.3  # pretrained layers learn at this share of the head's rate
 WEIGHT_DECAY = 5e-4
 GRADIENT_NORM = 5.0  # longer gradients are shortened to this
 
@@ -42,7 +42,7 @@ class _AdamW(torch.optim.AdamW):
 def learning_rates(settings, step, n_steps):
     """Return the learning rates of the network and of the classifiers in one of `n_steps` steps.
 
-    They rise linearly, then fall along a cosine; pretrained layers learn at a tenth of the classifiers' rate.
+    They rise linearly, then fall along a cosine; pretrained layers learn at `PRETRAINED_RATE` times the classifiers' rate.
     """
     warmup = max(1, round(WARMUP * n_steps))
     falling = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, n_steps - warmup)))
