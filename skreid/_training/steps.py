@@ -42,7 +42,7 @@ class _AdamW(torch.optim.AdamW):
 def learning_rates(settings, step, n_steps):
     """Return the learning rates of the network and of the classifiers in one of `n_steps` steps.
 
-    They rise linearly, then fall along a cosine; pretrained layers learn at `PRETRAINED_RATE` times the classifiers' rate.
+    They rise linearly, then fall along a cosine. Pretrained layers learn at a share of the classifiers' rate.
     """
     warmup = max(1, round(WARMUP * n_steps))
     falling = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, n_steps - warmup)))
