@@ -25,7 +25,7 @@ print(f"{known.sum()} images to learn from, {len(X_test)} to test on, {people.im
 # %%
 # Fit
 # ---
-# ``fit`` trains the network, explores its filters, and keeps the 64 best filters in each of the two deepest blocks. A
+# ``fit`` trains the network, explores its filters, and keeps the 64 best filters in each of the three deepest blocks. A
 # blur of 8 rows is to these small images what the default of 20 is to a frame of 160 x 60. ``memory`` caches the
 # trained network on disk, where the other examples find it.
 

@@ -27,8 +27,8 @@ scorer = CMCScorer(ranks=1)
 filter_counts = [1, 4, 16, 64, 256]
 settings = {
     "square box, maps as they are (paper)": PAPER_SETTING | {"blur_size": 8},
-    "whole rows, rooted and centred": {"criterion": "margin"},
-    "the same, filters chosen jointly (default)": {},
+    "strips, roots about their mean": {"criterion": "margin", "normalize": "rooted"},
+    "the same, chosen jointly, whitened (default)": {},
 }
 curves = {name: [] for name in settings}
 for name, setting in settings.items():

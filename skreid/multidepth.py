@@ -211,7 +211,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     >>> reid = MultiDepthReID(backbone="vgg11_bn", input_size=(32, 16), max_epochs=1, blur_size=4,
     ...                       random_state=0).fit(people.images, people.target)
     >>> reid.transform(people.images).shape
-    (16, 640)
+    (16, 2688)
     >>> distances, indices = reid.kneighbors(people.images[:2], people.images, n_neighbors=3)
     >>> indices[:, 0]
     array([0, 1])

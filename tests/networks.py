@@ -35,3 +35,14 @@ def plain():
             high=nn.ReLU(),
         )
     )
+
+
+def deeper():
+    """Return `narrow` with a fourth block, which ends at the ReLU `deepest`."""
+    fourth = OrderedDict(pool3=nn.MaxPool2d(2), conv4=nn.Conv2d(8, 8, 3, padding=1), deepest=nn.ReLU(inplace=True))
+    return nn.Sequential(OrderedDict(narrow().named_children()) | fourth)
+
+
+def two_blocks():
+    """Return `narrow` without its last block."""
+    return narrow()[:6]

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.preprocessing import FunctionTransformer
 
-from skreid import STRONGEST, MultiDepthReID, evaluate
+from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, evaluate
 from skreid._images.source import ImageSource
 from skreid.datasets import load_image_folder, make_pedestrians
 from skreid.protocols import TwoViewProtocol
 
 pytest.importorskip("matplotlib")
 PATTERN = r"(?P<identity>\d+)_(?P<camera>\d+)"
+SETTINGS = ("blur_size", "sampling", "criterion", "normalize", "n_filters")  # that differ between steps
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_a_row_is_that_of_an_estimator_of_its_own(folder, written, place):
     X, y, cams = (np.asarray(people[name])[kept] for name in ("paths", "target", "cams"))
     tested = np.isin(y, [1, 3, 4, 7])
     box = tuple(row["blur_size"]) if isinstance(row["blur_size"], list) else row["blur_size"]
-    settings = {name: row[name] for name in ("criterion", "normalize", "n_filters", "layers")}
+    settings = {name: row[name] for name in ("sampling", "criterion", "normalize", "n_filters", "layers")}
     reid = MultiDepthReID(
         backbone="vgg11", input_size=(32, 16), max_epochs=0, blur_size=box, device="cpu", random_state=0, **settings
     ).fit(X[~tested], y[~tested], cams=cams[~tested])
@@ -85,18 +86,13 @@ def test_the_way_leads_from_the_papers_setting_over_the_default_to_the_strongest
     """Each step on the way changes one thing only."""
     way = [row for row in written[1] if row["step"]]
     first, default, strongest = way[0], way[-2], way[-1]
-    assert (first["blur_size"], first["criterion"], first["normalize"], first["n_filters"]) == (4, "margin", None, 1)
-    for row, layers, n_filters in (
-        (default, ["conv4_2", "conv5_2"], 64),
-        (strongest, ["conv3_2", "conv4_2", "conv5_2"], 256),
-    ):
-        assert (row["blur_size"], row["criterion"], row["normalize"]) == ([4, None], "joint", "rooted")
-        assert (row["layers"], row["n_filters"]) == (layers, n_filters)
+    assert {name: first[name] for name in PAPER_SETTING} == PAPER_SETTING | {"blur_size": 4}
+    for row, changed in ((default, {}), (strongest, STRONGEST)):
+        expected = MultiDepthReID(**{"blur_size": [4, None]} | changed).get_params()
+        assert {name: row[name] for name in SETTINGS} == {name: expected[name] for name in SETTINGS}
+        assert row["layers"] == ["conv3_2", "conv4_2", "conv5_2"]
     for one, other in pairwise(way[:-1]):
-        changed = {
-            name for name in ("blur_size", "criterion", "normalize", "n_filters", "layers") if one[name] != other[name]
-        }
-        assert len(changed) == 1
+        assert len([name for name in (*SETTINGS, "layers") if one[name] != other[name]]) == 1
 
 
 def test_the_picture_is_drawn(written):

@@ -13,10 +13,11 @@ from skreid._filters import pairs as exploring
 from skreid._filters import sums
 from skreid._filters.choosing import choose_filters
 from skreid._filters.pairs import PairStatistics, identity_blocks, pair_statistics
+from skreid._filters.smoothing import BoxFilter
 from skreid._images.source import ImageSource
 
 
-def compare(maps, labels, cams=None, blur=5, **changed):
+def compare(maps, labels, cams=None, blur=5, sampling="pixel", **changed):
     """Run the streaming statistics on given maps instead of a network."""
     pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None].repeat(16, 1).repeat(8, 2)
 
@@ -25,26 +26,31 @@ def compare(maps, labels, cams=None, blur=5, **changed):
         return {layer: torch.from_numpy(maps[layer]).float()[chosen] for layer in layers}
 
     arguments = {"batch_size": 4, "random_state": 0, "progress": lambda n: None}
-    source = ImageSource(pixels)
-    return pair_statistics(
-        network, source, labels, layers=tuple(maps), blur_size=blur, cams=cams, **(arguments | changed)
-    )
+    source, box = ImageSource(pixels), BoxFilter(*sides(blur), sampling)
+    return pair_statistics(network, source, labels, layers=tuple(maps), box=box, cams=cams, **(arguments | changed))
 
 
-def smoothed(maps, blur):
-    """Show maps at frame size and blur them; a side of None becomes its mean."""
+def sides(blur):
+    return blur if isinstance(blur, tuple) else (blur, blur)
+
+
+def smoothed(maps, blur, sampling="pixel"):
+    """Show maps at frame size and blur them; a side of None becomes its mean, boxes side by side those of their own."""
     up = torch.nn.functional.interpolate(torch.from_numpy(maps), size=(16, 8), mode="bilinear").numpy()
-    for axis, side in zip((2, 3), blur if isinstance(blur, tuple) else (blur, blur), strict=True):
+    for axis, side in zip((2, 3), sides(blur), strict=True):
         if side is None:
             up = np.repeat(up.mean(axis=axis, keepdims=True), up.shape[axis], axis=axis)
+        elif sampling == "box":  # of sides that divide the frame
+            parts = np.split(up, up.shape[axis] // side, axis=axis)
+            up = np.concatenate([np.repeat(part.mean(axis, keepdims=True), side, axis) for part in parts], axis=axis)
         else:
             up = uniform_filter1d(up, side, axis=axis, mode="mirror")
     return up
 
 
-def by_loops(maps, labels, cams=None, blur=5):
+def by_loops(maps, labels, cams=None, blur=5, sampling="pixel"):
     """Means and deviations of pair distances, one pair and filter at a time, at frame size."""
-    smooth = smoothed(maps, blur)
+    smooth = smoothed(maps, blur, sampling)
     kinds = {True: [], False: []}
     for i, j in itertools.combinations(range(len(labels)), 2):
         if cams is None or cams[i] != cams[j]:
@@ -65,13 +71,20 @@ labels = np.array([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5, 5])
 cams = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 2, 0])
 
 
-@pytest.mark.parametrize("blur", [5, (3, 6), (5, None), (None, 2), (None, None)])
+@pytest.mark.parametrize(
+    ("blur", "sampling"),
+    [
+        *((blur, "pixel") for blur in (5, (3, 6), (5, None), (None, 2), (None, None))),
+        *((blur, "box") for blur in (4, (2, 8), (8, None), (None, 4), 1)),
+    ],
+)
 @pytest.mark.parametrize("cameras", [None, cams])
-def test_statistics_equal_loops_over_pairs(maps, cameras, blur):
+def test_statistics_equal_loops_over_pairs(maps, cameras, blur, sampling):
     """Means, deviations and counts of every filter agree with loops in float64, for every kind of box."""
-    found = compare(maps, labels, cameras, blur)
+    found = compare(maps, labels, cameras, blur, sampling)
     for layer, given_maps in maps.items():
-        for value, expected in zip(found[layer][:6], by_loops(given_maps, labels, cameras, blur), strict=True):
+        loops = by_loops(given_maps, labels, cameras, blur, sampling)
+        for value, expected in zip(found[layer][:6], loops, strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
 
 
@@ -83,6 +96,15 @@ def test_mean_map_is_the_mean_of_the_compact_maps(maps):
         assert found[layer].mean_map.shape == (*given_maps.shape[1:3], 1)
         lengths = np.linalg.norm(found[layer].mean_map, axis=(1, 2))
         np.testing.assert_allclose(lengths, np.linalg.norm(mean, axis=1), rtol=1e-5)
+
+
+def test_mean_map_has_one_value_per_box(maps):
+    """Boxes side by side: the mean of each, times the square root of its pixels; a layer with fewer cells keeps them."""
+    found = compare(maps, labels, blur=(4, 4), sampling="box")
+    boxes = smoothed(maps["shallow"], (4, 4), "box")[:, :, ::4, ::4] * np.sqrt(4 * 4)
+    assert boxes.shape[2:] == (4, 2)
+    np.testing.assert_allclose(found["shallow"].mean_map, boxes.mean(axis=0), rtol=1e-5)
+    assert found["deep"].mean_map.shape == (7, 2, 1)
 
 
 def test_mean_root_is_the_mean_of_signed_roots(maps):

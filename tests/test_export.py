@@ -87,6 +87,9 @@ def close(written, expected):
         {"normalize": "l2", "blur_size": (None, 5)},
         {"normalize": None, "layers": "high"},
         {"normalize": "rooted", "layers": ("low", "high"), "precision": "bfloat16"},
+        {"normalize": "whitened", "blur_size": (4, None), "sampling": "box"},
+        {"normalize": "whitened", "average_flips": True},
+        {"sampling": "box", "average_flips": True, "layers": ("middle", "high")},
     ],
     ids=str,
 )

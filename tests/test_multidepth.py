@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from networks import narrow, plain
+from networks import deeper, narrow, plain, two_blocks
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.ndimage import uniform_filter
@@ -123,7 +123,7 @@ def test_l2_scales_each_layer_to_unit_length(people, settings):
         np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["centered", "rooted"])
+@pytest.mark.parametrize("how", ["centered", "rooted", "whitened"])
 def test_mean_image_is_described_by_zeros(people, settings, how):
     """An image that equals the mean of the training images up to rounding gets zeros, alone and in a batch."""
     same = np.repeat(people.images[:1], 8, axis=0)
@@ -144,16 +144,17 @@ def test_centred_layers_have_unit_length(people, settings, how):
     assert maps.min() < 0
     if how == "rooted":
         maps = np.sign(maps) * np.sqrt(np.abs(maps))
-    assert maps.shape[1] == reid.n_features_out_ == 2 * (32 + 16 + 8)  # a number a row
+    assert maps.shape[1] == reid.n_features_out_ == 2 * (32 + 16 + 8)  # one value per row
     centred = np.split(maps - maps.mean(axis=0), np.cumsum([2 * 32, 2 * 16]), axis=1)
     expected = np.hstack([part / np.linalg.norm(part, axis=1, keepdims=True) for part in centred])
     np.testing.assert_allclose(reid.transform(people.images), expected, atol=1e-4)
     assert reid.get_feature_names_out()[-1] == f"high_f{reid.filters_['high'][1]}_r7_c0"
 
 
-def test_rooted_descriptors_hardly_depend_on_the_batch(people, settings):
+@pytest.mark.parametrize("how", ["rooted", "whitened"])
+def test_descriptors_of_roots_hardly_depend_on_the_batch(people, settings, how):
     """Rounding depends on the batch size, and square roots enlarge it near zero, but not noticeably."""
-    reid = MultiDepthReID(**settings | {"max_epochs": 1, "normalize": "rooted"}).fit(people.images, people.target)
+    reid = MultiDepthReID(**settings | {"max_epochs": 1, "normalize": how}).fit(people.images, people.target)
     alone = np.concatenate([reid.transform(people.images[place : place + 1]) for place in range(4)])
     np.testing.assert_allclose(reid.transform(people.images)[:4], alone, atol=1e-3)
 
@@ -284,10 +285,14 @@ def test_unfitted_estimators_refuse_to_describe(people, settings):
         MultiDepthReID(**settings).kneighbors(people.images, people.images)
 
 
-def test_a_callable_backbone_needs_no_layers(people):
-    """By default, the last layer of each of the two deepest blocks describes; a block ends where maps shrink."""
-    reid = MultiDepthReID(backbone=narrow, input_size=(32, 16), n_filters=4, max_epochs=0, random_state=0, device="cpu")
-    assert reid.fit(people.images, people.target).layers_ == ("middle", "high")
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [(deeper, ("middle", "high", "deepest")), (narrow, ("low", "middle", "high")), (two_blocks, ("low", "middle"))],
+)
+def test_a_callable_backbone_needs_no_layers(people, build, expected):
+    """By default, the last layer of each of the three deepest blocks describes; a block ends where maps shrink."""
+    reid = MultiDepthReID(backbone=build, input_size=(32, 16), n_filters=4, max_epochs=0, random_state=0, device="cpu")
+    assert reid.fit(people.images, people.target).layers_ == expected
 
 
 def test_a_checkpoint_of_another_version_is_refused(people, settings, tmp_path, monkeypatch):

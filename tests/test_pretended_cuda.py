@@ -22,6 +22,7 @@ from torch import nn
 from skreid import MultiDepthReID, describe
 from skreid._filters import sums
 from skreid._filters.pairs import pair_statistics
+from skreid._filters.smoothing import BoxFilter
 from skreid._images.batches import to_unit
 from skreid._images.source import ImageSource
 from skreid._network import device, precision, reader, seeding
@@ -379,8 +380,10 @@ def test_a_device_without_float64_compares_maps_on_the_cpu(people):
             def network(batch, layers, where=where):
                 return {"only": torch.conv2d(batch.float(), weight).to(where)}
 
-            shared = {"layers": ("only",), "blur_size": None, "covariance": True, "batch_size": 40, "random_state": 0}
-            found[name] = pair_statistics(network, images, labels, progress=lambda n: None, **shared)["only"]
+            shared = {"layers": ("only",), "box": BoxFilter(None, None), "covariance": True, "batch_size": 40}
+            found[name] = pair_statistics(
+                network, images, labels, random_state=0, progress=lambda n: None, **shared
+            )["only"]
     for one, other in zip(*found.values(), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-6)
 

@@ -17,8 +17,8 @@ STEPS = {
     "square roots": ("20 x 20", "margin", "rooted", "64", 49280, 62.1),
     "whole rows instead of squares": ("whole rows", "margin", "rooted", "64", 4480, 64.4),
     "filters chosen jointly": ("whole rows", "joint", "rooted", "64", 4480, 67.8),
-    "two layers instead of three: the default": (
-        "whole rows, two deepest layers (the default)", "joint", "rooted", "64", 1920, 64.5
+    "two layers instead of three: the default then": (
+        "whole rows, two deepest layers (the default then)", "joint", "rooted", "64", 1920, 64.5
     ),
     "256 filters of three layers: the strongest": ("whole rows", "joint", "rooted", "256", 17920, 68.3),
 }  # fmt: skip
@@ -28,7 +28,7 @@ def draw():
     """Return (name, figure) of the picture."""
     figure, ax = plt.subplots(figsize=(8.5, 3.8), layout="constrained")
     *_, dimensions, rank_1 = zip(*STEPS.values(), strict=True)
-    colours = ["C0" if title.endswith(("default", "strongest")) else "0.75" for title in STEPS]
+    colours = ["C0" if title.endswith(("default then", "strongest")) else "0.75" for title in STEPS]
     bars = ax.barh(list(STEPS), rank_1, color=colours)
     ax.bar_label(bars, [f"{rank:.1f}   ({n:,})" for rank, n in zip(rank_1, dimensions, strict=True)], padding=4)
     ax.axvline(PAPER, color="C3", linestyle=":")

@@ -153,7 +153,7 @@ def explain_match(system, probe, candidate):
     >>> bool(abs(explanation.parts.sum() - explanation.distance**2) < 1e-9)
     True
     >>> list(explanation.by_layer())
-    ['conv4_3', 'conv5_3']
+    ['conv3_3', 'conv4_3', 'conv5_3']
     """
     describing, *steps = steps_of(system)
     if not hasattr(describing, "filters_") or not hasattr(describing, "mean_maps_"):
