@@ -29,6 +29,7 @@ from skreid._filters.choosing import choose_filters, score_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import ROOTED, BoxFilter, compact_maps, scale_maps, smooth_maps
 from skreid._filters.whitening import whitening_matrices
+from skreid._images.batches import to_device
 from skreid._images.docs import fill_images
 from skreid._images.source import ImageSource
 from skreid._network.device import copy_rows
@@ -556,7 +557,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         """Yield the descriptors of each batch, on the network's device."""
         (reader, remaining), box = self._chosen_reader(), self._box()
         means, whitening = (
-            {layer: torch.from_numpy(np.array(values)).to(reader.device) for layer, values in learned.items()}
+            {layer: to_device(torch.from_numpy(np.array(values)), reader.device) for layer, values in learned.items()}
             for learned in self._scaled_by()
         )
         for batch in images.batches(reader.batch_size(self.batch_size, images.size)):

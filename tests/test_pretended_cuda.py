@@ -59,7 +59,7 @@ def learned(reid):
     each = {}
     for layer, parts in reid.filter_distances_.items():
         each |= {f"{layer} {name}": value for name, value in parts.items()}
-    for kind in ("mean_maps_", "mean_roots_", "filter_scores_"):
+    for kind in ("mean_maps_", "mean_roots_", "whitening_", "filter_scores_"):
         each |= {f"{layer} {kind}": value for layer, value in getattr(reid, kind).items()}
     return each
 
@@ -79,6 +79,9 @@ def figures(reid):
         {"augment": ("crop",), "criterion": "dprime", "normalize": "centered", "validation_fraction": 0},
         {"augment": ("flip",), "precision": "bfloat16"},
         {"augment": False, "normalize": "l2", "layers": ("middle",)},
+        {"criterion": "joint", "normalize": "whitened", "blur_size": (4, None), "sampling": "box", "n_filters": 4},
+        {"normalize": "whitened", "average_flips": True},
+        {"normalize": "whitened", "sampling": "box", "average_flips": True, "precision": "bfloat16"},
     ],
 )  # fmt: skip
 def test_a_fit_on_a_device_equals_one_on_the_cpu(people, kind, changed):
@@ -288,20 +291,31 @@ def test_exploring_waits_once_per_layer(people, criterion, monkeypatch):
     assert not {where for where in waits if where.startswith(("pairs.py", "sums.py", "joint.py", "smoothing.py"))}
 
 
+@pytest.mark.parametrize("sampling", ["pixel", "box"])
+@pytest.mark.parametrize("average_flips", [False, True])
+def test_whitening_waits_once_per_layer(people, sampling, average_flips, monkeypatch):
+    """However many batches of images it reads; it reads each image once, and its last sums in float64 are all it copies."""
+    changed = {"max_epochs": 0, "sampling": sampling, "average_flips": average_flips, "batch_size": 3}
+    waits = {}
+    for normalize in ("rooted", "whitened"):
+        with pretended_device(memory=STREAMED) as journal:
+            MultiDepthReID(**REID | changed | {"normalize": normalize}).fit(people.images, people.target)
+            waits[normalize] = journal.waits
+    assert waits["whitened"] - waits["rooted"] == {("copy to the host", "device.py:to_host"): 3}
+
+
 @pytest.mark.parametrize("kind", [MultiDepthReID, TCPNet])
 def test_transform_waits_once_for_eight_batches(people, kind):
-    """The network is on the device already; images are sent without waiting."""
-    settings = REID | {"max_epochs": 0, "batch_size": 2} if kind is MultiDepthReID else TCP | {"batch_size": 2}
+    """The network is on the device already; images, means and whitening matrices are sent without waiting."""
+    settings = REID | {"normalize": "whitened"} if kind is MultiDepthReID else TCP
+    settings = settings | {"max_epochs": 0, "batch_size": 2}
     with pretended_device(memory=STREAMED) as journal:  # batches of as many images as asked for
         fitted = kind(**settings).fit(people.images, people.target)
         fitted.transform(people.images[:2])
         for n_images, n_waits in ((32, 2), (16, 1), (17, 2)):
             journal.clear()
             fitted.transform(people.images[:n_images])
-            waits = dict(journal.waits)
-            means = waits.pop(("copy to the device", "multidepth.py:_describe_batches"), 0)
-            assert means <= 3  # one mean per layer
-            assert waits == {("copy to the host", "device.py:copy"): n_waits}
+            assert journal.waits == {("copy to the host", "device.py:copy"): n_waits}
 
 
 def test_feature_maps_wait_once_per_batch_and_layer(people):
@@ -341,6 +355,8 @@ def test_maps_are_read_in_full_float32(people):
             fitted.transform(people.images)
             fitted.feature_maps(people.images[:2], smooth=True)
             fitted.kneighbors(people.images[:2], people.images, 2)
+            whitened = MultiDepthReID(**REID | {"max_epochs": 0, "normalize": "whitened", "average_flips": True})
+            whitened.fit(people.images, people.target).transform(people.images)
             tcp = TCPNet(**TCP | {"max_epochs": 0}).fit(people.images, people.target)
             tcp.transform(people.images[:2])
             assert not journal.tf32
@@ -445,6 +461,12 @@ def test_a_gpu_reads_more_images_at_once_if_they_fit(people):
         patch.setattr(ImageSource, "read", lambda *given: n_read.append(len(read(*given))) or read(*given))
         MultiDepthReID(**REID | {"max_epochs": 0, "batch_size": 2}).fit(people.images, people.target)
     assert n_read[-1] == 32  # exploring comes last
+    n_read.clear()
+    with pretended_device(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageSource, "read", lambda *given: n_read.append(len(read(*given))) or read(*given))
+        whitened = {"max_epochs": 0, "batch_size": 2, "normalize": "whitened"}
+        MultiDepthReID(**REID | whitened).fit(people.images, people.target)
+    assert n_read[-2:] == [32, 32]  # and then whitening
 
 
 # --- several processes

@@ -73,7 +73,7 @@ class _Scatter:
         """Add a batch of compact maps, (n, n_filters, h, w), and their identities."""
         maps = maps.cpu() if maps.device.type in WITHOUT_FLOAT64 else maps
         if self._products is None:
-            self._mean = torch.from_numpy(np.array(self._mean)).to(maps.device).flatten()
+            self._mean = to_device(torch.from_numpy(np.array(self._mean)), maps.device).flatten()
             self._products = maps.new_zeros(len(self._mean), len(self._mean), dtype=torch.float64)
             self._sums = maps.new_zeros(self._n_identities, len(self._mean), dtype=torch.float64)
         roots = (signed_root(maps).flatten(1) - self._mean).double()
