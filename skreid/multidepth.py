@@ -28,7 +28,7 @@ from skreid._estimator.inputs import FitInputs, check_backbone, check_images, ch
 from skreid._filters.choosing import choose_filters, score_filters
 from skreid._filters.pairs import DISTANCES, pair_statistics
 from skreid._filters.smoothing import ROOTED, BoxFilter, compact_maps, scale_maps, smooth_maps
-from skreid._filters.whitening import whitening_matrices
+from skreid._filters.whitening import check_whitening, whitening_matrices
 from skreid._images.batches import to_device
 from skreid._images.docs import fill_images
 from skreid._images.source import ImageSource
@@ -348,6 +348,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         labelled = check_images(X, y, cams, input_size=input_size, n_jobs=self.n_jobs, on_error=self.on_error)
         layers, shapes = check_maps(layers, self.n_filters, self.backbone, labelled.images.size)
         augment, box = self._check_augment(), BoxFilter(*self._check_blur_size(), self.sampling)
+        if self.normalize == "whitened":
+            maps = {layer: shapes[layer][1:] for layer in layers}
+            check_whitening(maps, self.n_filters, labelled.images.size, box)
         memory = self._memory()
         seed = from_first(lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         if self.checkpoint is not None and self.random_state is None:

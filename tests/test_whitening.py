@@ -130,3 +130,11 @@ def test_averaged_flips_in_strips_describe_an_image_and_its_mirror_image_alike(p
     np.testing.assert_allclose(reid.transform(mirrored), reid.transform(people.images), atol=2e-3)
     plain = clone(reid).set_params(average_flips=False).fit(people.images, people.target)
     assert np.abs(plain.transform(mirrored) - plain.transform(people.images)).max() > 0.02
+
+
+def test_parts_that_are_too_long_are_refused_before_training(people, settings, monkeypatch):
+    """The message names the layer, its dimensions, and three ways out: here 32 x 16 cells x 4 filters."""
+    monkeypatch.setattr("skreid._filters.whitening.MOST_DIMENSIONS", 1000)
+    settings |= {"blur_size": 1, "normalize": "whitened", "n_filters": 4, "layers": "low", "max_epochs": 99999}
+    with pytest.raises(ValueError, match=r"'low', which has 2048 dimensions; at most 1000 .*sampling='box'"):
+        MultiDepthReID(**settings).fit(people.images, people.target)

@@ -1,14 +1,17 @@
 """Whitening of a layer's part of the descriptors: directions in which images of one person vary count less."""
 
+import math
+
 import numpy as np
 import torch
 from sklearn.covariance import shrunk_covariance
 
 from skreid._filters.pairs import WITHOUT_FLOAT64
-from skreid._filters.smoothing import compact_maps, signed_root
+from skreid._filters.smoothing import compact_maps, compact_shape, signed_root
 from skreid._images.batches import to_device
 from skreid._network.device import to_host
 
+MOST_DIMENSIONS = 8192  # of a layer's part: its matrix takes half a gigabyte, and minutes to invert
 SHRINKAGE = 0.3  # share of the scatter that is spread evenly over all directions
 
 
@@ -41,6 +44,32 @@ def whitening_matrices(network, source, labels, *, remaining, box, means, batch_
         progress(len(batch))
     counts = np.bincount(labels)
     return {layer: whitening_matrix(scatter.within(counts)) for layer, scatter in scatters.items()}
+
+
+def check_whitening(shapes, n_filters, frame_shape, box):
+    """Refuse to whiten layers whose part of a descriptor is too long.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+        Layer -> height and width of its maps.
+    n_filters : int
+    frame_shape : tuple of int
+    box : BoxFilter
+
+    Raises
+    ------
+    ValueError
+        If a layer's part has more than `MOST_DIMENSIONS` dimensions.
+    """
+    for layer, shape in shapes.items():
+        n_dimensions = n_filters * math.prod(compact_shape(shape, frame_shape, box))
+        if n_dimensions > MOST_DIMENSIONS:
+            raise ValueError(
+                f"normalize='whitened' needs a matrix of {n_dimensions} x {n_dimensions} values for layer {layer!r}, "
+                f"which has {n_dimensions} dimensions; at most {MOST_DIMENSIONS} can be whitened. Set sampling='box' "
+                "with a larger blur_size, fewer n_filters, or normalize='rooted'."
+            )
 
 
 def whitening_matrix(scatter, shrinkage=SHRINKAGE):
