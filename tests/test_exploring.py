@@ -99,7 +99,7 @@ def test_mean_map_is_the_mean_of_the_compact_maps(maps):
 
 
 def test_mean_map_has_one_value_per_box(maps):
-    """Boxes side by side: the mean of each, times the square root of its pixels; a layer with fewer cells keeps them."""
+    """Boxes side by side: the mean of each, times the root of its pixels; a layer with fewer cells keeps its own."""
     found = compare(maps, labels, blur=(4, 4), sampling="box")
     boxes = smoothed(maps["shallow"], (4, 4), "box")[:, :, ::4, ::4] * np.sqrt(4 * 4)
     assert boxes.shape[2:] == (4, 2)

@@ -398,9 +398,9 @@ def test_a_device_without_float64_compares_maps_on_the_cpu(people):
                 return {"only": torch.conv2d(batch.float(), weight).to(where)}
 
             shared = {"layers": ("only",), "box": BoxFilter(None, None), "covariance": True, "batch_size": 40}
-            found[name] = pair_statistics(
-                network, images, labels, random_state=0, progress=lambda n: None, **shared
-            )["only"]
+            found[name] = pair_statistics(network, images, labels, random_state=0, progress=lambda n: None, **shared)[
+                "only"
+            ]
     for one, other in zip(*found.values(), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-6)
 

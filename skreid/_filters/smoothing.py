@@ -16,6 +16,7 @@ from scipy.linalg import polar
 from scipy.ndimage import uniform_filter1d
 
 from skreid._base.blas import single_threaded_blas
+from skreid._images.batches import to_device
 from skreid._network.precision import full_float32
 
 ROOTED = ("whitened", "rooted")  # normalizations of the signed roots of maps
@@ -235,4 +236,4 @@ def _product(operators, cells):
 @lru_cache(maxsize=256)
 def _on_device(build, map_size, frame_size, side, sampling, dtype, device):
     """Return an operator as a tensor on a device, sent there only once."""
-    return torch.from_numpy(np.array(build(map_size, frame_size, side, sampling))).to(dtype=dtype, device=device)
+    return to_device(torch.from_numpy(np.array(build(map_size, frame_size, side, sampling))).to(dtype), device)
