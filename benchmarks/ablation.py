@@ -144,9 +144,7 @@ def run(name, dataset, options, memory):
         tested, train = np.isin(identities, identities[trial.probe]), trial.train
     tested = np.flatnonzero(tested)
     protocol = galleries(options, 0)
-    reid = network(options, memory).set_params(
-        n_filters=1, normalize=None
-    )  # all maps are recorded, whatever it chooses
+    reid = network(options, memory).set_params(n_filters=1, normalize=None)  # all maps are recorded anyway
     reid.fit(X[train], identities[train], cams=cams[train])
     rows, as_they_are = [], FunctionTransformer().fit(np.zeros((1, 1)))
     with tempfile.TemporaryDirectory() as folder:

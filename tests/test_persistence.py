@@ -55,10 +55,10 @@ assert "torch" in sys.modules and not sys.modules["torch"].cuda.is_available()
 
 @pytest.fixture(scope="module")
 def small(people):
-    """Return a small network of torchvision, fitted without training."""
+    """Return a small network of torchvision, fitted without training, with everything that a descriptor may need."""
     return MultiDepthReID(
-        backbone="squeezenet1_1", layers=("2", "3"), input_size=(48, 32), blur_size=4, max_epochs=0, device="cpu",
-        random_state=0,
+        backbone="squeezenet1_1", layers=("2", "3"), input_size=(48, 32), blur_size=(4, None), sampling="box",
+        normalize="whitened", average_flips=True, max_epochs=0, device="cpu", random_state=0,
     ).fit(people.images, people.target)  # fmt: skip
 
 

@@ -168,6 +168,9 @@ def test_unused_cameras_are_refused(people, fitted):
         {"layers": [("low",), ("middle", "high")]},
         {"n_filters": [1, 3]},
         {"criterion": ["margin", "dprime"]},
+        {"normalize": ["rooted", "whitened"]},
+        {"sampling": ["pixel", "box"]},
+        {"average_flips": [False, True]},
     ],
     ids=lambda grid: next(iter(grid)),
 )
@@ -310,6 +313,7 @@ def test_layers_are_explored_once(people, reid, monkeypatch, tmp_path):
     ("change", "expected"),
     [
         ({"blur_size": 9, "layers": "low", "n_filters": 1, "criterion": "dprime", "normalize": "l2"}, 1),
+        ({"sampling": "box", "normalize": "whitened", "average_flips": True}, 1),
         ({"n_jobs": 2, "verbose": 0, "device": "cpu:0"}, 1),
         ({"max_epochs": 2}, 2),
         ({"batch_size": 16}, 2),

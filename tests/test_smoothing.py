@@ -1,5 +1,7 @@
 """Eq. 1 against scipy and hand-written loops, and the compact form against frame-size distances."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -106,7 +108,7 @@ def test_boxes_side_by_side_take_the_means_of_their_pixels(size, blur):
     n_boxes = max(1, round(height / blur))
     ends = np.rint(height * np.arange(n_boxes + 1) / n_boxes).astype(int)
     assert np.ptp(np.diff(ends)) <= 1
-    for top, bottom in zip(ends[:-1], ends[1:], strict=True):
+    for top, bottom in pairwise(ends):
         expected = rows[..., top:bottom].mean(axis=2, keepdims=True)
         np.testing.assert_allclose(smooth[..., top:bottom], np.repeat(expected, bottom - top, axis=2), atol=1e-12)
 
