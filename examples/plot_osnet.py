@@ -107,7 +107,7 @@ def small_osnet():
 people = make_pedestrians(n_identities=60, image_size=(64, 32), random_state=0)
 known = people.target < 40
 reid = MultiDepthReID(
-    backbone=small_osnet, input_size=(64, 32), max_epochs=8, blur_size=(8, None), n_filters=24, random_state=0
+    backbone=small_osnet, input_size=(64, 32), max_epochs=8, layers=2, blur_size=(8, None), n_filters=24, random_state=0
 ).fit(people.images[known], people.target[known])
 print("layers:", reid.layers_)
 print("dimensions:", reid.n_features_out_)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import narrow
+from networks import narrow, two_blocks
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -78,11 +78,11 @@ def test_networks_that_cannot_be_read_are_refused(backbone, message):
         map_shapes(backbone, (64, 32))
 
 
-def test_a_resnet_describes_by_its_two_deepest_blocks(people, settings):
+def test_a_resnet_describes_by_its_three_deepest_blocks(people, settings):
     """They are the default of `layers`."""
     settings |= {"backbone": "resnet18", "layers": None, "max_epochs": 0, "input_size": (64, 32)}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
-    assert reid.layers_ == ("layer3", "layer4")
+    assert reid.layers_ == ("layer2", "layer3", "layer4")
     assert 0 <= reid.score(people.images, people.target) <= 1
 
 
@@ -113,9 +113,9 @@ def test_a_number_of_layers_counts_the_deepest_blocks(people, settings, backbone
     assert pickle.loads(pickle.dumps(counted)).get_params()["layers"] == n_blocks
 
 
-@pytest.mark.parametrize(("backbone", "as_many"), [(narrow, 2), ("vgg11", 2), ("resnet18", 2), (residual, 1)])
-def test_two_layers_are_the_default(people, settings, backbone, as_many):
-    """A network of one block is described by one."""
+@pytest.mark.parametrize(("backbone", "as_many"), [("vgg11", 3), ("resnet18", 3), (two_blocks, 2), (residual, 1)])
+def test_three_layers_are_the_default(people, settings, backbone, as_many):
+    """A network of fewer blocks is described by all of them."""
     settings |= {"backbone": backbone, "max_epochs": 0, "input_size": (64, 32)}
     default, counted = (
         MultiDepthReID(**settings | {"layers": layers}).fit(people.images, people.target) for layers in (None, as_many)
@@ -307,8 +307,8 @@ def test_osnet_has_torchreids_names_of_weights(example):
 
 
 def test_osnet_trains_and_describes(people, settings, example):
-    """By its two deepest blocks."""
+    """By its three deepest blocks; what pools the first maps ends a block of its own."""
     settings |= {"backbone": example["small_osnet"], "layers": None, "input_size": (64, 32), "max_epochs": 1}
     reid = MultiDepthReID(**settings).fit(people.images, people.target)
-    assert reid.layers_ == ("conv2", "conv5")
+    assert reid.layers_ == ("maxpool", "conv2", "conv5")
     assert np.isfinite(reid.transform(people.images)).all()
