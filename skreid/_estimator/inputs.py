@@ -134,6 +134,6 @@ def check_maps(layers, n_filters, backbone, frame_size):
         if n_filters > shapes[layer][0]:
             raise ValueError(
                 f"n_filters={n_filters}, but layer {layer!r} of backbone {backbone!r} has only {shapes[layer][0]} "
-                "filters."
+                "filters. Set fewer n_filters, or other layers: a smaller number leaves out the shallowest."
             )
     return layers, shapes
