@@ -138,3 +138,14 @@ def test_parts_that_are_too_long_are_refused_before_training(people, settings, m
     settings |= {"blur_size": 1, "normalize": "whitened", "n_filters": 4, "layers": "low", "max_epochs": 99999}
     with pytest.raises(ValueError, match=r"'low', which has 2048 dimensions; at most 1000 .*sampling='box'"):
         MultiDepthReID(**settings).fit(people.images, people.target)
+
+
+def test_people_whose_images_are_equal_are_not_whitened(people, settings):
+    """What is left of the scatter is rounding; the descriptors are those of ``normalize="rooted"``."""
+    images, y = np.repeat(people.images[::4], 3, axis=0), np.repeat(people.target[::4], 3)
+    settings |= LEARNED | {"batch_size": 5}
+    reid = MultiDepthReID(**settings | {"normalize": "whitened"}).fit(images, y)
+    for matrix in reid.whitening_.values():
+        np.testing.assert_array_equal(matrix, np.eye(len(matrix)))
+    whitened = reid.transform(images)
+    np.testing.assert_allclose(reid.set_params(normalize="rooted").transform(images), whitened, atol=1e-6)

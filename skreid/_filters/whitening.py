@@ -7,7 +7,7 @@ import torch
 from sklearn.covariance import shrunk_covariance
 
 from skreid._filters.pairs import WITHOUT_FLOAT64
-from skreid._filters.smoothing import compact_maps, compact_shape, signed_root
+from skreid._filters.smoothing import ROUNDING, compact_maps, compact_shape, signed_root
 from skreid._images.batches import to_device
 from skreid._network.device import to_host
 
@@ -110,6 +110,10 @@ class _Scatter:
         self._sums.index_add_(0, to_device(torch.from_numpy(labels), maps.device), roots)
 
     def within(self, counts):
-        """Return the sum over all images of the outer product of their distance from their identity's mean."""
+        """Return the sum over all images of the outer product of their difference from their identity's mean.
+
+        Zeros if nothing but rounding is left.
+        """
         products, sums = to_host(self._products, self._sums)
-        return products - (sums / np.maximum(counts, 1)[:, None]).T @ sums
+        within = products - (sums / np.maximum(counts, 1)[:, None]).T @ sums
+        return within if np.trace(within) > ROUNDING**2 * np.trace(products) else np.zeros_like(within)
