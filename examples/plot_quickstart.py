@@ -11,8 +11,8 @@ The table compares four descriptors of the same test images:
 - **the paper's setting**: the smoothed map of the best filter of each layer, unchanged;
 - **pooled last layer**: the last layer of the trained network, averaged over the image and scaled to unit length, which
   is what one would use without this method;
-- **the default**: 64 filters per layer, reduced to how strongly each filter responds in each of eight strips; the square
-  roots of these values, layer by layer, about their mean over the training images, whitened and scaled to unit length.
+- **the default**: 64 filters per layer, read as how strongly each filter responds in each of eight strips: the square
+  roots of these values, layer by layer, minus their mean over the training images, whitened, scaled to unit length.
 
 It takes less than a minute on two idle CPU cores, with a small network trained for 5 epochs. ``--full`` trains the
 default network for 20 epochs, which takes two to five minutes. ``--quick`` takes seconds and learns nothing: it only
