@@ -36,7 +36,8 @@ ax.set(yscale="log", ylim=(1, 2e4), ylabel="dimensions per map")
 ax.grid(alpha=0.3)
 ax.tick_params(axis="x", rotation=60)
 ax.legend(loc="lower left")
-print(f"conv5_3: {square['conv5_3']} dimensions per map, {rows['conv5_3']} or {strips['conv5_3']}, instead of {160 * 60}")
+last = [of_layer["conv5_3"] for of_layer in (square, rows, strips)]
+print("conv5_3: {} dimensions per map, {} or {}, instead of {}".format(*last, 160 * 60))
 
 # %%
 # Ranking
