@@ -27,7 +27,7 @@ layers = {f"conv{depth}_{i}": (160 >> (depth - 1), 60 >> (depth - 1)) for depth,
 square = {layer: height * width for layer, (height, width) in layers.items()}
 rows = {layer: height for layer, (height, _) in layers.items()}
 strips = {layer: min(height, 160 // 20) for layer, height in rows.items()}
-fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
 ax.axhline(160 * 60, color="C3", linestyle="--", label="frame-size map")
 ax.plot(list(square), list(square.values()), "o-", label='blur_size=20, sampling="pixel", as in the paper')
 ax.plot(list(rows), list(rows.values()), "s-", label='blur_size=(20, None), sampling="pixel"')
@@ -35,7 +35,7 @@ ax.plot(list(strips), list(strips.values()), "^-", label='blur_size=(20, None), 
 ax.set(yscale="log", ylim=(1, 2e4), ylabel="dimensions per map")
 ax.grid(alpha=0.3)
 ax.tick_params(axis="x", rotation=60)
-ax.legend(loc="lower left")
+fig.legend(loc="outside upper center", ncols=2, fontsize="small")
 last = [of_layer["conv5_3"] for of_layer in (square, rows, strips)]
 print("conv5_3: {} dimensions per map, {} or {}, instead of {}".format(*last, 160 * 60))
 
