@@ -577,7 +577,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     def _scaled_by(self):
         """Return layer -> mean, and layer -> whitening matrix, as `normalize` needs them."""
         means = self.mean_roots_ if self.normalize in ROOTED else self.mean_maps_
-        return means if self.normalize not in (None, "l2") else {}, self.whitening_
+        means = {} if self.normalize in (None, "l2") else means
+        return means, self.whitening_ if self.normalize == "whitened" else {}
 
     def feature_maps(self, X, layers=None, smooth=False):
         """Compute the feature maps of all filters of one or more layers.

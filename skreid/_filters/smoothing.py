@@ -62,12 +62,12 @@ def smoothing_operator(map_size, frame_size, side, sampling="pixel"):
     """
     cells = torch.eye(map_size, dtype=torch.float64)[None]
     upsample = F.interpolate(cells, size=frame_size, mode="linear", align_corners=False)[0].numpy().T
-    if _stands_alone(side, sampling):
-        edges = _edges(frame_size, side)
+    edges = _edges(frame_size, side, sampling)
+    if edges is None:
+        operator = uniform_filter1d(upsample, side, axis=0, mode="mirror")
+    else:
         sizes = np.diff(edges)
         operator = np.repeat(np.add.reduceat(upsample, edges[:-1]) / sizes[:, None], sizes, axis=0)
-    else:
-        operator = uniform_filter1d(upsample, side, axis=0, mode="mirror")
     operator.flags.writeable = False
     return operator
 
@@ -85,24 +85,19 @@ def compact_operator(map_size, frame_size, side, sampling="pixel"):
         Read-only.
     """
     smoothing = smoothing_operator(map_size, frame_size, side, sampling)
-    factor = None
-    if _stands_alone(side, sampling):
-        edges = _edges(frame_size, side)
-        if len(edges) - 1 <= map_size:
-            factor = smoothing[edges[:-1]] * np.sqrt(np.diff(edges))[:, None]
-    if factor is None:
+    edges = _edges(frame_size, side, sampling)
+    if edges is not None and len(edges) - 1 <= map_size:
+        factor = smoothing[edges[:-1]] * np.sqrt(np.diff(edges))[:, None]
+    else:
         factor = polar(smoothing)[1]
     factor.flags.writeable = False
     return factor
 
 
-def _stands_alone(side, sampling):
-    """Return whether boxes stand side by side, not around every pixel."""
-    return side is None or sampling == "box"
-
-
-def _edges(frame_size, side):
-    """Return where boxes that stand side by side begin, and the end of the last, in frame pixels."""
+def _edges(frame_size, side, sampling):
+    """Return where boxes that stand side by side begin, and the end of the last, in pixels; None if they do not."""
+    if side is not None and sampling == "pixel":
+        return None
     n_boxes = 1 if side is None else max(1, round(frame_size / side))
     return np.rint(np.linspace(0, frame_size, n_boxes + 1)).astype(int)
 
