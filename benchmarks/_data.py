@@ -56,7 +56,7 @@ def add_options(parser, difficulties, n_repeats, repeats, out):
     parser.add_argument("--epochs", type=int, default=16, help="most training epochs")
     parser.add_argument("--device", default="auto", help="a torch device")
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
-    parser.add_argument("--held-out", type=float, default=0.1, help="share of training pictures that decide the end")
+    parser.add_argument("--held-out", type=float, default=0.0, help="share of training pictures that decide the end")
     parser.add_argument("--batch-size", type=int, default=16, help="pictures per training step")
     parser.add_argument("--memory", type=Path, help="folder that keeps trained networks")
     parser.add_argument("--checkpoint", type=Path, help="folder from which a single training resumes")

@@ -27,7 +27,7 @@ from benchmarks._data import HelpFormatter, add_options, box, network, read_sets
 from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer
-from skreid.metric_learning import XQDA
+from skreid.metric_learning import KCVDCA, XQDA
 from skreid.model_selection import IdentityKFold
 
 
@@ -105,9 +105,13 @@ def systems(reid, n_components, second=None, chosen=None):
     other = {"input_size": (3 * reid.input_size[0] // 4, reid.input_size[1]), "checkpoint": None} | (second or {})
     other = clone(strongest).set_params(**other, blur_size=box(other["input_size"][0]))
     pca, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
-    colours = make_pipeline(Resized((128, 48)), GOG(), CenteredNormalizer())
+    colours = make_pipeline(GOG(), CenteredNormalizer())
     both = FeatureUnion([("deep", rooted), ("colours", colours)])
     two = FeatureUnion([("first", strongest), ("second", other)])
+    flipped = [(name, clone(part).set_params(average_flips=True)) for name, part in two.transformer_list]
+    fused = GOG(color=("rgb", "lab", "hsv", "nrng"))
+    fused = make_pipeline(fused, CenteredNormalizer(block_sizes=fused.block_sizes))
+    everything = FeatureUnion([*flipped, ("colours", fused)])
     rows = {
         "pixels": make_pipeline(Resized(reid.input_size), FunctionTransformer(flattened)),
         "pooled last layer": Pooled(**reid.get_params()),
@@ -119,12 +123,11 @@ def systems(reid, n_components, second=None, chosen=None):
         "not whitened, PCA, LDA": make_pipeline(rooted, pca, lda, Normalizer()),
         "strongest, PCA, LDA": make_pipeline(strongest, pca, lda, Normalizer()),
         "strongest, PCA, XQDA": make_pipeline(strongest, pca, XQDA()),
-        "strongest, flips averaged, PCA, LDA": make_pipeline(
-            clone(strongest).set_params(average_flips=True), pca, lda, Normalizer()
-        ),
+        "strongest, flips averaged, PCA, LDA": make_pipeline(flipped[0][1], pca, lda, Normalizer()),
         "strongest of two, PCA, LDA": make_pipeline(two, pca, lda, Normalizer()),
         "GOG, PCA, LDA": make_pipeline(colours, pca, lda, Normalizer()),
         "not whitened and GOG, PCA, LDA": make_pipeline(both, pca, lda, Normalizer()),
+        "strongest of two, flips, fused GOG, KCVDCA": make_pipeline(everything, KCVDCA()),
     }
     return rows if chosen is None else rows | {"searched": clone(reid).set_params(**chosen)}
 

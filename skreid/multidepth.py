@@ -82,11 +82,12 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         CUDA device, as far as its memory allows.
     learning_rate : float, default=1e-3
         Highest learning rate. Layers that start from `weights` learn at three tenths of it.
-    validation_fraction : float, default=0.1
-        Share of the training images, taken from within identities, that is held out to decide when to stop.
+    validation_fraction : float, default=0.0
+        Share of the training images, taken from within identities, that is held out to decide when to stop; the epoch
+        of the highest validation accuracy is kept. 0 learns from all images, and keeps the epoch of the lowest loss.
     n_iter_no_change : int, default=10
-        Training stops after this many epochs in a row in which neither the validation accuracy rose nor the
-        validation loss fell.
+        Training stops after this many epochs in a row in which neither the accuracy rose nor the loss fell, on the
+        images held out or, without these, on the training images.
     augment : bool or sequence of str, default=("flip", "crop")
         Random changes of the training images: all, none, or some of "flip", "crop", "color", "erase". The last two make
         learning slower, and need more epochs.
@@ -259,7 +260,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         max_epochs=30,
         batch_size=16,
         learning_rate=1e-3,
-        validation_fraction=0.1,
+        validation_fraction=0.0,
         n_iter_no_change=10,
         augment=("flip", "crop"),
         layers=None,

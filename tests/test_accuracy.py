@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skreid.datasets import make_pedestrians
+from skreid.descriptors import GOG
 from skreid.metrics import ranking_metrics
 from skreid.protocols import TwoViewProtocol
 
@@ -72,3 +73,23 @@ def test_named_people_are_tested_and_all_others_trained_on(accuracy, benchmark, 
     fitted, tested = seen
     assert set(fitted["target"][fitted["subset"] == "train"]) == {0, 2, 3, 4}
     assert set(tested["target"]) == {1, 5}
+
+
+def test_the_strongest_system_describes_three_times_and_its_metric_sees_the_cameras(accuracy, tmp_path, monkeypatch):
+    """Two networks of different frames and GOG of four colour spaces, side by side, and a projection per camera."""
+    seen = []
+
+    class Recorder(accuracy.KCVDCA):
+        def fit(self, X, y, cams=None):
+            seen.append((X.shape[1], cams))
+            return super().fit(X, y, cams)
+
+    monkeypatch.setattr(accuracy, "KCVDCA", Recorder)
+    name = "strongest of two, flips, fused GOG, KCVDCA"
+    (row,) = rows_of(accuracy, tmp_path, "--systems", name, "--n-test", "2", "--draws", "1")
+    ((width, cams),) = seen
+    gog = GOG(color=("rgb", "lab", "hsv", "nrng")).fit_transform(np.zeros((1, 32, 16, 3), np.uint8)).shape[1]
+    strips = (8 + 4 + 2) + (6 + 3 + 1)  # of maps of 8, 4 and 2 rows; and of 6, 3 and 1 in the lower frame
+    assert set(cams) == {0, 1}
+    assert width == 256 * strips + gog
+    assert row["system"] == name

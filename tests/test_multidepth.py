@@ -221,6 +221,20 @@ def test_progress_bars_show_when_asked(people, settings, capfd):
     assert "Exploring: 100%" in shown.err
 
 
+@pytest.mark.parametrize(("fraction", "kind"), [(0.0, "train"), (0.25, "validation")])
+def test_the_bar_of_training_shows_the_accuracy_that_decides(people, settings, fraction, kind, capfd):
+    """On the images held out, or on the training images where none are."""
+    reid = MultiDepthReID(**settings, verbose=1).set_params(validation_fraction=fraction)
+    reid.fit(people.images, people.target)
+    assert f"{kind}_accuracy={reid.history_[-1][f'{kind}_accuracy']:.3f}" in capfd.readouterr().err
+
+
+def test_all_images_are_learned_from_by_default(people, settings):
+    """Nothing is held out, so no figure of an image held out exists."""
+    history = MultiDepthReID(**settings).fit(people.images, people.target).history_
+    assert all(np.isnan(record["validation_accuracy"]) for record in history)
+
+
 def test_identities_with_one_image_cause_a_warning_only(people, settings):
     """A warning says how many identities have no pair of images."""
     kept = np.r_[0, 4, 8:32]

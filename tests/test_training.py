@@ -97,14 +97,15 @@ def test_the_best_weights_stay_those_of_their_epoch_while_training_goes_on():
     assert all(np.array_equal(stopping.weights[name], before[name]) for name in before)
 
 
-def test_without_validation_images_the_training_figures_decide():
-    """They replace validation figures that are NaN."""
-    stopping = EarlyStopping(1)
-    for epoch, loss in enumerate((2.0, 1.0, 1.5)):
-        record = figures(math.nan, math.nan) | {"epoch": epoch, "train_accuracy": 0.5, "train_loss": loss}
+def test_without_validation_images_the_training_loss_decides():
+    """Accuracy, which soon is 1, only keeps training going."""
+    stopping, done = EarlyStopping(1), []
+    for epoch, (accuracy, loss) in enumerate([(0.5, 2.0), (1.0, 1.2), (0.9, 1.0), (1.0, 1.5)]):
+        record = figures(math.nan, math.nan) | {"epoch": epoch, "train_accuracy": accuracy, "train_loss": loss}
         stopping.update(record, Weights(epoch))
-    assert stopping.done
-    assert stopping.weights == 1
+        done.append(stopping.done)
+    assert done == [False, False, False, True]
+    assert stopping.epoch == stopping.weights == 2  # not 1, whose accuracy is higher
 
 
 def test_training_is_repeatable_and_leaves_global_generators_alone(people):

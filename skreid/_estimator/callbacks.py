@@ -1,5 +1,6 @@
 """The hooks of one fit: scikit-learn's callbacks and a progress bar are called through one object of named hooks."""
 
+import math
 from contextlib import contextmanager
 
 from sklearn.callback import ProgressBar
@@ -75,9 +76,9 @@ class FitCallbacks:
         self._history.append(record)
         history = list(self._history)
         self._bar.n = record["epoch"]  # a resumed training starts later
-        self._bar.set_postfix(
-            loss=f"{record['train_loss']:.3f}", validation_accuracy=f"{record['validation_accuracy']:.3f}"
-        )
+        kind = "train" if math.isnan(record["validation_accuracy"]) else "validation"
+        figures = {"loss": record["train_loss"], f"{kind}_accuracy": record[f"{kind}_accuracy"]}
+        self._bar.set_postfix({name: f"{figure:.3f}" for name, figure in figures.items()})
         self._bar.update()
         epoch = self._context.subcontext(task_name="epoch").call_on_fit_task_begin(**self._task)
         return epoch.call_on_fit_task_end(

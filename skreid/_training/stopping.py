@@ -6,7 +6,9 @@ import math
 class EarlyStopping:
     """Watches the validation figures, or the training figures if there are none, and keeps the best epoch's weights.
 
-    These stay on the network's device as tensors, so that no epoch waits for a copy.
+    The best has the highest validation accuracy and, among equals, the lowest loss. Without validation images it has
+    the lowest training loss: training accuracy soon is 1, and says little more. The weights stay on the network's
+    device as tensors, so that no epoch waits for a copy.
 
     Parameters
     ----------
@@ -34,9 +36,11 @@ class EarlyStopping:
 
     def update(self, record, network):
         """Take in the record of an epoch and, if it is the best so far, the network's weights."""
-        kind = "train" if math.isnan(record["validation_loss"]) else "validation"
+        learned = math.isnan(record["validation_loss"])  # by all images: none is held out
+        kind = "train" if learned else "validation"
         accuracy, loss = record[f"{kind}_accuracy"], record[f"{kind}_loss"]
         self.stalled = 0 if accuracy > self.accuracy or loss < self.loss else self.stalled + 1
         self.accuracy, self.loss = max(self.accuracy, accuracy), min(self.loss, loss)
-        if (accuracy, -loss) > self.best:
-            self.best, self.epoch, self.weights = (accuracy, -loss), record["epoch"], network.snapshot()
+        value = (0 if learned else accuracy, -loss)
+        if value > self.best:
+            self.best, self.epoch, self.weights = value, record["epoch"], network.snapshot()
