@@ -84,7 +84,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Highest learning rate. Layers that start from `weights` learn at three tenths of it.
     validation_fraction : float, default=0.0
         Share of the training images, taken from within identities, that is held out to decide when to stop; the epoch
-        of the highest validation accuracy is kept. 0 learns from all images, and keeps the epoch of the lowest loss.
+        of the highest validation accuracy is kept. 0 learns from all images, and keeps the epoch of the lowest training loss.
     n_iter_no_change : int, default=10
         Training stops after this many epochs in a row in which neither the accuracy rose nor the loss fell, on the
         images held out or, without these, on the training images.
@@ -197,8 +197,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
     Notes
     -----
     A descriptor does not hold the smoothed maps of frame size but ``P_h F P_w`` for each map ``F``, where ``P`` is the
-    polar factor of the operator that upsamples and blurs along one axis. Euclidean distances are exactly those of the
-    smoothed maps, with as few values as the small maps have.
+    polar factor of the operator that upsamples and blurs along one axis, or the means of boxes side by side, times the
+    root of their size. With ``normalize=None``, Euclidean distances are exactly those of the smoothed maps, with as few
+    values as the small maps have.
 
     References
     ----------

@@ -50,9 +50,9 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     """Train a backbone to tell identities apart, stopping early, and return its best epoch.
 
     AdamW minimises the mean cross-entropy, with smoothed labels, of the classifiers of `skreid._training.heads`, with
-    the learning rates of `skreid._training.steps`. Training stops when the validation accuracy has not risen and the
-    validation loss has not fallen for `n_iter_no_change` epochs, and returns the epoch of the best accuracy, then the
-    lowest loss. Without validation images the training figures decide.
+    the learning rates of `skreid._training.steps`. Training stops when accuracy has not risen and loss has not fallen for
+    `n_iter_no_change` epochs, on the images held out or, without these, on the training images.
+    `skreid._training.stopping` says which epoch is returned.
 
     Parameters
     ----------
