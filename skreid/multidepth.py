@@ -84,7 +84,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Highest learning rate. Layers that start from `weights` learn at three tenths of it.
     validation_fraction : float, default=0.0
         Share of the training images, taken from within identities, that is held out to decide when to stop; the epoch
-        of the highest validation accuracy is kept. 0 learns from all images, and keeps the epoch of the lowest training loss.
+        of the highest validation accuracy is kept. 0 learns from all images and keeps the epoch of the lowest loss.
     n_iter_no_change : int, default=10
         Training stops after this many epochs in a row in which neither the accuracy rose nor the loss fell, on the
         images held out or, without these, on the training images.

@@ -50,8 +50,8 @@ def train(source, labels, settings, *, device, on_epoch, checkpoint=None):
     """Train a backbone to tell identities apart, stopping early, and return its best epoch.
 
     AdamW minimises the mean cross-entropy, with smoothed labels, of the classifiers of `skreid._training.heads`, with
-    the learning rates of `skreid._training.steps`. Training stops when accuracy has not risen and loss has not fallen for
-    `n_iter_no_change` epochs, on the images held out or, without these, on the training images.
+    the learning rates of `skreid._training.steps`. Training stops when accuracy has not risen and loss has not fallen
+    for `n_iter_no_change` epochs, on the images held out or, without these, on the training images.
     `skreid._training.stopping` says which epoch is returned.
 
     Parameters
