@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+from scipy.linalg import eigh
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import euclidean_distances
 from threadpoolctl import threadpool_info
@@ -91,7 +92,7 @@ def main(out_folder="benchmarks/results", quick=False):
         "results": records,
         "limits": [
             limited(f"fit of {record['metric']}, {record['n_samples']} x {record['n_features']}", record["fit_seconds"],
-                    "one product of the training images with themselves", record["product_seconds"])
+                    "one product of the training images and its eigenvectors", record["least_seconds"])
             for record in records
         ],
     }  # fmt: skip
@@ -110,7 +111,7 @@ def measure(name, n_samples, n_features, target):
     X_train, X_probe, X_gallery = X[train], X[probe], X[gallery]
     del X
     plain = euclidean_distances(X_probe, X_gallery)
-    product = min(_seconds_of_product(X_train) for _ in range(2))
+    least = min(_seconds_of_least_work(X_train) for _ in range(2))
     before = _peak_mib()
     start = time.perf_counter()
     if name.startswith("PCA"):
@@ -132,8 +133,8 @@ def measure(name, n_samples, n_features, target):
         "n_gallery": len(X_gallery),
         "n_components": metric.n_components_,
         "fit_seconds": round(fitted - start, 3),
-        "product_seconds": round(product, 4),
-        "of_the_limit": product / (fitted - start),
+        "least_seconds": round(least, 4),
+        "of_the_limit": least / (fitted - start),
         "rank_seconds": round(ranked - fitted, 3),
         "target_seconds": target,
         "peak_mib": round(peak, 1),
@@ -161,10 +162,13 @@ def _people(n_ids, n_features):
     return X, y, cams
 
 
-def _seconds_of_product(X):
-    """Return the seconds of one product of the training images with themselves: the least that a fit computes."""
+def _seconds_of_least_work(X):
+    """Return the seconds of the least that a fit computes: one product of the training images, and its eigenvectors.
+
+    The product is that of images with images, or of features with features if there are fewer of these.
+    """
     start = time.perf_counter()
-    X @ X.T if len(X) <= X.shape[1] else X.T @ X
+    eigh(X @ X.T if len(X) <= X.shape[1] else X.T @ X, check_finite=False)
     return time.perf_counter() - start
 
 
