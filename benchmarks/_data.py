@@ -1,9 +1,12 @@
 """What the benchmarks of accuracy share: people, drawn or in a folder, a network, and the options for both."""
 
 import argparse
+import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import clone
 
 from skreid import MultiDepthReID, datasets
 from skreid.protocols import TwoViewProtocol
@@ -62,6 +65,34 @@ def add_options(parser, difficulties, n_repeats, repeats, out):
     parser.add_argument("--checkpoint", type=Path, help="folder from which a single training resumes")
 
 
+def parse(parser, arguments):
+    """Return the options of the command line, and refuse those that cannot be used together."""
+    options = parser.parse_args(arguments)
+    if (options.layout or options.pattern) and not options.folder:
+        parser.error(f"--{'layout' if options.layout else 'pattern'} needs --folder, the folder of the pictures.")
+    if options.folder and not (options.layout or options.pattern):
+        parser.error("--folder needs --layout or --pattern, which say whom a picture shows.")
+    if options.pattern:
+        groups = set(re.compile(options.pattern).groupindex)
+        missing = sorted({"identity", "camera"} - groups)
+        if missing:
+            parser.error(f"--pattern has no named group (?P<{missing[0]}>...).")
+    for name in ("draws", "repeats"):
+        if getattr(options, name, 1) < 1:
+            parser.error(f"--{name} must be 1 or more. Got {getattr(options, name)} instead.")
+    if getattr(options, "checkpoint", None):
+        draws = 1 if options.test_identities else getattr(options, "draws", 1)
+        if draws > 1 or getattr(options, "search", False):
+            parser.error("--checkpoint resumes one training: use --draws 1 without --search, or --memory instead.")
+    return options
+
+
+def contents(images):
+    """Return a digest of each picture, an array or a file: equal for equal contents."""
+    pictures = (image.tobytes() if isinstance(image, np.ndarray) else Path(image).read_bytes() for image in images)
+    return [hashlib.sha256(picture).hexdigest() for picture in pictures]
+
+
 def read_sets(options):
     """Return name -> data set, a dict of arrays: pictures (``images`` or ``paths``), ``target`` and ``cams``."""
     if options.layout:
@@ -102,6 +133,14 @@ def network(options, memory):
         n_jobs=2,
         verbose=1,
     )
+
+
+def capacity(reid):
+    """Return the most filters per layer that an estimator can describe by, and the dimensions of its descriptor."""
+    images = np.random.default_rng(0).integers(0, 256, (4, *reid.input_size, 3), dtype=np.uint8)
+    quick = {"max_epochs": 0, "weights": None, "memory": None, "checkpoint": None, "verbose": 0}
+    untrained = clone(reid).set_params(**quick).fit(images, [0, 0, 1, 1])
+    return min(len(next(iter(of.values()))) for of in untrained.filter_distances_.values()), untrained.n_features_out_
 
 
 def box(height):

@@ -36,7 +36,7 @@ def draws(dataset, options):
 def measure(systems, dataset, train, tested, options):
     """Fit each system on the training pictures and rank galleries of the tested; return name -> row of plain values."""
     people = {key: column[np.r_[train, tested]] for key, column in dataset.items()}
-    first = people["cams"] == people["cams"].min()
+    first = people["cams"] == np.unique(people["cams"])[0]
     people["subset"] = np.where(first, "query", "gallery").astype(object)
     people["subset"][: len(train)] = "train"
     unknown, rows = {key: column[tested] for key, column in dataset.items()}, {}

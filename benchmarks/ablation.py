@@ -23,7 +23,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks._common import print_table
-from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, listed, network, plain, read_sets
+from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, listed, network, parse, plain, read_sets
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, evaluate
 
 LAYERS = 3  # of the default
@@ -216,7 +216,7 @@ def main(arguments=None):
     """Run the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     add_options(parser, ["hard"], 10, "random galleries", "ablation.json and ablation.png")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         memory = options.memory or temporary

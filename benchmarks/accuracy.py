@@ -5,7 +5,7 @@ Run ``python -m benchmarks.accuracy`` for the drawn people at three difficulties
 ``--draws`` draws training and test identities anew, and all systems share one network trained on the former. With
 ``--test-identities FILE`` (one per line) those are tested, and all others are trained on, once. ``--repeats`` random
 galleries of test identities are ranked per draw. ``--search`` adds a system whose blur, filters and layers are chosen
-within the training identities of the first draw. With ``--memory DIR``, trained networks are kept there for the next
+within the training identities, in each draw anew. With ``--memory DIR``, trained networks are kept there for the next
 run. Prints a table and writes ``accuracy.json``: each figure is the mean over draws of people, with its deviation over
 these draws and, apart from that, over the galleries of a draw.
 """
@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-from benchmarks._data import HelpFormatter, add_options, box, network, read_sets
+from benchmarks._data import HelpFormatter, add_options, box, capacity, network, parse, read_sets
 from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer
@@ -87,7 +87,7 @@ def searched(reid, X, y):
     return search.best_params_
 
 
-def systems(reid, n_components, second=None, chosen=None):
+def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n_filters"]):
     """Return name -> estimator, all with the same training.
 
     Parameters
@@ -99,9 +99,12 @@ def systems(reid, n_components, second=None, chosen=None):
         Parameters in which a second network differs from the first.
     chosen : dict, optional
         Parameters that a search chose, for a system of their own.
+    n_filters : int
+        Filters per layer of the strongest descriptor.
     """
     paper = clone(reid).set_params(**PAPER_SETTING | {"blur_size": reid.blur_size[0]})
-    rooted, strongest = clone(reid).set_params(normalize="rooted"), clone(reid).set_params(**STRONGEST)
+    rooted = clone(reid).set_params(normalize="rooted")
+    strongest = clone(reid).set_params(**STRONGEST | {"n_filters": n_filters})
     other = {"input_size": (3 * reid.input_size[0] // 4, reid.input_size[1]), "checkpoint": None} | (second or {})
     other = clone(strongest).set_params(**other, blur_size=box(other["input_size"][0]))
     pca, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
@@ -136,11 +139,15 @@ def run(name, dataset, options, memory):
     """Evaluate all systems on one data set; return one row of plain values per system."""
     X, identities = next(iter(dataset.values())), dataset["target"]
     reid, chosen, drawn = network(options, memory), None, []
+    most, n_dimensions = capacity(reid)
+    n_filters = min(STRONGEST["n_filters"], most)
+    if n_filters < STRONGEST["n_filters"]:
+        print(f"{name}: the strongest descriptor has {n_filters} filters per layer, all that a layer has")
     for draw, (train, tested) in enumerate(draws(dataset, options)):
-        if options.search and not draw:
+        if options.search:
             chosen = searched(reid, X[train], identities[train])
-            print(f"{name}: chosen within the training identities of the first draw: {chosen}")
-        estimators = systems(reid, min(1500, len(train) // 2), second(options), chosen)
+            print(f"{name}: chosen within the training identities of draw {draw + 1}: {chosen}")
+        estimators = systems(reid, min(1500, len(train) // 2, n_dimensions), second(options), chosen, n_filters)
         estimators = {system: estimators[system] for system in options.systems or estimators}
         drawn.append(measure(estimators, dataset, train, tested, options))
         print(table(summaries(name, drawn)), flush=True)
@@ -168,7 +175,7 @@ def main(arguments=None):
     parser.add_argument("--second-epochs", type=int, help="most training epochs of the second network, if not --epochs")
     parser.add_argument("--systems", nargs="+", metavar="SYSTEM", help=f"systems to evaluate: {'; '.join(names)}")
     parser.add_argument("--search", action="store_true", help="add a system whose settings are chosen on training data")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     unknown = sorted(set(options.systems or ()) - set(names if options.search else names[:-1]))
     if unknown:
         parser.error(f"--systems {unknown[0]!r} is not among: {'; '.join(names)} (the last with --search)")

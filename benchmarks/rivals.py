@@ -10,7 +10,8 @@ and ranks galleries of the other third. The report trains on ``--n-train`` of th
 ``--n-test``, with the defaults and with what the search found.
 
 Descriptors are kept in ``--out``, and each result is appended to ``rivals.jsonl`` there: an interrupted run goes on
-where it was. Prints a table and writes ``rivals.json``.
+where it was, if pictures and version of skreid are the same. After changes to the code, empty the folder. Prints a
+table and writes ``rivals.json``.
 """
 
 import argparse
@@ -23,8 +24,9 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._data import HelpFormatter, add_people, plain, read_sets
+from benchmarks._data import HelpFormatter, add_people, contents, parse, plain, read_sets
 from benchmarks._draws import HEAD, draws, measure, summary, table
+from skreid import __version__
 from skreid.descriptors import GOG, MLGD, CenteredNormalizer
 from skreid.metric_learning import KCVDCA, XQDA, KernelXQDA
 from skreid.rivals import TCPNet
@@ -147,7 +149,7 @@ class Group:
         self.images = next(iter(dataset.values()))[kept]
         self.dataset = {key: column[kept] for key, column in dataset.items()}
         self.describe = joblib.Memory(options.out / "descriptors", verbose=0).cache(_described, ignore=["images"])
-        self.digest = joblib.hash([self.images, self.dataset["target"], self.dataset["cams"]])
+        self.digest = joblib.hash([__version__, contents(self.images), self.dataset["target"], self.dataset["cams"]])
         sizes = options.n_train, options.n_test, options.draws, options.repeats, options.probe_shots
         self.what = {"people": self.digest, "sizes": sizes}
 
@@ -231,7 +233,9 @@ def main(arguments=None):
     parser.add_argument("--rivals", nargs="+", choices=RIVALS, default=list(RIVALS), metavar="RIVAL",
                         help=f"systems: {', '.join(RIVALS)}")  # fmt: skip
     parser.set_defaults(test_identities=None)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
+    if 0 < options.n_search < 3:
+        parser.error(f"--n-search must be 3 or more, to train on two thirds, or 0. Got {options.n_search} instead.")
     options.out.mkdir(parents=True, exist_ok=True)
     records = Records(options.out / "rivals.jsonl")
     sizes = Namespace(**vars(options) | {"n_train": options.n_search + options.n_train})  # of drawn people

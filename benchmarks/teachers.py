@@ -20,7 +20,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from benchmarks._data import HelpFormatter, add_options, network, read_sets
+from benchmarks._data import HelpFormatter, add_options, capacity, contents, network, parse, read_sets
 from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import STRONGEST
 from skreid.datasets import load_image_folder, make_pedestrians
@@ -46,6 +46,21 @@ def teachers(options, memory):
     return files
 
 
+def check_strangers(options, sets):
+    """Refuse teachers whose pictures are among those of the students: people who are tested would have taught."""
+    if options.teacher_folder and options.folder:
+        people = load_image_folder(options.teacher_folder, pattern=options.teacher_pattern)
+        of_teachers = dict(zip(contents(people.paths), people.paths, strict=True))
+        for dataset in sets.values():
+            paths = next(iter(dataset.values()))
+            for path, digest in zip(paths, contents(paths), strict=True):
+                if digest in of_teachers:
+                    raise SystemExit(
+                        f"{of_teachers[digest]} of --teacher-folder is the same picture as {path} of --folder: "
+                        "teachers must be other people than those who are trained on and tested."
+                    )
+
+
 def _taught(X, y, name, options, memory):
     """Return the file of weights of a network that learned these people."""
     teacher = network(options, memory).set_params(max_epochs=options.teacher_epochs, checkpoint=None)
@@ -55,13 +70,16 @@ def _taught(X, y, name, options, memory):
     return file
 
 
-def students(reid, weights, lengths, n_components):
-    """Return name -> system, each trained from each teacher's weights, for each length of training."""
+def students(reid, weights, lengths, n_components, n_filters):
+    """Return name -> system, each trained from each teacher's weights, for each length of training.
+
+    `n_filters` is that of the strongest descriptor.
+    """
     rows = {}
     for teacher, file in weights.items():
         for epochs in lengths:
             default = clone(reid).set_params(max_epochs=epochs, **({} if file is None else {"weights": str(file)}))
-            strongest = clone(default).set_params(**STRONGEST)
+            strongest = clone(default).set_params(**STRONGEST | {"n_filters": n_filters})
             lda = LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
             name = f"{teacher}, {epochs} epochs"
             rows[name] = default
@@ -74,8 +92,12 @@ def students(reid, weights, lengths, n_components):
 def run(name, dataset, options, memory, weights):
     """Evaluate all students on one data set; return one row of plain values per student."""
     lengths, drawn = options.student_epochs or [options.epochs], []
+    reid = network(options, memory)
+    most, n_dimensions = capacity(reid)
+    n_filters = min(STRONGEST["n_filters"], most)
     for draw, (train, tested) in enumerate(draws(dataset, options)):
-        systems = students(network(options, memory), weights, lengths, min(1500, len(train) // 2))
+        n_components = min(1500, len(train) // 2, n_dimensions * n_filters // reid.n_filters)
+        systems = students(reid, weights, lengths, n_components, n_filters)
         drawn.append(measure(systems, dataset, train, tested, options))
         print(table(summaries(name, drawn)), flush=True)
         say(draw, dataset, train, options)
@@ -92,13 +114,17 @@ def main(arguments=None):
     parser.add_argument("--teacher-pattern", help="regular expression with group identity, for --teacher-folder")
     parser.add_argument("--teacher-epochs", type=int, default=4, help="most training epochs of a teacher")
     parser.add_argument("--student-epochs", type=int, nargs="+", help="most epochs of a student, if not --epochs")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
+    if not (options.drawn or options.teacher_folder):
+        parser.error("There is no teacher: give --drawn numbers, of which 0 is none, or --teacher-folder.")
+    if bool(options.teacher_folder) != bool(options.teacher_pattern):
+        parser.error("--teacher-folder and --teacher-pattern need each other.")
+    sets = read_sets(options)
+    check_strangers(options, sets)
     with tempfile.TemporaryDirectory() as temporary:
         memory = options.memory or temporary
         weights = teachers(options, memory)
-        rows = [
-            row for name, dataset in read_sets(options).items() for row in run(name, dataset, options, memory, weights)
-        ]
+        rows = [row for name, dataset in sets.items() for row in run(name, dataset, options, memory, weights)]
     publish(rows, options, "teachers")
 
 

@@ -547,9 +547,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             If an image cannot be used, unless ``on_error="nan"``; the message names the first one.
         """
         check_is_fitted(self)
-        check_choice(self.normalize, "normalize", type(self).__name__, NORMALIZATIONS)
-        if self.normalize == "whitened" and not self.whitening_:
-            raise ValueError("normalize='whitened' was not set when this estimator was fitted: fit it again.")
+        self._scaled_by()  # may refuse `normalize`, before images are read
         images = ImageSource(X, self.image_shape_, self.n_jobs, self.on_error)
         descriptors = np.empty((len(images), self.n_features_out_), dtype=np.float32)
         with self._bar(len(images), "Describing", hidden=len(images) < BAR_FROM) as bar:
@@ -578,6 +576,9 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
 
     def _scaled_by(self):
         """Return layer -> mean, and layer -> whitening matrix, as `normalize` needs them."""
+        check_choice(self.normalize, "normalize", type(self).__name__, NORMALIZATIONS)
+        if self.normalize == "whitened" and not self.whitening_:
+            raise ValueError("normalize='whitened' was not set when this estimator was fitted: fit it again.")
         means = self.mean_roots_ if self.normalize in ROOTED else self.mean_maps_
         means = {} if self.normalize in (None, "l2") else means
         return means, self.whitening_ if self.normalize == "whitened" else {}
@@ -593,7 +594,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             As the parameter of the same name; None for `layers_`.
         smooth : bool, default=False
             If True, maps are upsampled to the frame and box-blurred (Eq. 1); otherwise they are returned as the
-            network computes them, after the ReLU.
+            network computes them, after the ReLU. With ``average_flips=True``, maps are the mean of those of an image
+            and of its mirror image, mirrored back.
 
         Returns
         -------

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skreid import MultiDepthReID
 from skreid.datasets import make_pedestrians
 from skreid.descriptors import GOG
 from skreid.metrics import ranking_metrics
@@ -93,3 +95,70 @@ def test_the_strongest_system_describes_three_times_and_its_metric_sees_the_came
     assert set(cams) == {0, 1}
     assert width == 256 * strips + gog
     assert row["system"] == name
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of pictures of 13 people, whose cameras are named by letters."""
+    people = make_pedestrians(13, image_size=(32, 16), random_state=0)
+    for number, (image, identity, camera) in enumerate(zip(people.images, people.target, people.cams, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"{identity:02}_{'ab'[camera]}_{number}.png")
+    return tmp_path
+
+
+def test_cameras_may_be_named(accuracy, folder):
+    pattern = r"(?P<identity>\d+)_(?P<camera>[ab])"
+    (row,) = rows_of(accuracy, folder / "out", "--folder", str(folder), "--pattern", pattern, "--draws", "1")
+    assert row["rank_1"]["mean"] > 1 / 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--draws 0", "--draws must be 1 or more. Got 0"),
+        ("--repeats 0", "--repeats must be 1 or more. Got 0"),
+        ("--layout cuhk01", "--layout needs --folder"),
+        ("--folder people", "--folder needs --layout or --pattern"),
+        ("--folder people --pattern (?P<identity>.)", "--pattern has no named group (?P<camera>...)"),
+        ("--checkpoint kept --draws 2", "--checkpoint resumes one training"),
+        ("--checkpoint kept --draws 1 --search", "--checkpoint resumes one training"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_read(accuracy, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        accuracy.main(arguments.split())
+    assert message in capsys.readouterr().err
+
+
+def test_each_draw_searches_among_its_own_training_people(accuracy, tmp_path, monkeypatch):
+    """The settings of a draw know none of the people that it tests."""
+    searched, measured, measure = [], [], accuracy.measure
+
+    def search(reid, X, y):
+        searched.append(set(y.tolist()))
+        return {"n_filters": 8}
+
+    def recorded(systems, dataset, train, tested, options):
+        measured.append((systems["searched"].n_filters, set(dataset["target"][tested].tolist())))
+        return measure({"pixels": systems["pixels"]}, dataset, train, tested, options)
+
+    monkeypatch.setattr(accuracy, "searched", search)
+    monkeypatch.setattr(accuracy, "measure", recorded)
+    rows_of(accuracy, tmp_path, "--systems", "pixels", "searched", "--search", "--draws", "2")
+    assert [n_filters for n_filters, _ in measured] == [8, 8]
+    assert all(not people & tested for people, (_, tested) in zip(searched, measured, strict=True))
+    assert searched[0] != searched[1]
+
+
+def test_a_network_of_fewer_filters_is_described_by_all_of_them(accuracy, tmp_path):
+    """The shallowest of the three layers has 128, where the strongest descriptor asks for 256."""
+    options = ["--backbone", "resnet18", "--draws", "1", "--systems"]
+    (row,) = rows_of(accuracy, tmp_path, *options, "strongest, PCA, LDA")
+    assert row["dimensions"] == 3
+
+
+def test_a_pca_keeps_no_more_dimensions_than_there_are(benchmark):
+    """64 filters of each of three layers, whose maps have 4, 2 and 1 rows."""
+    data = benchmark("_data")
+    reid = MultiDepthReID(backbone="vgg11", input_size=(16, 16), blur_size=(2, None), device="cpu")
+    assert data.capacity(reid) == (256, 64 * (4 + 2 + 1))

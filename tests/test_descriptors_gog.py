@@ -2,6 +2,7 @@
 
 import colorsys
 import math
+import re
 
 import numpy as np
 import pytest
@@ -372,11 +373,22 @@ def test_normalizer_accepts_the_block_sizes_of_gog():
         np.testing.assert_allclose(np.linalg.norm(block, axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="'block_sizes' parameter of CenteredNormalizer must hold positive ints"):
         CenteredNormalizer((3, 4)).fit(features)
-    with pytest.raises(ValueError, match=r"must hold positive ints .* Got \(True, 1\)"):
-        CenteredNormalizer((True, 1)).fit(np.ones((3, 2)))
+    for sizes in ((True, 1), [[1, 1]]):
+        with pytest.raises(ValueError, match=f"must hold positive ints .* Got {re.escape(repr(sizes))}"):
+            CenteredNormalizer(sizes).fit(np.ones((3, 2)))
 
 
 def test_mean_descriptor_is_normalized_to_zeros():
     """A descriptor equal to the training mean has no direction; it becomes zeros, not NaN."""
     out = CenteredNormalizer().fit([[0.0, 2.0], [2.0, 4.0]]).transform([[1.0, 3.0]])
     np.testing.assert_array_equal(out, [[0, 0]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_not_taken_for_a_direction(dtype):
+    """Equal rows, whose mean differs from them by rounding, become zeros; a block that differs in earnest does not."""
+    rows = np.full((3, 4), 0.1, dtype)
+    rows[:, 2:] = [[1, 2], [3, 4], [5, 9]]
+    out = CenteredNormalizer(block_sizes=(2, 2)).fit_transform(rows)
+    assert not out[:, :2].any()
+    np.testing.assert_allclose(np.linalg.norm(out[:, 2:], axis=1), 1, rtol=1e-5)

@@ -258,6 +258,12 @@ def test_steps_that_cannot_be_converted_are_named(steps, message, settings, peop
     assert not list(tmp_path.iterdir())
 
 
+def test_whitening_that_was_not_learned_is_refused_as_transform_refuses_it(settings, people, tmp_path):
+    reid = MultiDepthReID(**settings | {"normalize": "rooted"}).fit(people.images, people.target)
+    with pytest.raises(ValueError, match="normalize='whitened' was not set when this estimator was fitted"):
+        to_onnx(reid.set_params(normalize="whitened"), tmp_path / "file.onnx")
+
+
 def test_other_systems_are_refused(people, tmp_path):
     with pytest.raises(TypeError, match=r"takes a fitted MultiDepthReID.*Got GOG"):
         to_onnx(GOG().fit(people.images), tmp_path / "gog.onnx")

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skreid.datasets import make_pedestrians
 from skreid.metric_learning import XQDA
 
+ROW = {"dimensions": 8, "seconds": 0.0, "figures": {"mAP": {"mean": 0.5, "std": 0.1}}}
 SIZES = "--difficulty easy --n-search 12 --n-train 6 --n-test 5 --draws 2 --repeats 2 --input-size 16 8"
 
 
@@ -86,6 +89,34 @@ def test_an_interrupted_run_goes_on_where_it_was(small, tmp_path):
     assert len(records.read_text().splitlines()) == len(text.splitlines())
     rivals.main([*SIZES.split(), "--draws", "1", "--out", str(tmp_path)])  # other sizes are other results
     assert len(measured) > first + 1
+
+
+def test_what_is_kept_counts_for_the_same_pictures_and_version_only(small, tmp_path, monkeypatch):
+    """A picture that changes under its old name is measured anew, and so is everything with another version."""
+    rivals, measured = small
+    people = make_pedestrians(18, image_size=(16, 8), random_state=0)
+    for number, (image, identity) in enumerate(zip(people.images, people.target, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"{identity:02}_{number % 4 // 2}_{number}.png")
+    options = [*SIZES.split(), "--folder", str(tmp_path), "--pattern", r"(?P<identity>\d+)_(?P<camera>\d)"]
+    options += ["--n-search", "0", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(rivals, "RIVALS", {"small": rivals.Rival(lambda: (None, XQDA()), {}, ())})
+    monkeypatch.setattr(rivals, "measure", lambda systems, *_: measured.append(0) or dict.fromkeys(systems, ROW))
+    rivals.main(options)
+    assert len(measured) == 2
+    rivals.main(options)
+    assert len(measured) == 2
+    Image.fromarray(people.images[0][::-1]).save(next(tmp_path.glob("00_*.png")))
+    rivals.main(options)
+    assert len(measured) == 4
+    monkeypatch.setattr(rivals, "__version__", "0.0")
+    rivals.main(options)
+    assert len(measured) == 6
+
+
+def test_too_few_people_to_search_among_are_refused(rivals, capsys):
+    with pytest.raises(SystemExit):
+        rivals.main(["--n-search", "2"])
+    assert "--n-search must be 3 or more" in capsys.readouterr().err
 
 
 def test_one_stage_alone(small, tmp_path):

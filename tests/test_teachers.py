@@ -52,3 +52,23 @@ def test_a_teacher_changes_what_an_untrained_student_finds(written):
     names = ("no teacher", "6 drawn people", f"people of {folder.name}")
     figures = {json.dumps([rows[f"{name}, {epochs} epochs"]["mAP"]["draws"] for epochs in (0, 1)]) for name in names}
     assert len(figures) == 3
+
+
+def test_teachers_who_are_tested_are_refused(benchmark, written, tmp_path):
+    """Also under another name in another folder: pictures are compared by what they hold."""
+    _, folder, _ = written
+    picture = next(folder.glob("*.png"))
+    (tmp_path / f"99_{picture.name}").write_bytes(picture.read_bytes())
+    people = ["--folder", str(folder), "--pattern", r"(?P<identity>\d+)_(?P<camera>\d)"]
+    with pytest.raises(SystemExit, match=r"is the same picture as .*: teachers must be other people"):
+        benchmark("teachers").main([*OPTIONS.split(), *people, "--teacher-folder", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [("--drawn", "There is no teacher"), ("--teacher-folder people", "--teacher-folder and --teacher-pattern need")],
+)
+def test_teachers_that_are_not_there_are_named(benchmark, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        benchmark("teachers").main(arguments.split())
+    assert message in capsys.readouterr().err

@@ -96,7 +96,9 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         for start, stop in zip(starts, [*starts[1:], X.shape[1]], strict=True):
             block = centred[:, start:stop]
             norm = np.linalg.norm(block, axis=1, keepdims=True)
-            block /= np.where(norm > 0, norm, 1)
+            rounding = 4 * np.finfo(X.dtype).eps * np.linalg.norm(X[:, start:stop], axis=1, keepdims=True)
+            block[norm[:, 0] <= rounding[:, 0]] = 0
+            block /= np.where(norm > rounding, norm, 1)
         return centred
 
     def _block_starts(self, n_features):
@@ -106,7 +108,7 @@ class CenteredNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not all(is_int(size) for size in sizes) or sum(sizes) != n_features:
             raise ValueError(
                 "The 'block_sizes' parameter of CenteredNormalizer must hold positive ints that add up to "
-                f"{n_features}, the number of features. Got {self.block_sizes!r} instead, sum {sum(sizes)}."
+                f"{n_features}, the number of features. Got {self.block_sizes!r} instead."
             )
         return np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
 
