@@ -113,6 +113,7 @@ def steps(side, n_filters):
     rows = square[-1] | {"blur_size": (side, None)}
     joint = rows | {"criterion": "joint"}
     boxes = joint | {"sampling": "box"}
+    whitened = boxes | {"normalize": "whitened"}
     return [
         Step(paper, "the paper's setting: 1 filter per layer"),
         *(Step(paper | {"n_filters": count}) for count in counts if 1 < count < many),
@@ -127,8 +128,11 @@ def steps(side, n_filters):
         *(Step(joint | {"layers": (layer,)}) for layer in n_filters),
         Step(joint | {"layers": 2}),
         Step(boxes, "boxes side by side"),
-        Step(boxes | {"normalize": "whitened", "layers": 2}),
-        Step(boxes | {"normalize": "whitened"}, "whitened: the default"),
+        Step(whitened | {"layers": 2}),
+        Step(whitened | {"layers": 2, "n_filters": min(96, most)}),  # as long as three layers of 64
+        *(Step(whitened | {"n_filters": min(count, most)}) for count in (32, 128)),
+        Step(whitened | {"criterion": "margin"}),
+        Step(whitened, "whitened: the default"),
         Step(boxes | {"n_filters": strongest}, f"{strongest} filters, not whitened: the strongest"),
     ]
 
