@@ -157,7 +157,13 @@ def test_a_network_of_fewer_filters_is_described_by_all_of_them(accuracy, tmp_pa
     assert row["dimensions"] == 3
 
 
-def test_a_pca_keeps_no_more_dimensions_than_there_are(benchmark):
+def test_a_pca_keeps_no_more_dimensions_than_there_are(accuracy, tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy, "capacity", lambda reid: (512, 3))
+    (row,) = rows_of(accuracy, tmp_path, "--draws", "1", "--systems", "default, PCA")
+    assert row["dimensions"] == 3
+
+
+def test_the_capacity_of_a_network_is_known_without_training_it(benchmark):
     """64 filters of each of three layers, whose maps have 4, 2 and 1 rows."""
     data = benchmark("_data")
     reid = MultiDepthReID(backbone="vgg11", input_size=(16, 16), blur_size=(2, None), device="cpu")
