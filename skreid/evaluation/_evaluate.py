@@ -62,7 +62,8 @@ def evaluate(
         `n_train`, the number or share to leave out.
     use_cams : bool or "auto", default="auto"
         Whether cameras are passed to every `fit` that takes `cams`, and to a `pairwise_distances` that takes
-        `cams_probe`. "auto" passes them if the dataset has cameras. The parts of a FeatureUnion get none.
+        `cams_probe`. "auto" passes them if the dataset has cameras. The parts of a FeatureUnion get them
+        only by metadata routing.
     on_missing : {"drop", "warn", "zero", "raise"}, default="drop"
         How to treat a probe without a true match in its gallery, as in
         :func:`skreid.metrics.ranking_metrics`; such probes are counted in any case.
