@@ -49,13 +49,14 @@ def tests(session):
 
 @nox.session
 def nightly(session):
-    """Try more than 10,000 random inputs on every reader, and kill a training twenty times."""
-    install(session, f"{wheel(session)}[test]")
+    """Try more than 10,000 random inputs on every reader, kill a training twenty times, run every benchmark."""
+    install(session, f"{wheel(session)}[test,bench]")
     fuzzed = ["tests/test_fuzz.py", "tests/test_fuzz_inputs.py", "tests/test_gallery_stateful.py"]
     fuzzed += ["--hypothesis-profile=nightly"]
     session.posargs[:] = [*fuzzed, "--hypothesis-show-statistics", *session.posargs]
     run_tests(session)
     session.run("python", "-m", "pytest", "-m", "slow", "tests")
+    session.run("python", "-m", "benchmarks", "--quick", "--out-folder", "results")
 
 
 @nox.session
