@@ -119,6 +119,7 @@ def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n
         "pixels": make_pipeline(Resized(reid.input_size), FunctionTransformer(flattened)),
         "pooled last layer": Pooled(**reid.get_params()),
         "paper: one filter per layer": paper,
+        "earlier default": clone(rooted).set_params(sampling="pixel", layers=2),
         "default": reid,
         "default, flips averaged": clone(reid).set_params(average_flips=True),
         "default, PCA": make_pipeline(reid, pca),
