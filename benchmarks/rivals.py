@@ -75,6 +75,10 @@ FEATURES = (  # of MLGD
     ("y", "gradient", "lab", "std"),
     ("y", "gradient", "rgb", "lab"),
     ("y", "gradient", "lab", "nrng"),
+    ("y", "gradient", "rgb", "nrng"),
+    ("y", "gradient", "hsv", "nrng"),
+    ("y", "gradient", "rgb", "lab", "nrng"),
+    ("y", "gradient", "lab", "nrng", "std"),
     ("y", "gradient", "lab", "schmid_2_1", "schmid_4_2"),
     ("y", "gradient", "rgb", "std", "schmid_2_1", "schmid_4_2"),
 )

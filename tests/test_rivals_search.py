@@ -145,3 +145,14 @@ def test_every_rival_can_be_built_with_every_setting_of_its_search(rivals):
                 built = [part for part in rival.build(**rival.start | settings) if part is not None]
                 for part in built:
                     (part[-1] if hasattr(part, "steps") else part)._validate_params()
+
+
+def test_defaults_are_among_what_is_searched(rivals):
+    """Except widths that follow from the data (`gamma=None`), so that the search can confirm or better them."""
+    for name in ("KCVDCA", "MLGD"):
+        rival = rivals.RIVALS[name]
+        part = [part for part in rival.build() if part is not None][0 if name == "MLGD" else -1]
+        defaults = (part[-1] if hasattr(part, "steps") else part).get_params()
+        searched = [rival.start, *(settings for step in rival.steps for settings in rivals.ParameterGrid(step))]
+        for parameter in {key for settings in searched for key in settings} - {"gamma"}:
+            assert defaults[parameter] in [settings.get(parameter) for settings in searched], (name, parameter)
