@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import Normalizer
 
 from skreid import MultiDepthReID, datasets
 from skreid.protocols import TwoViewProtocol
@@ -133,6 +136,11 @@ def network(options, memory):
         n_jobs=2,
         verbose=1,
     )
+
+
+def lda(n_components):
+    """Return the steps behind the strongest descriptor: PCA, LDA and unit length."""
+    return PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5), Normalizer()
 
 
 def capacity(reid):

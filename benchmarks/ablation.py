@@ -18,15 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, Normalizer
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks._common import print_table
-from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, listed, network, parse, plain, read_sets
+from benchmarks._data import RANKS, HelpFormatter, add_options, galleries, lda, listed, network, parse, plain, read_sets
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, evaluate
 
 LAYERS = 3  # of the default
@@ -142,12 +140,6 @@ def steps(side, n_filters):
     ]
 
 
-def lda(n_components):
-    """Return the metric of the last step, which gives descriptors that are compared by Euclidean distance."""
-    pca = PCA(n_components, random_state=0)
-    return make_pipeline(pca, LinearDiscriminantAnalysis("eigen", shrinkage=0.5), Normalizer())
-
-
 def run(name, dataset, options, memory):
     """Train one network and evaluate all steps on one data set; return one row of plain values per step."""
     X, identities, cams = dataset.values()
@@ -174,7 +166,8 @@ def run(name, dataset, options, memory):
             people = {"data": described[len(train) :], "target": identities[tested], "cams": cams[tested]}
             system, n_dimensions = as_they_are, recorded.n_features_out_
             if step.learned:
-                system = lda(min(1500, len(train) // 2, n_dimensions)).fit(described[: len(train)], identities[train])
+                system = make_pipeline(*lda(min(1500, len(train) // 2, n_dimensions)))
+                system.fit(described[: len(train)], identities[train])
                 n_dimensions = system.transform(described[:1]).shape[1]
             result = evaluate(system, people, protocol, fit=False, ranks=RANKS)
             row = {"data": name, "step": step.title, "layers": list(recorded.layers_)}

@@ -17,13 +17,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, Normalizer
+from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks._data import HelpFormatter, add_options, box, capacity, network, parse, read_sets
+from benchmarks._data import HelpFormatter, add_options, box, capacity, lda, network, parse, read_sets
 from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import PAPER_SETTING, STRONGEST, MultiDepthReID, cmc_score
 from skreid.descriptors import GOG, CenteredNormalizer
@@ -107,7 +105,7 @@ def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n
     strongest = clone(reid).set_params(**STRONGEST | {"n_filters": n_filters})
     other = {"input_size": (3 * reid.input_size[0] // 4, reid.input_size[1]), "checkpoint": None} | (second or {})
     other = clone(strongest).set_params(**other, blur_size=box(other["input_size"][0]))
-    pca, lda = PCA(n_components, random_state=0), LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
+    pca, *_ = metric = lda(n_components)
     colours = make_pipeline(GOG(), CenteredNormalizer())
     both = FeatureUnion([("deep", rooted), ("colours", colours)])
     two = FeatureUnion([("first", strongest), ("second", other)])
@@ -124,13 +122,13 @@ def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n
         "default, flips averaged": clone(reid).set_params(average_flips=True),
         "default, PCA": make_pipeline(reid, pca),
         "not whitened": rooted,
-        "not whitened, PCA, LDA": make_pipeline(rooted, pca, lda, Normalizer()),
-        "strongest, PCA, LDA": make_pipeline(strongest, pca, lda, Normalizer()),
+        "not whitened, PCA, LDA": make_pipeline(rooted, *metric),
+        "strongest, PCA, LDA": make_pipeline(strongest, *metric),
         "strongest, PCA, XQDA": make_pipeline(strongest, pca, XQDA()),
-        "strongest, flips averaged, PCA, LDA": make_pipeline(flipped[0][1], pca, lda, Normalizer()),
-        "strongest of two, PCA, LDA": make_pipeline(two, pca, lda, Normalizer()),
-        "GOG, PCA, LDA": make_pipeline(colours, pca, lda, Normalizer()),
-        "not whitened and GOG, PCA, LDA": make_pipeline(both, pca, lda, Normalizer()),
+        "strongest, flips averaged, PCA, LDA": make_pipeline(flipped[0][1], *metric),
+        "strongest of two, PCA, LDA": make_pipeline(two, *metric),
+        "GOG, PCA, LDA": make_pipeline(colours, *metric),
+        "not whitened and GOG, PCA, LDA": make_pipeline(both, *metric),
         "strongest of two, flips, fused GOG, KCVDCA": make_pipeline(everything, KCVDCA()),
     }
     return rows if chosen is None else rows | {"searched": clone(reid).set_params(**chosen)}

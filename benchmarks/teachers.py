@@ -15,12 +15,9 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 from sklearn.base import clone
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
 
-from benchmarks._data import HelpFormatter, add_options, capacity, contents, network, parse, read_sets
+from benchmarks._data import HelpFormatter, add_options, capacity, contents, lda, network, parse, read_sets
 from benchmarks._draws import add_draws, draws, measure, publish, say, summaries, table
 from skreid import STRONGEST
 from skreid.datasets import load_image_folder, make_pedestrians
@@ -80,12 +77,9 @@ def students(reid, weights, lengths, n_components, n_filters):
         for epochs in lengths:
             default = clone(reid).set_params(max_epochs=epochs, **({} if file is None else {"weights": str(file)}))
             strongest = clone(default).set_params(**STRONGEST | {"n_filters": n_filters})
-            lda = LinearDiscriminantAnalysis("eigen", shrinkage=0.5)
             name = f"{teacher}, {epochs} epochs"
             rows[name] = default
-            rows[f"{name}: strongest, PCA, LDA"] = make_pipeline(
-                strongest, PCA(n_components, random_state=0), lda, Normalizer()
-            )
+            rows[f"{name}: strongest, PCA, LDA"] = make_pipeline(strongest, *lda(n_components))
     return rows
 
 
