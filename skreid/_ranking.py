@@ -15,7 +15,7 @@ from skreid._search.joint import EuclideanJoint, LearnedJoint
 from skreid._search.measures import EuclideanMeasure, LearnedMeasure, probes_numbered
 from skreid._search.nearest import check_n_neighbors, nearest_columns, nearest_rows, no_ranking
 from skreid._search.reranking import RerankedBlocks, check_rerank
-from skreid._search.system import check_width, describe, split_system, takes_cams
+from skreid._search.system import check_width, describe, split_system, takes_cams, warn_without_cams
 from skreid.gallery import Gallery
 
 
@@ -46,7 +46,7 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         return blocks if rerank is None else RerankedBlocks(EuclideanJoint(probes, gallery), blocks, **rerank)
     if not takes_cams(metric):
         cams_probe = cams_gallery = None
-    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
+    cams_probe, cams_gallery = _checked_cams(metric, cams_probe, cams_gallery)
     measure = LearnedMeasure(metric, gallery, cams_gallery)
 
     def distances(start, stop):
@@ -184,7 +184,7 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     distances, indices : ndarray of shape (n_probes, n_neighbors)
         Nearest first, equal distances in the gallery's order.
     """
-    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
+    cams_probe, cams_gallery = _checked_cams(metric, cams_probe, cams_gallery)
     if not len(probes) or not len(gallery):
         return no_ranking(len(probes), n_neighbors)
     _check_widths(probes, gallery)
@@ -196,10 +196,11 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
 
 
-def _checked_cams(cams_probe, cams_gallery):
+def _checked_cams(metric, cams_probe, cams_gallery):
     """Return the cameras of both sides as checked arrays, None where there are none."""
     named = {"cams_probe": cams_probe, "cams_gallery": cams_gallery}
     if not check_both_or_none(**named):
+        warn_without_cams(metric, stacklevel=6)
         return None, None
     named = {name: as_labels(cams, name) for name, cams in named.items()}
     check_same_kind(**named)

@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from skreid._base.checks import check_int
 from skreid._base.labels import as_labels, factorize
+from skreid._base.text import count
 
 __all__ = ["IdentityKFold", "IdentityShuffleSplit", "split_probe_gallery"]
 
@@ -245,7 +246,7 @@ def split_probe_gallery(y, *, cams=None, n_shots=1, gallery_cam=None, random_sta
     probe = np.setdiff1d(np.arange(len(identity)), gallery) if cams is None else np.flatnonzero(~in_view)
     if not len(probe):
         if cams is None:
-            needs, remedy = f"more than {n_shots} images", "Use more images, lower n_shots, or check y"
+            needs, remedy = f"more than {count(n_shots, 'image')}", "Use more images, lower n_shots, or check y"
         else:
             needs = "images from two cameras"
             remedy = "Check y and cams, or leave cams out (in a protocol, use_cams=False)"

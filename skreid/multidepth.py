@@ -74,7 +74,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         model, or the path of a state dict, checkpoint or safetensors file (of the whole model, or of its features).
     input_size : tuple of two int or None, default=(160, 60)
         Height and width of the frame in pixels: every image is resized to it. None takes the size of the
-        first training image.
+        first training image. With another height, set `blur_size` too, to an eighth of it: (height // 8, None).
     max_epochs : int, default=30
         Maximum number of training epochs; 0 keeps the initial weights.
     batch_size : int, default=16
@@ -115,7 +115,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         of one training person vary count less, then to unit length; `fit` reads the training images once more for it.
         None: not at all, as in the paper.
     average_flips : bool, default=False
-        Whether to read each image and its mirror image, and to average their maps: better, and twice the time.
+        Whether to read each image and its mirror image, and to average their maps: better, and twice the time. Changed
+        after `fit`, it changes what `transform` reads, but not what `fit` learned.
     device : str, default="auto"
         Where the network runs: a torch device, or "auto" for CUDA if available. A fitted estimator that is loaded
         where its device is missing describes on the CPU, with a warning.

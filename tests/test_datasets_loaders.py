@@ -298,6 +298,20 @@ def test_image_folder_refuses_bad_patterns(tmp_path, arguments, message):
         load_image_folder(plant(tmp_path, "1.png"), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "role"), [(r"(?P<identity>\d)(?P<Cam>\d)", "camera"), (r"(?P<identity>\d)(?P<tracklet>\d)", "track")]
+)
+def test_image_folder_warns_of_a_group_that_seems_to_be_camera_or_track(tmp_path, pattern, role):
+    """It becomes one more key and changes no figure, which is easily missed."""
+    with pytest.warns(
+        UserWarning, match=rf"no group '{role}', so the {role}s are unknown.*write \(\?P<{role}>"
+    ) as caught:
+        data = load_image_folder(plant(tmp_path, "11.png", "12.png"), pattern=pattern)
+    assert data.cams is None
+    assert caught[0].filename == __file__
+    load_image_folder(tmp_path, pattern=r"(?P<identity>\d)(?P<camera>(?P<camera_number>\d))")  # says nothing
+
+
 def test_image_folder_where_no_image_matches_is_refused(tmp_path):
     """The error has the number of other images, and the first one."""
     with pytest.raises(FileNotFoundError, match=r"matches none of the 2 image.*'1\.png'"):

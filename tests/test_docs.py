@@ -147,7 +147,7 @@ def test_code_of_the_readme_runs(tmp_path, monkeypatch):
     exec(first, names)
     assert names["indices"].shape == (8, 5)
     assert set(names["search"].best_params_) == {"blur_size"}
-    written = 'backbone="vgg16", weights="IMAGENET1K_V1"'
+    written = 'backbone="vgg16", weights="IMAGENET1K_V1", max_epochs=12'
     assert strongest.count(written) == 1
     strongest = strongest.replace(written, 'backbone="vgg11_bn", input_size=(64, 32), max_epochs=1')
     people, known = names["people"], names["known"]

@@ -108,6 +108,7 @@ def test_no_pictures_have_empty_answers(system, people, none):
         cmc_score(system, nothing(), [])
 
 
+@pytest.mark.filterwarnings("ignore:.* learned a projection for each of 2 cameras:UserWarning")
 @pytest.mark.parametrize("name", TABLES)
 def test_no_rows_have_empty_answers(name):
     """The same for systems of descriptors, from a list or a table without rows."""

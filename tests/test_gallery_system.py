@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import describe, rank_gallery
+from skreid import CMCScorer, describe, rank_gallery
 from skreid.descriptors import LOMO
 from skreid.exceptions import MeasureWarning
 from skreid.gallery import Gallery
@@ -90,6 +90,26 @@ def test_learned_metrics_rank_as_brute_force(metric, engine, hidden, tmp_path):
         np.testing.assert_array_equal(through[1], expected[1])
 
 
+@pytest.mark.parametrize("metric", [CVDCA(), KCVDCA()], ids=str)
+def test_a_metric_of_cameras_that_ranks_without_them_warns(metric):
+    """It would take the mean of its projections, and find others, without a word."""
+    system, says = system_of(metric), "learned a projection for each of 2 cameras, but no cameras were given"
+    calls = [
+        lambda: rank_gallery(system, X[PROBES], X[ROWS], 3),
+        lambda: Gallery.from_estimator(system, X[ROWS]),
+        lambda: CMCScorer(n_repeats=1)(system, X[120:], Y[120:]),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match=says) as caught:
+            call()
+        assert len(caught) == 1
+        assert call is calls[-1] or caught[0].filename == __file__  # a scorer is called by many
+    one = system_of(clone(metric).set_params(view_reg=np.inf))  # the same projection for all
+    without = make_pipeline(StandardScaler(), clone(metric)).fit(X[TRAIN], Y[TRAIN])
+    for silent in (one, without):
+        rank_gallery(silent, X[PROBES], X[ROWS], 3)
+
+
 @given(st.integers(0, 5), st.integers(1, 30), st.integers(1, 3), st.integers(1, 8))
 def test_equal_images_of_several_cameras_are_hidden_one_by_one(seed, n_rows, n_cams, k):
     """Equal descriptors are measured once, and still hidden by their own cameras; ties keep the gallery's order."""
@@ -140,6 +160,7 @@ def test_cosine_ranks_as_brute_force(engine, tmp_path):
         rank_gallery(SYSTEM[-1], probes, gallery)
 
 
+@pytest.mark.filterwarnings("ignore:.* learned a projection for each of 2 cameras:UserWarning")
 @pytest.mark.parametrize("metric", ["cosine", "XQDA", "KernelXQDA", "CVDCA"])
 def test_faiss_finds_nearly_all_neighbours_of_every_measure(metric):
     """Recall against the exact search is 0.95 or more with the default index."""
@@ -469,6 +490,7 @@ def test_no_probes_have_no_neighbours_and_no_images_change_nothing(make, engine)
     assert gallery.ids.dtype.kind == "i"
 
 
+@pytest.mark.filterwarnings("ignore:.* learned a projection for each of 2 cameras:UserWarning")
 @pytest.mark.parametrize("metric", [XQDA(), CVDCA()], ids=str)
 def test_faiss_ranks_galleries_too_small_or_too_alike_to_tell_a_metric_by(metric):
     """One image, or several equal ones, are no reason to refuse the metric."""

@@ -551,7 +551,9 @@ def test_cameras_of_any_kind_choose_their_projection(metric, names):
 def test_cameras_of_one_side_alone_are_refused_everywhere():
     """Distances between an image of a camera and one of any camera mean nothing."""
     metric = CVDCA(reg=0.1).fit(X, PEOPLE, GOOD)
-    gallery, plain_gallery = Gallery.from_estimator(metric, X, cams=GOOD), Gallery.from_estimator(metric, X)
+    gallery = Gallery.from_estimator(metric, X, cams=GOOD)
+    with pytest.warns(UserWarning, match="no cameras were given"):
+        plain_gallery = Gallery.from_estimator(metric, X)
     for call in (
         lambda **cams: metrics.rank_k(PEOPLE, PEOPLE, D, **cams),
         lambda **cams: metric.pairwise_distances(X, X, **cams),

@@ -219,7 +219,7 @@ def test_groups_are_ignored_with_a_warning(cv):
         (lambda: next(IdentityShuffleSplit(test_size=3).split([1, 2], [5, 6])), "test_size=3"),
         (
             lambda: split_probe_gallery([1, 2, 3]),
-            "no identity has more than 1 images. Use more images, lower",
+            "no identity has more than 1 image. Use more images, lower",
         ),
         (lambda: split_probe_gallery([1, 1], cams=[4, 4]), "no identity has images from two cameras"),
         (lambda: split_probe_gallery([1, 1], cams=[4]), "cams has 1 entries, but y has 2"),

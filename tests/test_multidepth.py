@@ -410,3 +410,15 @@ def test_a_single_camera_is_refused_with_the_way_out(people, settings):
     """No pair across cameras exists; the message says to leave cams out, as that of the learned metrics does."""
     with pytest.raises(ValueError, match=r"cams holds a single camera \('hall'\).*leave cams out"):
         MultiDepthReID(**settings).fit(people.images, people.target, cams=["hall"] * 32)
+
+
+def test_a_frame_whose_sides_seem_to_be_swapped_is_pointed_out(people, settings):
+    """A wide frame for upright images warns, with both sizes; images and frame of one kind say nothing."""
+    settings |= {"max_epochs": 0}
+    says = r"frame 16 pixels high and 32 wide, but the first image is upright, 32 high and 16 wide"
+    with pytest.warns(UserWarning, match=says) as caught:
+        MultiDepthReID(**settings | {"input_size": (16, 32)}).fit(people.images, people.target)
+    assert caught[0].filename == __file__
+    wide = np.ascontiguousarray(people.images.transpose(0, 2, 1, 3))
+    MultiDepthReID(**settings | {"input_size": (16, 32)}).fit(wide, people.target)
+    MultiDepthReID(**settings | {"input_size": (32, 16)}).fit(people.images, people.target)

@@ -276,6 +276,7 @@ def split_once(protocol, **dataset):
             "draws 3 training and 3 test identities, but the dataset has 5 that qualify",
         ),
         (lambda: split_once(ShotProtocol(5), **two_views(5, 1)), "draws 5 training and 0 test"),
+        (lambda: split_once(ShotProtocol(7), **two_views(5, 1)), "draws 7 training and 0 test"),
         (
             lambda: TwoViewProtocol(1.5),
             r"'n_train' parameter of TwoViewProtocol must be a float in the range",

@@ -1,5 +1,6 @@
 """Checks of the arguments of a fit: everything that can fail does so here, before the long training."""
 
+import warnings
 from dataclasses import dataclass
 
 import joblib
@@ -92,6 +93,7 @@ def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
     """
     images = ImageSource(X, input_size, n_jobs, on_error)
     refuse_empty(images)
+    _warn_if_swapped(images)
     classes, identities = encode_identities(y, len(images))
     if cams is not None:
         cameras, codes = encode(cams, "cams", len(images))
@@ -102,6 +104,19 @@ def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
         classes, identities = encode_identities(classes[identities[usable]], len(usable))
         cams = None if cams is None else cams[usable]
     return LabelledImages(images, classes, identities, encode_cams(cams, identities)[0])
+
+
+def _warn_if_swapped(images):
+    """Warn if the frame is wide and the first image upright, as when width and height were swapped."""
+    height, width = images.size
+    if width > height:
+        first_height, first_width = images.first_size()
+        if first_height > first_width:
+            warnings.warn(
+                f"input_size={images.size} is a frame {height} pixels high and {width} wide, but the first image is "
+                f"upright, {first_height} high and {first_width} wide. input_size is (height, width).",
+                stacklevel=7,
+            )
 
 
 def check_backbone(backbone):

@@ -55,13 +55,13 @@ class ImageSource:
         self._threads = 1 if isinstance(self._images, Items) else effective_n_jobs(n_jobs)
         self._on_error = on_error
         self.unusable = {}
-        self.size = tuple(input_size) if input_size is not None else self._first_size()
+        self.size = tuple(input_size) if input_size is not None else self.first_size()
 
     def __len__(self):
         return len(self._images)
 
-    def _first_size(self):
-        """Return the size of the first image, or of the first usable one with `on_error="nan"`."""
+    def first_size(self):
+        """Return the height and width of the first image, or of the first usable one with `on_error="nan"`."""
         refuse_empty(self)
         for place in range(len(self)):
             try:

@@ -3,6 +3,7 @@
 A last step with a method `pairwise_distances` is a learned metric; without one, distances are Euclidean.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from inspect import signature
@@ -112,6 +113,17 @@ def check_usable(descriptors, places=None):
 def takes_cams(metric):
     """Return whether a metric's `pairwise_distances` takes cameras."""
     return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
+
+
+def warn_without_cams(metric, stacklevel):
+    """Warn that a metric is used without cameras, if it learned a projection for each."""
+    learned = getattr(metric, "cameras_", None)
+    if learned is not None and len(learned) > 1 and np.isfinite(getattr(metric, "view_reg", np.inf)):
+        warnings.warn(
+            f"{type(metric).__name__} learned a projection for each of {len(learned)} cameras, but no cameras were "
+            "given to rank with, so it takes the mean of its projections and may find fewer people: give the cameras.",
+            stacklevel=stacklevel,
+        )
 
 
 def split_system(estimator):

@@ -4,6 +4,7 @@ Use it for sets without a loader of their own, and for your own images.
 """
 
 import re
+import warnings
 from collections import defaultdict
 
 import numpy as np
@@ -64,7 +65,8 @@ def load_image_folder(root, *, pattern=None, camera=None, extensions=None, check
     Warns
     -----
     UserWarning
-        If images are passed over because of their names, because they are empty or cannot be read, or because their
+        If a group is named nearly like ``camera`` or ``track``, such as ``cam``, and there is none of that name. If
+        images are passed over because of their names, because they are empty or cannot be read, or because their
         format is not supported; the message has their number and names the first one.
 
     Examples
@@ -138,6 +140,7 @@ def _checked(pattern, camera):
         taken = sorted(_TAKEN & set(pattern.groupindex))
         if taken:
             raise ValueError(f"The groups {taken} of the pattern have names of keys of the result: choose others.")
+        _warn_of_near_names(pattern)
     if camera is not None and not callable(camera):
         raise TypeError(f"The 'camera' parameter of load_image_folder must be callable or None. Got {camera!r}.")
     if camera is not None and (pattern is None or "camera" not in pattern.groupindex):
@@ -187,6 +190,18 @@ def _check_kinds(cameras):
     if len(types) > 1:
         names = " and ".join(sorted(kind.__name__ for kind in types))
         raise ValueError(f"The 'camera' parameter of load_image_folder must return values of one type, not {names}.")
+
+
+def _warn_of_near_names(pattern):
+    """Warn of a group that seems to be meant as camera or track: as one more key it would have no effect."""
+    for name, start in (("camera", "cam"), ("track", "track")):
+        near = [group for group in pattern.groupindex if group.lower().startswith(start)]
+        if near and name not in near:
+            warnings.warn(
+                f"The pattern has a group {near[0]!r}, which becomes a further key of the result, and no group "
+                f"{name!r}, so the {name}s are unknown. If that group is the {name}, write (?P<{name}>...).",
+                stacklevel=4,
+            )
 
 
 def _nothing(listing, pattern):

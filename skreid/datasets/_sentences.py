@@ -54,7 +54,7 @@ def sentences(report, names):
     note(within, "group", "of byte-identical images within an identity", equal)
     note(passed.get(UNMATCHED), "image file", "passed over because of unexpected names", quoted)
     note(passed.get(ELSEWHERE), "image file", "passed over outside of the layout, by folder", _by_folder)
-    note(passed.get(ENDING), "file", "passed over because of their ending", lambda n: counted(map(ending_of, n)))
+    note(passed.get(ENDING), "file", "passed over by ending", lambda n: counted(map(ending_of, n)))
     note(passed.get(SERVICE), "hidden or service file", "passed over", _by_service)
     note(passed.get(LISTED), "link", "passed over because what it leads to is listed already", with_reason)
     note(report.empty_files, "empty file", shown=quoted)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skreid._base.checks import check_int
 from skreid._search.nearest import check_n_neighbors
+from skreid._search.system import warn_without_cams
 from skreid.gallery._contents import Contents
 from skreid.gallery._files import INDEX, check_settings, warn_of_unused
 from skreid.gallery._identify import Identifying
@@ -178,6 +179,8 @@ class Gallery(Contents, Identifying, Stored):
                 "the system without that step."
             )
         gallery = cls.__new__(cls)
+        if cams is None:
+            warn_without_cams(system.metric, stacklevel=3)
         gallery._build(system, X, ids, cams, settings)
         return gallery
 

@@ -90,7 +90,7 @@ class RandomProtocol(Applicable, ABC):
         n_test = n - n_train if self.n_test is None else count(self.n_test)
         if n_test < 1 or n_train + n_test > n:
             raise ValueError(
-                f"{type(self).__name__} draws {n_train} training and {n_test} test identities, "
+                f"{type(self).__name__} draws {n_train} training and {max(n_test, 0)} test identities, "
                 f"but the dataset has {n} that qualify ({self._qualify}). "
                 "Change n_train or n_test, or check the dataset. n_train=0 leaves nobody out, for a system that "
                 "is fitted already: evaluate(..., fit=False)."
