@@ -46,7 +46,7 @@ def gallery_distances(estimator, probes, gallery, cams_probe=None, cams_gallery=
         return blocks if rerank is None else RerankedBlocks(EuclideanJoint(probes, gallery), blocks, **rerank)
     if not takes_cams(metric):
         cams_probe = cams_gallery = None
-    cams_probe, cams_gallery = _checked_cams(metric, cams_probe, cams_gallery)
+    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
     measure = LearnedMeasure(metric, gallery, cams_gallery)
 
     def distances(start, stop):
@@ -105,6 +105,11 @@ def rank_gallery(
         NaN or infinity, a learned metric returns NaN or minus infinity, or cameras are given that it does not take.
         With `rerank`, also if a learned metric is not symmetric or not finite.
 
+    Warns
+    -----
+    UserWarning
+        If the metric learned a projection for each camera, and no cameras are given.
+
     Examples
     --------
     >>> import numpy as np
@@ -160,6 +165,8 @@ def rank(
     else:
         gallery = describe(estimator, gallery, "the gallery images")
     n_neighbors = check_n_neighbors(n_neighbors, len(gallery), owner)
+    if cams_probe is None and cams_gallery is None:
+        warn_without_cams(metric)
     if rerank is None or not len(probes) or not len(gallery):
         distances, indices = nearest(metric, probes, gallery, n_neighbors, cams_probe, cams_gallery)
     else:
@@ -184,7 +191,7 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     distances, indices : ndarray of shape (n_probes, n_neighbors)
         Nearest first, equal distances in the gallery's order.
     """
-    cams_probe, cams_gallery = _checked_cams(metric, cams_probe, cams_gallery)
+    cams_probe, cams_gallery = _checked_cams(cams_probe, cams_gallery)
     if not len(probes) or not len(gallery):
         return no_ranking(len(probes), n_neighbors)
     _check_widths(probes, gallery)
@@ -196,11 +203,10 @@ def nearest(metric, probes, gallery, n_neighbors, cams_probe=None, cams_gallery=
     return nearest_rows(measure, probes, n_neighbors, cams=cams_probe)
 
 
-def _checked_cams(metric, cams_probe, cams_gallery):
+def _checked_cams(cams_probe, cams_gallery):
     """Return the cameras of both sides as checked arrays, None where there are none."""
     named = {"cams_probe": cams_probe, "cams_gallery": cams_gallery}
     if not check_both_or_none(**named):
-        warn_without_cams(metric, stacklevel=6)
         return None, None
     named = {name: as_labels(cams, name) for name, cams in named.items()}
     check_same_kind(**named)

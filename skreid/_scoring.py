@@ -15,7 +15,7 @@ from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.junk import alike
 from skreid._base.labels import as_labels, factorize
 from skreid._ranking import gallery_distances
-from skreid._search.system import check_usable, describe, identities_of, parts_of
+from skreid._search.system import check_usable, describe, identities_of, parts_of, split_system, warn_without_cams
 from skreid.exceptions import SeenIdentitiesWarning
 from skreid.metrics import ranking_metrics
 from skreid.model_selection import split_probe_gallery
@@ -118,6 +118,8 @@ class CMCScorer:
         -----
         SeenIdentitiesWarning
             If the estimator was fitted on some of the identities, unless `on_seen` says otherwise.
+        UserWarning
+            If the metric learned a projection for each camera, and no cameras are given.
         """
         if more:
             raise TypeError("cams is a keyword argument of a CMCScorer: score(estimator, X, y, cams=cams).")
@@ -220,6 +222,8 @@ def random_galleries(estimator, X, y, cams, n_repeats, n_shots, random_state, on
     descriptors = describe(estimator, X)
     check_consistent_length(descriptors, y, cams)
     check_usable(descriptors)
+    if cams is None:
+        warn_without_cams(split_system(estimator)[1])
     rng = np.random.default_rng(random_state)
     for _ in range(n_repeats):
         seed = int(rng.integers(2**31))

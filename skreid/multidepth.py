@@ -73,8 +73,8 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         Initial weights: None for random ones, a torchvision name ("IMAGENET1K_V1", "DEFAULT"), "DEFAULT" for a timm
         model, or the path of a state dict, checkpoint or safetensors file (of the whole model, or of its features).
     input_size : tuple of two int or None, default=(160, 60)
-        Height and width of the frame in pixels: every image is resized to it. None takes the size of the
-        first training image. With another height, set `blur_size` too, to an eighth of it: (height // 8, None).
+        Height and width of the frame in pixels, to which every image is resized; None takes those of the first image.
+        For another height, set `blur_size` to an eighth of it: (height // 8, None).
     max_epochs : int, default=30
         Maximum number of training epochs; 0 keeps the initial weights.
     batch_size : int, default=16
@@ -115,8 +115,7 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
         of one training person vary count less, then to unit length; `fit` reads the training images once more for it.
         None: not at all, as in the paper.
     average_flips : bool, default=False
-        Whether to read each image and its mirror image, and to average their maps: better, and twice the time. Changed
-        after `fit`, it changes what `transform` reads, but not what `fit` learned.
+        Whether to average the maps of an image and its mirror image: better, in twice the time. Set it before `fit`.
     device : str, default="auto"
         Where the network runs: a torch device, or "auto" for CUDA if available. A fitted estimator that is loaded
         where its device is missing describes on the CPU, with a warning.
@@ -333,6 +332,11 @@ class MultiDepthReID(CallbackSupportMixin, NetworkEstimator):
             If the loss, the weights or the maps are not finite.
         OSError, RuntimeError
             If the checkpoint cannot be written, or another training uses its folder.
+
+        Warns
+        -----
+        UserWarning
+            If `input_size` is wide and the first image upright.
         """
         data = self._check_inputs(X, y, cams)  # everything that can fail does so before the long training
         with FitCallbacks(self, X, y, cams) as callbacks:

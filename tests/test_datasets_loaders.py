@@ -309,7 +309,8 @@ def test_image_folder_warns_of_a_group_that_seems_to_be_camera_or_track(tmp_path
         data = load_image_folder(plant(tmp_path, "11.png", "12.png"), pattern=pattern)
     assert data.cams is None
     assert caught[0].filename == __file__
-    load_image_folder(tmp_path, pattern=r"(?P<identity>\d)(?P<camera>(?P<camera_number>\d))")  # says nothing
+    load_image_folder(tmp_path, pattern=r"(?P<identity>\d)(?P<camera>(?P<cam_no>\d))")  # says nothing
+    load_image_folder(tmp_path, pattern=r"(?P<identity>\d)(?P<campus>\d)")
 
 
 def test_image_folder_where_no_image_matches_is_refused(tmp_path):

@@ -15,11 +15,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skreid import CMCScorer, describe, rank_gallery
+from skreid import CMCScorer, describe, evaluate, rank_gallery
 from skreid.descriptors import LOMO
+from skreid.displays import CMCDisplay, RankingDisplay
 from skreid.exceptions import MeasureWarning
 from skreid.gallery import Gallery
 from skreid.metric_learning import CVDCA, KCVDCA, XQDA, KernelXQDA
+from skreid.protocols import TwoViewProtocol
 from skreid.rivals import ClusterFirst
 
 rng = np.random.default_rng(0)
@@ -90,24 +92,40 @@ def test_learned_metrics_rank_as_brute_force(metric, engine, hidden, tmp_path):
         np.testing.assert_array_equal(through[1], expected[1])
 
 
-@pytest.mark.parametrize("metric", [CVDCA(), KCVDCA()], ids=str)
-def test_a_metric_of_cameras_that_ranks_without_them_warns(metric):
-    """It would take the mean of its projections, and find others, without a word."""
-    system, says = system_of(metric), "learned a projection for each of 2 cameras, but no cameras were given"
-    calls = [
+def calls_without_cams(system):
+    """Return every way to rank by a system without cameras."""
+    people = {"data": X[120:], "target": Y[120:], "cams": CAMS[120:]}
+    return [
         lambda: rank_gallery(system, X[PROBES], X[ROWS], 3),
+        lambda: rank_gallery(system, X[PROBES], X[ROWS], 3, rerank=True),
         lambda: Gallery.from_estimator(system, X[ROWS]),
-        lambda: CMCScorer(n_repeats=1)(system, X[120:], Y[120:]),
+        lambda: CMCScorer()(system, X[120:], Y[120:]),
+        lambda: CMCDisplay.from_estimator(system, X[120:], Y[120:]),
+        lambda: evaluate(system, people, TwoViewProtocol(n_repeats=3), fit=False, use_cams=False),
     ]
-    for call in calls:
-        with pytest.warns(UserWarning, match=says) as caught:
-            call()
-        assert len(caught) == 1
-        assert call is calls[-1] or caught[0].filename == __file__  # a scorer is called by many
-    one = system_of(clone(metric).set_params(view_reg=np.inf))  # the same projection for all
-    without = make_pipeline(StandardScaler(), clone(metric)).fit(X[TRAIN], Y[TRAIN])
-    for silent in (one, without):
-        rank_gallery(silent, X[PROBES], X[ROWS], 3)
+
+
+@pytest.mark.parametrize("metric", [CVDCA(), KCVDCA()], ids=str)
+@pytest.mark.parametrize("call", range(6))
+def test_a_metric_of_cameras_that_ranks_without_them_warns_once(metric, call):
+    """It would take the mean of its projections, and find others, without a word. The warning names the user's line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        calls_without_cams(system_of(metric))[call]()
+    assert ["a projection for each of 2 cameras, but no cameras were given" in str(w.message) for w in caught] == [True]
+    assert caught[0].filename == __file__
+    calls_without_cams(system_of(clone(metric).set_params(view_reg=np.inf)))[call]()  # one projection for all
+    calls_without_cams(make_pipeline(StandardScaler(), clone(metric)).fit(X[TRAIN], Y[TRAIN]))[call]()
+
+
+def test_a_ranking_that_is_drawn_without_the_cameras_of_its_metric_warns(people, fitted):
+    """Once, at the user's line."""
+    system = make_pipeline(fitted, CVDCA()).fit(people.images, people.target, cvdca__cams=people.cams)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        RankingDisplay.from_estimator(system, people.images[:2], people.images[2:9])
+    assert [str(w.message)[:39] for w in caught] == ["CVDCA learned a projection for each of "]
+    assert caught[0].filename == __file__
 
 
 @given(st.integers(0, 5), st.integers(1, 30), st.integers(1, 3), st.integers(1, 8))

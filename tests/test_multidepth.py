@@ -18,7 +18,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skreid import MultiDepthReID
+from skreid.descriptors import LOMO
 from skreid.exceptions import ImageError
+from skreid.rivals import TCPNet
 
 
 def frame_maps(reid, images, blur):
@@ -412,13 +414,23 @@ def test_a_single_camera_is_refused_with_the_way_out(people, settings):
         MultiDepthReID(**settings).fit(people.images, people.target, cams=["hall"] * 32)
 
 
-def test_a_frame_whose_sides_seem_to_be_swapped_is_pointed_out(people, settings):
-    """A wide frame for upright images warns, with both sizes; images and frame of one kind say nothing."""
-    settings |= {"max_epochs": 0}
-    says = r"frame 16 pixels high and 32 wide, but the first image is upright, 32 high and 16 wide"
+@pytest.mark.parametrize("kind", [MultiDepthReID, TCPNet, LOMO])
+def test_a_frame_whose_sides_seem_to_be_swapped_is_pointed_out(people, settings, kind):
+    """A wide frame for upright images warns at the user's line; images and frame of one kind say nothing."""
+    small = {"n_channels": 2, "n_parts": 2, "crop_size": (12, 12), "max_epochs": 0, "random_state": 0}
+    settings = {MultiDepthReID: settings | {"max_epochs": 0}, TCPNet: small, LOMO: {"n_scales": 1}}[kind]
+    says = r"input_size=\(16, 32\) is a frame 16 pixels high and 32 wide, but the first .* 32 high and 16 wide"
     with pytest.warns(UserWarning, match=says) as caught:
-        MultiDepthReID(**settings | {"input_size": (16, 32)}).fit(people.images, people.target)
-    assert caught[0].filename == __file__
+        kind(**settings | {"input_size": (16, 32)}).fit(people.images, people.target)
+    assert [warning.filename for warning in caught] == [__file__]
     wide = np.ascontiguousarray(people.images.transpose(0, 2, 1, 3))
-    MultiDepthReID(**settings | {"input_size": (16, 32)}).fit(wide, people.target)
-    MultiDepthReID(**settings | {"input_size": (32, 16)}).fit(people.images, people.target)
+    kind(**settings | {"input_size": (16, 32)}).fit(wide, people.target)
+    kind(**settings | {"input_size": (32, 16)}).fit(people.images, people.target)
+
+
+def test_a_wide_frame_leaves_the_report_of_unusable_images_as_it_is(settings):
+    """The check of the sides looks at an image, and must not say that it cannot be used."""
+    settings |= {"max_epochs": 0, "on_error": "nan"}
+    for size in ((16, 32), (32, 16)):
+        with pytest.raises(ValueError, match="None of the 4 images can be used"):
+            MultiDepthReID(**settings | {"input_size": size}).fit(["a.png", "b.png", "c.png", "d.png"], [0, 0, 1, 1])

@@ -4,10 +4,13 @@ Messages follow scikit-learn: parameter, owner, what is allowed, what was given.
 """
 
 import difflib
+import warnings
 from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
+
+from skreid._base.caller import level
 
 
 def is_int(value, low=1):
@@ -70,6 +73,17 @@ def check_frame_size(value, name, owner, low=(1, 1), none=False):
             f"Got {value!r} instead."
         )
     return int(sides[0]), int(sides[1])
+
+
+def warn_if_swapped(size, image_shape):
+    """Warn if a frame is wide and an image upright, as when width was given before height."""
+    (height, width), (image_height, image_width) = size, image_shape
+    if width > height and image_height > image_width:
+        warnings.warn(
+            f"input_size={tuple(size)} is a frame {height} pixels high and {width} wide, but the first image is "
+            f"upright, {image_height} high and {image_width} wide. input_size is (height, width).",
+            stacklevel=level(),
+        )
 
 
 def check_choice(value, name, owner, options):

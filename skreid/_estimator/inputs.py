@@ -1,17 +1,18 @@
 """Checks of the arguments of a fit: everything that can fail does so here, before the long training."""
 
-import warnings
 from dataclasses import dataclass
 
 import joblib
 import numpy as np
 import torch
 
+from skreid._base.checks import warn_if_swapped
 from skreid._base.labels import encode, encode_cams, encode_identities
 from skreid._filters.smoothing import BoxFilter
 from skreid._images.sequence import refuse_empty
 from skreid._images.source import ImageSource
 from skreid._network.layers import deepest_layers, map_shapes
+from skreid.exceptions import ImageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +108,13 @@ def check_images(X, y, cams=None, *, input_size, n_jobs, on_error="raise"):
 
 
 def _warn_if_swapped(images):
-    """Warn if the frame is wide and the first image upright, as when width and height were swapped."""
+    """Warn if the sides of the frame seem to be swapped, going by the first image."""
     height, width = images.size
     if width > height:
-        first_height, first_width = images.first_size()
-        if first_height > first_width:
-            warnings.warn(
-                f"input_size={images.size} is a frame {height} pixels high and {width} wide, but the first image is "
-                f"upright, {first_height} high and {first_width} wide. input_size is (height, width).",
-                stacklevel=7,
-            )
+        try:
+            warn_if_swapped(images.size, images.first_size())
+        except ImageError:
+            return  # reported where images are read
 
 
 def check_backbone(backbone):

@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skreid._base.arrays import as_array, tabular
+from skreid._base.caller import level
 from skreid._images.forms import is_image
 from skreid._images.sequence import refuse_single
 from skreid._search.identity import Origin, digest_of, mark_of
@@ -115,14 +116,16 @@ def takes_cams(metric):
     return metric is not None and "cams_probe" in signature(metric.pairwise_distances).parameters
 
 
-def warn_without_cams(metric, stacklevel):
+def warn_without_cams(metric):
     """Warn that a metric is used without cameras, if it learned a projection for each."""
     learned = getattr(metric, "cameras_", None)
     if learned is not None and len(learned) > 1 and np.isfinite(getattr(metric, "view_reg", np.inf)):
         warnings.warn(
             f"{type(metric).__name__} learned a projection for each of {len(learned)} cameras, but no cameras were "
-            "given to rank with, so it takes the mean of its projections and may find fewer people: give the cameras.",
-            stacklevel=stacklevel,
+            "given to rank with, so it takes the mean of its projections and may find fewer people. If the cameras are "
+            "among those of fit, give them: cams_probe and cams_gallery, or cams of a scorer, a data set or "
+            "Gallery.from_estimator.",
+            stacklevel=level(),
         )
 
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from skreid._base.caller import level
 from skreid._base.missing import missing
 from skreid._base.text import count
 from skreid._images.decode import FORMATS
@@ -194,13 +195,15 @@ def _check_kinds(cameras):
 
 def _warn_of_near_names(pattern):
     """Warn of a group that seems to be meant as camera or track: as one more key it would have no effect."""
-    for name, start in (("camera", "cam"), ("track", "track")):
-        near = [group for group in pattern.groupindex if group.lower().startswith(start)]
+    for name, stem in (("camera", "cam(era)?s?"), ("track", "track(let)?s?")):
+        near = [
+            g for g in pattern.groupindex if re.fullmatch(rf"{stem}_?(id|no|nr|num|number|name)?", g, re.IGNORECASE)
+        ]
         if near and name not in near:
             warnings.warn(
                 f"The pattern has a group {near[0]!r}, which becomes a further key of the result, and no group "
                 f"{name!r}, so the {name}s are unknown. If that group is the {name}, write (?P<{name}>...).",
-                stacklevel=4,
+                stacklevel=level(),
             )
 
 

@@ -16,7 +16,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
 from skreid._base.bars import progress_bar
-from skreid._base.checks import check_frame_size
+from skreid._base.checks import check_frame_size, warn_if_swapped
 from skreid._images.docs import fill_images
 from skreid._images.sequence import as_sequence, refuse_empty
 from skreid.descriptors._read import read_image, resize_image
@@ -55,8 +55,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_settings()
         images = as_sequence(X)
         refuse_empty(images)
-        image = self._prepare(read_image(images[0], 0), 0)
-        self.image_shape_ = image.shape[:2]
+        self.image_shape_ = self._first_of(images).shape[:2]
         return self
 
     @fill_images
@@ -85,8 +84,7 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         images = as_sequence(X)
         if not len(images):
             return self._describe_nothing()
-        first = self._prepare(read_image(images[0], 0), 0)
-        shape = first.shape[:2]
+        shape = self._first_of(images).shape[:2]
         expected = getattr(self, "image_shape_", shape)
         if shape != expected:
             raise ValueError(
@@ -103,6 +101,13 @@ class ImageDescriptor(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 parts.append(part)
                 bar.update(len(part))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _first_of(self, images):
+        """Return the first image as it is described; warn if the sides of the frame seem to be swapped."""
+        image, size = read_image(images[0], 0), self._frame_size()
+        if size is not None:
+            warn_if_swapped(size, image.shape[:2])
+        return self._prepare(image, 0)
 
     def _describe_nothing(self):
         """Return the descriptors of no images, which are as wide as that of a black one."""

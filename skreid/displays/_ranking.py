@@ -11,6 +11,7 @@ from skreid._base.checks import check_int
 from skreid._base.labels import check_both_or_none, factorize
 from skreid._ranking import describe, gallery_distances
 from skreid._search.nearest import is_row
+from skreid._search.system import split_system, warn_without_cams
 from skreid.displays._common import GREEN, SIGN_FONT, VERMILION, drawable, picture, readable, single_axes, style
 from skreid.evaluation import nearest_images
 
@@ -211,6 +212,8 @@ class RankingDisplay:
         for images in (X, gallery):
             picture(images, 0)  # descriptors cannot be shown: refuse them before anything is computed
         descriptors = describe(estimator, X), describe(estimator, gallery)
+        if cams is None and cams_gallery is None:
+            warn_without_cams(split_system(estimator)[1])
         distances = gallery_distances(estimator, *descriptors, cams, cams_gallery)
         return cls.from_predictions(
             y,

@@ -16,6 +16,7 @@ from skreid._base.checks import check_choice, check_int, check_ranks
 from skreid._base.dataset import WITHOUT_CAMS, get_column, get_images, get_labels, get_paths
 from skreid._ranking import gallery_distances
 from skreid._search.reranking import check_rerank, label_of
+from skreid._search.system import split_system, warn_without_cams
 from skreid.evaluation._leaks import refuse_leaks, refuse_seen
 from skreid.evaluation._nearest import NearestRecorder
 from skreid.evaluation._result import EvaluationResult, Repeat
@@ -98,6 +99,11 @@ def evaluate(
     ValueError
         If the dataset lacks a column, an identity is both trained on and a probe, or a parameter is out of range.
 
+    Warns
+    -----
+    UserWarning
+        If the metric of a fitted system learned a projection for each camera, and cameras are not used or not known.
+
     Examples
     --------
     >>> import numpy as np
@@ -138,6 +144,8 @@ def evaluate(
         train = units.images(trial.train)
         fitted = _fit(clone(estimator), images, target, cams, train) if fit else estimator
         fitted_at = time.perf_counter()
+        if not repeats and cams is None:
+            warn_without_cams(split_system(fitted)[1])
         if fit:
             probes, gallery = (units.described(fitted, images, part) for part in (trial.probe, trial.gallery))
         else:

@@ -156,6 +156,11 @@ class Gallery(Contents, Identifying, Stored):
             If a metric is given for a system that has a learned one, FAISS cannot rank by it, descriptors have another
             width than those of the system, or as for the class.
 
+        Warns
+        -----
+        UserWarning
+            If the metric learned a projection for each camera, and no cameras are given.
+
         Examples
         --------
         >>> import numpy as np
@@ -180,7 +185,7 @@ class Gallery(Contents, Identifying, Stored):
             )
         gallery = cls.__new__(cls)
         if cams is None:
-            warn_without_cams(system.metric, stacklevel=3)
+            warn_without_cams(system.metric)
         gallery._build(system, X, ids, cams, settings)
         return gallery
 

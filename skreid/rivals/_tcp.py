@@ -212,6 +212,11 @@ class TCPNet(NetworkEstimator):
             `crop_size` does not fit `input_size` or `n_parts`.
         ImageError
             If an image cannot be used; the message names the first one.
+
+        Warns
+        -----
+        UserWarning
+            If `input_size` is wide and the first image upright.
         """
         settings = self._settings(int(check_random_state(self.random_state).randint(2**31 - 1)))
         labelled = check_images(X, y, input_size=self._size("input_size"), n_jobs=self.n_jobs)
