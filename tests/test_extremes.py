@@ -57,6 +57,7 @@ def test_a_blur_may_be_larger_than_the_frame(people, settings, blur_size):
     assert_sound(fit(people.images, people.target, settings, blur_size=blur_size), people.images)
 
 
+@pytest.mark.filterwarnings("ignore:.* but the first image is upright")
 @pytest.mark.parametrize("size", [(4, 4), (32, 16), (5, 31)])
 def test_frames_may_be_small_or_of_odd_size(people, settings, size):
     """The smallest frame is the smallest that the poolings allow."""
