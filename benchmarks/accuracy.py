@@ -113,7 +113,6 @@ def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n
     fused = GOG(color=("rgb", "lab", "hsv", "nrng"))
     fused = make_pipeline(fused, CenteredNormalizer(block_sizes=fused.block_sizes))
     everything = FeatureUnion([*flipped, ("colours", fused)])
-    flips, beside = flipped[0][1], FeatureUnion([flipped[0], ("colours", fused)])
     rows = {
         "pixels": make_pipeline(Resized(reid.input_size), FunctionTransformer(flattened)),
         "pooled last layer": Pooled(**reid.get_params()),
@@ -126,9 +125,8 @@ def systems(reid, n_components, second=None, chosen=None, n_filters=STRONGEST["n
         "not whitened, PCA, LDA": make_pipeline(rooted, *metric),
         "strongest, PCA, LDA": make_pipeline(strongest, *metric),
         "strongest, PCA, XQDA": make_pipeline(strongest, pca, XQDA()),
-        "strongest, flips averaged, PCA, LDA": make_pipeline(flips, *metric),
-        "strongest, flips averaged, PCA, XQDA": make_pipeline(flips, pca, XQDA()),
-        "strongest, flips, fused GOG, PCA, XQDA": make_pipeline(beside, pca, XQDA()),
+        "strongest, flips averaged, PCA, LDA": make_pipeline(flipped[0][1], *metric),
+        "strongest, flips averaged, PCA, XQDA": make_pipeline(flipped[0][1], pca, XQDA()),
         "strongest of two, PCA, LDA": make_pipeline(two, *metric),
         "GOG, PCA, LDA": make_pipeline(colours, *metric),
         "not whitened and GOG, PCA, LDA": make_pipeline(both, *metric),

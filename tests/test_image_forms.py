@@ -244,6 +244,7 @@ REFUSED = {  # X, and what the message says
     "a dict of splits": ({"train": 1, "test": 2}, "keys 'train', 'test'.*pass one of its values"),
     "a table": (pa.table({"image": ENCODED, "label": NAMES}), "table .*as X.*its column of images"),
     "an array of pairs": (np.array([(image, 1) for image in PILS], dtype=object), "a table of 2 columns"),
+    "a table of nothing": (np.empty((3, 0), dtype="U1"), "a table of 0 columns"),
     "a set": (set(ENCODED), "set, which has no order.*sort it"),
     "a folder": (str(Path(__file__).parent), "load_image_folder.*people.paths as X and people.target as y"),
     "a video": (Path("walk.mp4"), "a single video .*'walk.mp4'.*pass the frames"),

@@ -121,7 +121,7 @@ def _names(names):
 
 def _images_of_array(X):
     """Return an array of paths, of encoded pictures or of objects as a list of images."""
-    if X.ndim == 2 and X.shape[1] > 1 and X.size:
+    if X.ndim == 2 and X.shape[1] != 1 and len(X):
         raise ValueError(f"Got a table of {X.shape[1]} columns as X. {EXPECTED}: pass its column of images.")
     images = list(X.ravel() if X.ndim <= 2 else X)  # a column; or images in an array of objects
     if X.dtype.kind == "S":  # numpy cuts zero bytes off the end
